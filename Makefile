@@ -42,8 +42,8 @@ bench: $(READY) ## measure speed
 
 .PHONY: race
 race: $(READY) ## several processes compete for one store, for many rounds
-	@$(BIN)/pytest -q tests -m race_long
+	@$(BIN)/pytest -q tests -m race_long --timeout 3600
 
 .PHONY: fuzz
 fuzz: $(READY) ## generated input, for minutes
-	@$(BIN)/pytest -q tests -m fuzz_long
+	@$(BIN)/pytest -q tests -m fuzz_long --timeout 3600
