@@ -1,0 +1,68 @@
+"""What was found out about an action before it was decided: values only, recorded with the decision."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from .reason import ReasonCode
+
+
+class FileState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What stands at a place, as it was seen. An approval and a start are bound to it.
+
+    `size` is in bytes (of a folder: of all its files), `mtime_ns` in nanoseconds since 1970, `digest` is
+    `sha256:<hex>` of a file's bytes, or of a folder's manifest. `entries` counts what a folder holds, at any depth.
+    """
+
+    kind: Literal["absent", "file", "folder", "link", "special"]
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+    mode: int = 0
+    links: int = 1
+    digest: str = ""
+    entries: int = 0
+
+
+ABSENT = FileState("absent")
+
+
+def is_same_object(before: FileState, now: FileState) -> bool:
+    """Whether the two were taken of the same object with the same content (its times may differ)."""
+    if before.kind != now.kind:
+        return False
+    if before.kind == "absent":
+        return True
+    return (before.device, before.inode, before.digest, before.size) == (
+        now.device,
+        now.inode,
+        now.digest,
+        now.size,
+    )
+
+
+class Obstacle(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a place can't be used, found while looking it up: the code, and a sentence for people."""
+
+    code: ReasonCode
+    message: str
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The facts that policy may ask about. An absent fact is unknown, and never helps an action along.
+
+    `target` and `destination` are what stands there now; `new_folders` the missing parents that the action would
+    create (paths below the destination's grant); `batch` how many actions one request stands for; `available`
+    whether an executor for the kind is installed; `preview` a text diff for the person (not a fact of policy).
+    """
+
+    now: datetime
+    target: FileState | None = None
+    destination: FileState | None = None
+    obstacle: Obstacle | None = None
+    new_folders: tuple[str, ...] = ()
+    batch: int = 1
+    available: bool = True
+    preview: str = ""

@@ -1,0 +1,34 @@
+"""Typed identifiers: prefixed, time-ordered strings such as `task-01jd8m3q7v4k2n9x`.
+
+The text after the prefix is 80 bits in Crockford's base 32 (lower case, 16 digits): 48 bits of Unix time in
+milliseconds, then 32 bits of entropy, so that ids sort by the time at which they were made.
+Source of the alphabet: Douglas Crockford, *Base 32*.
+"""
+
+from typing import Final, NewType
+
+SessionId = NewType("SessionId", str)
+GrantId = NewType("GrantId", str)
+TaskId = NewType("TaskId", str)
+SubagentId = NewType("SubagentId", str)
+ConfirmationId = NewType("ConfirmationId", str)
+CommandId = NewType("CommandId", str)
+ActionId = NewType("ActionId", str)
+StepId = NewType("StepId", str)
+
+ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+TIME_BITS: Final = 48
+ENTROPY_BITS: Final = 32
+DIGITS: Final = (TIME_BITS + ENTROPY_BITS) // 5
+
+
+def format_id(prefix: str, time_ms: int, entropy: int) -> str:
+    """Return `prefix-<16 digits>`; `time_ms` is Unix time in milliseconds, `entropy` any integer (its low 32 bits)."""
+    number = (time_ms & ((1 << TIME_BITS) - 1)) << ENTROPY_BITS | (entropy & ((1 << ENTROPY_BITS) - 1))
+    digits = [ALPHABET[(number >> shift) & 31] for shift in range((DIGITS - 1) * 5, -1, -5)]
+    return f"{prefix}-{''.join(digits)}"
+
+
+def action_id(task_id: TaskId, sequence: int) -> ActionId:
+    """Return the id of a task's `sequence`-th action (from 1): the same after a crash, so nothing is proposed twice."""
+    return ActionId(f"{task_id}.{sequence}")

@@ -1,0 +1,105 @@
+"""What an actor may touch, as values: granted folders with their verbs, and how rights only ever get narrower."""
+
+import hashlib
+from datetime import datetime
+from typing import Literal, TypeAlias, get_args
+
+import msgspec
+
+from .path import components, is_beneath, normal
+from .reason import ReasonCode
+
+Verb: TypeAlias = Literal["read", "create", "write", "move", "delete"]
+VERBS: tuple[Verb, ...] = get_args(Verb)
+
+
+class FolderIdentity(msgspec.Struct, frozen=True):
+    """Which folder it is, whatever its name says later: device and inode number, as at the time of the grant."""
+
+    device: int
+    inode: int
+
+
+class FolderScope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """One granted folder. `output_roots` are paths below it (`.` is all of it); `name` is how plans call it."""
+
+    grant_id: str
+    name: str
+    root_path: str
+    verbs: tuple[Verb, ...]
+    output_roots: tuple[str, ...] = ()
+    identity: FolderIdentity
+    expires_at: datetime | None = None
+    revoked: bool = False
+
+    def is_output(self, path: str) -> bool:
+        """Whether the path lies beneath one of the output roots."""
+        return any(is_beneath(path, root) for root in self.output_roots)
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Every grant of a session or subagent, those no longer in force included (so that a refusal can name them)."""
+
+    folders: tuple[FolderScope, ...] = ()
+
+    def folder(self, grant_id: str) -> FolderScope | None:
+        """Return the grant with that id, or None."""
+        return next((f for f in self.folders if f.grant_id == grant_id), None)
+
+    def digest(self) -> str:
+        """Return `sha256:<hex>` of the scope, under which a decision refers to it."""
+        return f"sha256:{hashlib.sha256(_ENCODER.encode(self)).hexdigest()}"
+
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class NotCovered(msgspec.Struct, frozen=True):
+    """Why a verb is not covered at a place: a reason code, the invariant's id and a sentence."""
+
+    code: ReasonCode
+    rule_id: str
+    message: str
+
+
+def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -> NotCovered | None:
+    """Return why the grant does not cover `verb` at `path`, or None where it does."""
+    if folder is None:
+        return NotCovered("no_grant", "invariant.grant-scope", f"no granted folder covers `{path}`")
+    if folder.revoked:
+        return NotCovered("no_grant", "invariant.grant-revoked", f"the grant of `{folder.name}` was revoked")
+    if folder.expires_at is not None and now >= folder.expires_at:
+        return NotCovered("no_grant", "invariant.grant-expired", f"the grant of `{folder.name}` has expired")
+    if verb not in folder.verbs:
+        return NotCovered("no_grant", "invariant.grant-verb", f"the grant of `{folder.name}` does not cover {verb}")
+    return None
+
+
+def attenuate(parent: Scope, wished: Scope) -> Scope:
+    """Return what a child may have of what it wishes for: never more than its parent has.
+
+    A wished grant keeps the verbs, output roots and life time that the parent's grant of the same id has too; one
+    that the parent lacks is dropped.
+    """
+    folders = []
+    for wish in wished.folders:
+        held = parent.folder(wish.grant_id)
+        if held is None:
+            continue
+        ends = [t for t in (held.expires_at, wish.expires_at) if t is not None]
+        folders.append(
+            msgspec.structs.replace(
+                held,
+                verbs=tuple(verb for verb in held.verbs if verb in wish.verbs),
+                output_roots=tuple(_narrowed_roots(held.output_roots, wish.output_roots)),
+                expires_at=min(ends) if ends else None,
+                revoked=held.revoked or wish.revoked,
+            )
+        )
+    return Scope(tuple(folders))
+
+
+def _narrowed_roots(held: tuple[str, ...], wished: tuple[str, ...]) -> list[str]:
+    kept = [normal(wish) for wish in wished if any(is_beneath(wish, root) for root in held)]
+    kept += [normal(root) for root in held if any(is_beneath(root, wish) for wish in wished)]
+    return sorted(set(kept), key=lambda path: (len(components(path)), path))

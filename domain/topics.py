@@ -1,0 +1,18 @@
+"""The closed registry: every event of every aggregate under its stored topic. What is not here can't be read back."""
+
+from typing import Final, TypeAlias, get_args
+
+from .confirmation import ConfirmationEvent
+from .event import Event
+from .grant import GrantEvent
+from .session import SessionEvent
+from .subagent import SubagentEvent
+from .task import TaskEvent
+
+AnyEvent: TypeAlias = SessionEvent | GrantEvent | TaskEvent | SubagentEvent | ConfirmationEvent
+
+EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(AnyEvent)
+EVENT_OF_TOPIC: Final[dict[str, type[Event]]] = {event.TOPIC: event for event in EVENT_TYPES}
+
+if len(EVENT_OF_TOPIC) != len(EVENT_TYPES) or "" in EVENT_OF_TOPIC:
+    raise TypeError("every event needs a topic of its own")

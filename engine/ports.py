@@ -1,0 +1,304 @@
+"""The engine's ports: what it needs of the world, in its own words. Adapters implement them; contract tests check them."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from ..domain.action import Action, ActionKind, Content
+from ..domain.confirmation import Card
+from ..domain.effect import Effect, Result
+from ..domain.event import Event, Origin, Recorded
+from ..domain.facts import Facts
+from ..domain.plan import Plan
+from ..domain.policy import Decision
+from ..domain.reason import ReasonCode
+from ..domain.scope import FolderIdentity, Scope
+
+# The log
+
+
+class StreamWrite(msgspec.Struct, frozen=True):
+    """Events for one stream, on condition that its last version is `expected_version` (0: the stream is new)."""
+
+    stream: str
+    expected_version: int
+    events: tuple[Event, ...]
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """A stream that was read for the decision and must still be at that version when it is recorded."""
+
+    stream: str
+    version: int
+
+
+class VersionConflict(Exception):
+    """Another command was faster: `stream` is not at the version that was expected. Nothing was recorded."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.stream = stream
+
+
+class EventStore(Protocol):
+    """The append-only log. Positions rise in the order of commits; a reader never sees one appear behind another."""
+
+    async def append(
+        self, writes: Sequence[StreamWrite], origin: Origin, guards: Sequence[Guard] = ()
+    ) -> tuple[Recorded[Event], ...]:
+        """Record all the events durably, or none; return them in the order given.
+
+        Appends that wait at the same moment may share one durable commit, each with its own outcome. Raises
+        `VersionConflict`; `DomainError` unavailable (locked, full, read-only) or damaged. After any error nothing of
+        this append is recorded. Once begun it is not cancelled half way.
+        """
+        ...
+
+    def read_stream(self, stream: str, *, after_version: int = 0) -> list[Recorded[Event]]:
+        """Return the stream's events with a greater version, in order; an unknown stream has none."""
+        ...
+
+    def read_log(self, *, after: int, limit: int) -> list[Recorded[Event]]:
+        """Return at most `limit` events with a greater position, in order."""
+        ...
+
+    def head(self) -> int:
+        """Return the position of the last event, 0 for an empty log. Cheap enough to ask before every action."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+# Projections
+
+RowChangeT = TypeVar("RowChangeT")
+RowChange_co = TypeVar("RowChange_co", covariant=True)
+RowChange_contra = TypeVar("RowChange_contra", contravariant=True)
+"""A change to one row. The engine hands it from a projection to the read model and never looks inside."""
+
+
+class Projection(Protocol[RowChange_co]):
+    """A pure fold from recorded events to row changes. Another `code_version` means: rebuild from zero."""
+
+    name: str
+    code_version: int
+
+    def on(self, recorded: Recorded[Event]) -> Sequence[RowChange_co]:
+        """Return what the event changes, from the event alone: no clock, no reads."""
+        ...
+
+
+class ReadModel(Protocol[RowChange_contra]):
+    """The projections' tables. `apply` writes rows and position in one transaction; everything can be rebuilt."""
+
+    def position(self, projection: str, code_version: int) -> int:
+        """Return up to where the projection has been applied; 0, with its tables emptied, for another code version."""
+        ...
+
+    def apply(self, projection: str, code_version: int, changes: Sequence[RowChange_contra], position: int) -> None:
+        """Apply the changes in order and remember the position, all or nothing."""
+        ...
+
+    def reset(self, projection: str) -> None:
+        """Empty the projection's tables and set its position to 0."""
+        ...
+
+    def rows(
+        self, table: str, where: Mapping[str, object] | None = None, *, order_by: str = ""
+    ) -> list[dict[str, object]]:
+        """Return rows as plain values, by equality of the given columns, ordered by a column or by key."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Content-addressed bytes. What was put is durable before the call returns; the same bytes are kept once."""
+
+    def put(self, data: bytes) -> Content:
+        """Keep the bytes and return their digest and size."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes. Raises `DomainError` not_found, or damaged where they no longer match their digest."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Whether these bytes are kept."""
+        ...
+
+
+# Acting
+
+
+class Permit(msgspec.Struct, frozen=True, kw_only=True):
+    """Leave to carry out one attempt. Only step (7) of the action pipeline makes one, from a recorded `ActionStarted`.
+
+    `position` is where the start was recorded; `facts` the state of the targets that the start is bound to.
+    """
+
+    position: int
+    action_id: str
+    attempt: int
+    action: Action
+    digest: str
+    facts: Facts
+    scope: Scope
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Carried out."""
+
+    effects: tuple[Effect, ...] = ()
+    result: Result | None = None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """Not carried out, and nothing was changed."""
+
+    reason_code: ReasonCode
+    reason: str
+
+
+class NotApplied(msgspec.Struct, frozen=True):
+    """A look after a restart: the attempt left no trace and can be made again."""
+
+
+class Unclear(msgspec.Struct, frozen=True):
+    """A look after a restart: neither the old state nor the intended one. `observed` says what is there, in words."""
+
+    observed: str
+
+
+Outcome: TypeAlias = Done | Failed
+Finding: TypeAlias = Done | NotApplied | Unclear
+
+
+class Executor(Protocol):
+    """Carries out the actions of some kinds. Errors of the world come back as values; an exception is a bug."""
+
+    kinds: frozenset[ActionKind]
+
+    async def observe(self, actions: Sequence[Action], scope: Scope, now: datetime, *, batch: int) -> list[Facts]:
+        """Look at what the actions would touch, changing nothing. Never raises for any path, name or kind of file."""
+        ...
+
+    async def perform(self, permit: Permit) -> Outcome:
+        """Do it, if the targets are still as the permit's facts say (else `Failed("conflict", …)`)."""
+        ...
+
+    async def reconcile(self, permit: Permit) -> Finding:
+        """After a crash: find out by looking whether the attempt happened, and clear away what it left half done."""
+        ...
+
+
+class FileFinder(Protocol):
+    """Finds the files that a pattern of a plan stands for."""
+
+    async def find(self, grant_id: str, pattern: str, scope: Scope, *, limit: int) -> list[str]:
+        """Return the relative paths of all files (and links, so that they can be refused) that match, in byte order.
+
+        Links are never followed. Raises `DomainError` denied (no live grant, no such folder) or limit (more than `limit`).
+        """
+        ...
+
+
+class FolderOpener(Protocol):
+    """Looks at a folder that a person is about to grant."""
+
+    def identify(self, path: str) -> tuple[str, FolderIdentity]:
+        """Return the folder's absolute path without links, and which folder it is.
+
+        Raises `DomainError` not_found or invalid (a file, a link, the store itself).
+        """
+        ...
+
+
+# Planning and asking
+
+
+class PlannedTask(msgspec.Struct, frozen=True):
+    """A plan with the bytes that its actions refer to by digest."""
+
+    plan: Plan
+    contents: tuple[bytes, ...] = ()
+
+
+class Planner(Protocol):
+    """Turns a person's request into a plan."""
+
+    name: str
+
+    async def plan(self) -> PlannedTask:
+        """Return the plan. Raises `DomainError` invalid with the offending value and what to do."""
+        ...
+
+
+class CardItem(msgspec.Struct, frozen=True):
+    """One action that a question is about, with what was found out and decided about it."""
+
+    action_id: str
+    action: Action
+    digest: str
+    decision: Decision
+    facts: Facts
+
+
+class CardRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a question may show. `changed` says, in a question asked again, what is no longer as shown."""
+
+    confirmation_id: str
+    task_id: str
+    task_title: str
+    step_title: str
+    step_description: str
+    asked_by: str
+    items: tuple[CardItem, ...]
+    scope: Scope
+    digest: str
+    now: datetime
+    expires_at: datetime
+    changed: str = ""
+    unknown_outcome: bool = False
+
+
+class CardRenderer(Protocol):
+    """The one rendering of a question that every approver sees."""
+
+    def __call__(self, request: CardRequest) -> Card:
+        """Return the card: nothing cut, hidden characters made visible, the agent's words last and labelled."""
+        ...
+
+
+# Clock, ids, locks
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC, timezone-aware."""
+        ...
+
+
+class Ids(Protocol):
+    """New identifiers."""
+
+    def new(self, prefix: str) -> str:
+        """Return an id that was never returned before, as `domain/ids.py` writes it."""
+        ...
+
+
+class TaskLocks(Protocol):
+    """Keeps two processes from running one task. A lock ends with its process, however that ends."""
+
+    def hold(self, task_id: str) -> AbstractContextManager[bool]:
+        """Return a context that is entered with True where this process now has the task, False where another has it."""
+        ...
