@@ -1,8 +1,8 @@
 """Paths as values: how a granted folder's relative path is written, and which ones are refused unseen.
 
 A path is text, components separated by `/`, relative to a granted folder. Nothing is expanded: `~`, `%2e`, `$HOME`,
-`*` and backslash are ordinary characters. A byte of a file name that is not UTF-8 is carried as one character of a block
-in plane 16 (`FOREIGN_BYTE + byte`), so that every name on disk has exactly one text and every text one name.
+`*` and backslash are ordinary characters. A byte of a file name that is not UTF-8 is carried as one character of a
+block in plane 16 (`FOREIGN_BYTE + byte`), so that every name on disk has exactly one text and every text one name.
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""The engine's ports: what it needs of the world, in its own words. Adapters implement them; contract tests check them."""
+"""The engine's ports: what it needs of the world, in its own words. Contract tests check every adapter against them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -35,7 +35,7 @@ class Guard(msgspec.Struct, frozen=True):
     version: int
 
 
-class VersionConflict(Exception):
+class VersionConflict(Exception):  # noqa: N818 - the field's own term, and not an error but an answer
     """Another command was faster: `stream` is not at the version that was expected. Nothing was recorded."""
 
     def __init__(self, stream: str) -> None:
@@ -67,6 +67,10 @@ class EventStore(Protocol):
 
     def head(self) -> int:
         """Return the position of the last event, 0 for an empty log. Cheap enough to ask before every action."""
+        ...
+
+    def others_appended(self) -> bool:
+        """Return whether anyone but this object appended since the last call (or since it was opened). Very cheap."""
         ...
 
     def close(self) -> None:
@@ -205,7 +209,8 @@ class FileFinder(Protocol):
     async def find(self, grant_id: str, pattern: str, scope: Scope, *, limit: int) -> list[str]:
         """Return the relative paths of all files (and links, so that they can be refused) that match, in byte order.
 
-        Links are never followed. Raises `DomainError` denied (no live grant, no such folder) or limit (more than `limit`).
+        Links are never followed. Raises `DomainError` denied (no live grant, no such folder), or limit where there are
+        more than `limit`.
         """
         ...
 
@@ -300,5 +305,5 @@ class TaskLocks(Protocol):
     """Keeps two processes from running one task. A lock ends with its process, however that ends."""
 
     def hold(self, task_id: str) -> AbstractContextManager[bool]:
-        """Return a context that is entered with True where this process now has the task, False where another has it."""
+        """Return a context, entered with whether this process now has the task (False: another has it)."""
         ...
