@@ -1,0 +1,166 @@
+"""What can be asked of a task: the commands of the task aggregate."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from .action import Action
+from .effect import Effect, Result
+from .facts import Facts
+from .plan import Plan
+from .policy import Decision
+from .reason import ReasonCode
+
+
+class QueueTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand over a piece of work."""
+
+    task_id: str
+    session_id: str
+    title: str
+    prompt: str = ""
+    parent_task_id: str = ""
+
+
+class StartPlanning(msgspec.Struct, frozen=True):
+    """Let a planner begin."""
+
+    planner: str
+
+
+class AdoptPlan(msgspec.Struct, frozen=True):
+    """Take a plan over; it is checked."""
+
+    plan: Plan
+
+
+class StartTask(msgspec.Struct, frozen=True):
+    """Begin with the first step."""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """One action of a step with what policy said about it.
+
+    Where policy wants a person, `confirmation_id` names the question, or `unasked` says why none is put.
+    """
+
+    action: Action
+    digest: str
+    decision: Decision
+    facts: Facts
+    scope_digest: str
+    confirmation_id: str = ""
+    unasked: Literal["", "skipped", "no_approval"] = ""
+
+
+class ProposeActions(msgspec.Struct, frozen=True, kw_only=True):
+    """Begin a step with all its actions. With `start`, a single allowed action starts in the same breath."""
+
+    step_id: str
+    proposals: tuple[Proposal, ...]
+    proposed_by: str
+    start: bool = False
+
+
+class StartAction(msgspec.Struct, frozen=True, kw_only=True):
+    """Start an allowed action, an approved one (`approval` names the confirmation), or try again after a crash."""
+
+    action_id: str
+    digest: str
+    approval: str = ""
+    facts: Facts | None = None
+
+
+class AskAgain(msgspec.Struct, frozen=True, kw_only=True):
+    """Put a new question about an action whose approval no longer fits the world, or whose outcome is unknown."""
+
+    action_id: str
+    confirmation_id: str
+    decision: Decision
+    facts: Facts
+    scope_digest: str
+    changed: str
+
+
+class DeclineAction(msgspec.Struct, frozen=True, kw_only=True):
+    """Settle an action that will not be carried out."""
+
+    action_id: str
+    reason_code: ReasonCode
+    reason: str
+
+
+class RecordSuccess(msgspec.Struct, frozen=True, kw_only=True):
+    """The executor, or a look after a restart, says that it is done."""
+
+    action_id: str
+    effects: tuple[Effect, ...]
+    result: Result | None = None
+    recovered: bool = False
+
+
+class RecordFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """The executor says that it changed nothing."""
+
+    action_id: str
+    reason_code: ReasonCode
+    reason: str
+
+
+class RecordUnknown(msgspec.Struct, frozen=True, kw_only=True):
+    """Nobody can tell."""
+
+    action_id: str
+    observed: str
+
+
+class SkipStep(msgspec.Struct, frozen=True):
+    """Leave a step out whose needs did not succeed."""
+
+    step_id: str
+    reason: str
+
+
+class AwaitConfirmation(msgspec.Struct, frozen=True):
+    """Stop until one of the open questions is answered."""
+
+
+class PauseTask(msgspec.Struct, frozen=True):
+    """Stop after the action at hand."""
+
+    reason: str
+
+
+class ResumeTask(msgspec.Struct, frozen=True):
+    """Go on."""
+
+
+class FinishTask(msgspec.Struct, frozen=True):
+    """End the task; how it ended follows from its steps."""
+
+
+class CancelTask(msgspec.Struct, frozen=True):
+    """End the task early. An action that has started still gets its outcome."""
+
+    reason: str
+
+
+TaskCommand: TypeAlias = (
+    QueueTask
+    | StartPlanning
+    | AdoptPlan
+    | StartTask
+    | ProposeActions
+    | StartAction
+    | AskAgain
+    | DeclineAction
+    | RecordSuccess
+    | RecordFailure
+    | RecordUnknown
+    | SkipStep
+    | AwaitConfirmation
+    | PauseTask
+    | ResumeTask
+    | FinishTask
+    | CancelTask
+)

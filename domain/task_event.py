@@ -1,0 +1,259 @@
+"""What happens to a task and to each of its actions: the events of the task aggregate."""
+
+from typing import ClassVar, TypeAlias
+
+from .action import Action
+from .effect import Effect, Result
+from .event import Event
+from .facts import Facts
+from .plan import Plan
+from .policy import Decision
+from .reason import ReasonCode
+
+# Events: the task
+
+
+class TaskQueued(Event, frozen=True, kw_only=True):
+    """A person handed over a piece of work."""
+
+    TOPIC: ClassVar[str] = "task.queued.v1"
+    task_id: str
+    session_id: str
+    title: str
+    prompt: str = ""
+    parent_task_id: str = ""
+
+
+class TaskPlanningStarted(Event, frozen=True, kw_only=True):
+    """A planner is at work."""
+
+    TOPIC: ClassVar[str] = "task.planning_started.v1"
+    task_id: str
+    planner: str
+
+
+class TaskPlanned(Event, frozen=True, kw_only=True):
+    """There is a plan."""
+
+    TOPIC: ClassVar[str] = "task.planned.v1"
+    task_id: str
+    plan: Plan
+
+
+class TaskStarted(Event, frozen=True, kw_only=True):
+    """The first step may run."""
+
+    TOPIC: ClassVar[str] = "task.started.v1"
+    task_id: str
+
+
+class TaskAwaitingConfirmation(Event, frozen=True, kw_only=True):
+    """Nothing can go on until a person answers."""
+
+    TOPIC: ClassVar[str] = "task.awaiting_confirmation.v1"
+    task_id: str
+    confirmation_ids: tuple[str, ...]
+
+
+class TaskPaused(Event, frozen=True, kw_only=True):
+    """The task stops after the action at hand, until it is resumed."""
+
+    TOPIC: ClassVar[str] = "task.paused.v1"
+    task_id: str
+    reason: str
+
+
+class TaskResumed(Event, frozen=True, kw_only=True):
+    """The task goes on."""
+
+    TOPIC: ClassVar[str] = "task.resumed.v1"
+    task_id: str
+
+
+class TaskEnded(Event, frozen=True, kw_only=True):
+    """Fields of every event that ends a task."""
+
+    task_id: str
+    reason: str = ""
+
+
+class TaskCompleted(TaskEnded, frozen=True, kw_only=True):
+    """Every step was carried out; `skipped` names those that the plan allowed to be left out instead of asking."""
+
+    TOPIC: ClassVar[str] = "task.completed.v1"
+    skipped: tuple[str, ...] = ()
+
+
+class TaskFailed(TaskEnded, frozen=True, kw_only=True):
+    """At least one step was tried and did not succeed."""
+
+    TOPIC: ClassVar[str] = "task.failed.v1"
+
+
+class TaskBlocked(TaskEnded, frozen=True, kw_only=True):
+    """At least one step was denied by policy or by a person."""
+
+    TOPIC: ClassVar[str] = "task.blocked.v1"
+
+
+class TaskCancelled(TaskEnded, frozen=True, kw_only=True):
+    """A person ended the task early."""
+
+    TOPIC: ClassVar[str] = "task.cancelled.v1"
+
+
+class StepBegun(Event, frozen=True, kw_only=True):
+    """A step's request stands for this many actions (none, where a pattern matched nothing)."""
+
+    TOPIC: ClassVar[str] = "task.step_begun.v1"
+    task_id: str
+    step_id: str
+    actions: int
+
+
+class StepSkipped(Event, frozen=True, kw_only=True):
+    """A step was not begun: one that it needs did not succeed."""
+
+    TOPIC: ClassVar[str] = "task.step_skipped.v1"
+    task_id: str
+    step_id: str
+    reason: str
+
+
+# Events: an action's life
+
+
+class ActionProposed(Event, frozen=True, kw_only=True):
+    """The agent asks for an action."""
+
+    TOPIC: ClassVar[str] = "task.action_proposed.v1"
+    task_id: str
+    action_id: str
+    step_id: str
+    action: Action
+    digest: str
+    proposed_by: str
+
+
+class ActionAllowed(Event, frozen=True, kw_only=True):
+    """Policy allows it, for these facts and this scope."""
+
+    TOPIC: ClassVar[str] = "task.action_allowed.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    decision: Decision
+    facts: Facts
+    scope_digest: str
+
+
+class ActionDenied(Event, frozen=True, kw_only=True):
+    """Policy denies it: nothing was touched."""
+
+    TOPIC: ClassVar[str] = "task.action_denied.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    decision: Decision
+    facts: Facts
+    scope_digest: str
+
+
+class ActionConfirmationRequired(Event, frozen=True, kw_only=True):
+    """Policy wants a person's answer first; asked again where the world moved after the first answer."""
+
+    TOPIC: ClassVar[str] = "task.action_confirmation_required.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    confirmation_id: str
+    decision: Decision
+    facts: Facts
+    scope_digest: str
+    changed: str = ""
+
+
+class ActionDeclined(Event, frozen=True, kw_only=True):
+    """It will not be carried out: rejected, expired, skipped, or withdrawn. Nothing was touched."""
+
+    TOPIC: ClassVar[str] = "task.action_declined.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    reason_code: ReasonCode
+    reason: str
+    confirmation_id: str = ""
+
+
+class ActionStarted(Event, frozen=True, kw_only=True):
+    """The executor is about to act. Recorded before any effect; `facts` where they were taken anew."""
+
+    TOPIC: ClassVar[str] = "task.action_started.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    attempt: int
+    confirmation_id: str = ""
+    facts: Facts | None = None
+
+
+class ActionSucceeded(Event, frozen=True, kw_only=True):
+    """It was carried out. `recovered` says that a restart found it done."""
+
+    TOPIC: ClassVar[str] = "task.action_succeeded.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    attempt: int
+    effects: tuple[Effect, ...] = ()
+    result: Result | None = None
+    recovered: bool = False
+
+
+class ActionFailed(Event, frozen=True, kw_only=True):
+    """It was tried, and nothing was changed."""
+
+    TOPIC: ClassVar[str] = "task.action_failed.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    attempt: int
+    reason_code: ReasonCode
+    reason: str
+
+
+class ActionOutcomeUnknown(Event, frozen=True, kw_only=True):
+    """A crash left it open whether it happened: neither the old state nor the intended one was found."""
+
+    TOPIC: ClassVar[str] = "task.action_outcome_unknown.v1"
+    task_id: str
+    action_id: str
+    digest: str
+    attempt: int
+    observed: str
+
+
+EndEvent: TypeAlias = TaskCompleted | TaskFailed | TaskBlocked | TaskCancelled
+LifeEvent: TypeAlias = (
+    TaskQueued
+    | TaskPlanningStarted
+    | TaskPlanned
+    | TaskStarted
+    | TaskAwaitingConfirmation
+    | TaskPaused
+    | TaskResumed
+    | StepBegun
+    | StepSkipped
+    | EndEvent
+)
+OutcomeEvent: TypeAlias = ActionSucceeded | ActionFailed | ActionOutcomeUnknown
+ActionEvent: TypeAlias = (
+    ActionProposed
+    | ActionAllowed
+    | ActionDenied
+    | ActionConfirmationRequired
+    | ActionDeclined
+    | ActionStarted
+    | OutcomeEvent
+)
+TaskEvent: TypeAlias = LifeEvent | ActionEvent

@@ -1,0 +1,324 @@
+"""A task as its events leave it: states and `evolve`.
+
+The folded state keeps only what a decision needs: actions that are not settled yet and a tally per step. A task's
+ten-thousandth action therefore costs what its tenth did.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, assert_never, get_args
+
+import msgspec
+from rpds import HashTrieMap
+
+from .action import Action
+from .errors import DomainError
+from .facts import Facts
+from .plan import Plan
+from .policy import Decision
+from .reason import ReasonCode
+from .task_event import (
+    ActionAllowed,
+    ActionConfirmationRequired,
+    ActionDeclined,
+    ActionDenied,
+    ActionEvent,
+    ActionFailed,
+    ActionOutcomeUnknown,
+    ActionProposed,
+    ActionStarted,
+    ActionSucceeded,
+    LifeEvent,
+    StepBegun,
+    StepSkipped,
+    TaskAwaitingConfirmation,
+    TaskBlocked,
+    TaskCancelled,
+    TaskCompleted,
+    TaskEvent,
+    TaskFailed,
+    TaskPaused,
+    TaskPlanned,
+    TaskPlanningStarted,
+    TaskQueued,
+    TaskResumed,
+    TaskStarted,
+)
+
+TaskStatus: TypeAlias = Literal[
+    "queued",
+    "planning",
+    "ready",
+    "running",
+    "awaiting_confirmation",
+    "paused",
+    "completed",
+    "completed_with_skips",
+    "failed",
+    "cancelled",
+    "blocked",
+]
+TASK_STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
+FinalStatus: TypeAlias = Literal["completed", "completed_with_skips", "failed", "cancelled", "blocked"]
+FINAL_STATUSES: tuple[FinalStatus, ...] = get_args(FinalStatus)
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What policy said last about an action, and what it was told."""
+
+    decision: Decision
+    facts: Facts
+    scope_digest: str
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """Asked for; what policy says follows in the same commit."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """Allowed, not started."""
+
+    judgement: Judgement
+
+
+class Awaiting(msgspec.Struct, frozen=True):
+    """Waiting for the answer to a question."""
+
+    judgement: Judgement
+    confirmation_id: str
+
+
+class Started(msgspec.Struct, frozen=True):
+    """Started, no outcome yet."""
+
+    judgement: Judgement
+    confirmation_id: str = ""
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """The outcome of the last attempt is unknown, and no question about it is open yet."""
+
+    judgement: Judgement
+    observed: str
+
+
+ActionPhase: TypeAlias = Proposed | Ready | Awaiting | Started | Unknown
+
+
+class OpenAction(msgspec.Struct, frozen=True):
+    """An action that is not settled."""
+
+    action_id: str
+    step_id: str
+    action: Action
+    digest: str
+    phase: ActionPhase
+    attempts: int = 0
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How far a step is: how many actions it has, and how those that are settled ended."""
+
+    actions: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    denied: int = 0
+    skipped: int = 0
+    left_out: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every action of the step has ended."""
+        return self.left_out or self.succeeded + self.failed + self.denied + self.skipped == self.actions
+
+    @property
+    def is_success(self) -> bool:
+        """Whether steps that need this one may run."""
+        return not self.left_out and self.succeeded == self.actions
+
+
+class NoTask(msgspec.Struct, frozen=True):
+    """Before the first event."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies."""
+
+    task_id: str
+    session_id: str
+    title: str
+    status: TaskStatus
+    plan: Plan | None = None
+    open_actions: HashTrieMap[str, OpenAction] = msgspec.field(default_factory=HashTrieMap)
+    steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=HashTrieMap)
+    actions: int = 0
+    pause_reason: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task has ended for good."""
+        return self.status in FINAL_STATUSES
+
+
+TaskState: TypeAlias = NoTask | Task
+INITIAL: TaskState = NoTask()
+
+
+def existing(state: TaskState) -> Task:
+    """Return the task, or raise `DomainError` not_found where there is none yet."""
+    if isinstance(state, NoTask):
+        raise DomainError("not_found", "no such task", "see `cowork task list`")
+    return state
+
+
+def open_action(task: Task, name: str) -> OpenAction:
+    """Return the action that is not settled, or raise `DomainError` conflict."""
+    action = task.open_actions.get(name)
+    if action is None:
+        raise DomainError("conflict", f"action `{name}` of task `{task.task_id}` is not open")
+    return action
+
+
+def open_questions(task: Task) -> tuple[str, ...]:
+    """Return the ids of the confirmations that the task waits for, oldest first."""
+    phases = (action.phase for action in task.open_actions.values())
+    return tuple(sorted({phase.confirmation_id for phase in phases if isinstance(phase, Awaiting)}))
+
+
+def evolve(state: TaskState, event: TaskEvent) -> TaskState:
+    """Return the state after an event."""
+    match event:
+        case TaskQueued():
+            return Task(task_id=event.task_id, session_id=event.session_id, title=event.title, status="queued")
+        case (
+            ActionProposed()
+            | ActionAllowed()
+            | ActionDenied()
+            | ActionConfirmationRequired()
+            | ActionDeclined()
+            | ActionStarted()
+            | ActionSucceeded()
+            | ActionFailed()
+            | ActionOutcomeUnknown()
+        ):
+            return _evolve_action(existing(state), event)
+        case _:
+            return _evolve_life(existing(state), event)
+
+
+def _evolve_life(task: Task, event: LifeEvent) -> Task:
+    match event:
+        case TaskPlanningStarted():
+            return _with(task, status="planning")
+        case TaskPlanned(plan=plan):
+            return _with(task, status="ready", plan=plan)
+        case TaskStarted() | TaskResumed():
+            return _with(task, status="running", pause_reason="")
+        case TaskAwaitingConfirmation():
+            return _with(task, status="awaiting_confirmation")
+        case TaskPaused(reason=reason):
+            return _with(task, status="paused", pause_reason=reason)
+        case TaskCompleted(skipped=skipped):
+            return _with(task, status="completed_with_skips" if skipped else "completed")
+        case TaskFailed():
+            return _with(task, status="failed")
+        case TaskBlocked():
+            return _with(task, status="blocked")
+        case TaskCancelled():
+            return _with(task, status="cancelled")
+        case StepBegun(step_id=step_id, actions=actions):
+            return _with(task, steps=task.steps.insert(step_id, Tally(actions=actions)))
+        case StepSkipped(step_id=step_id):
+            return _with(task, steps=task.steps.insert(step_id, Tally(left_out=True)))
+        case TaskQueued():
+            raise DomainError("damaged", f"task `{task.task_id}` was queued twice")
+        case _:
+            assert_never(event)
+
+
+_with = msgspec.structs.replace
+
+
+def _evolve_action(task: Task, event: ActionEvent) -> Task:
+    match event:
+        case ActionProposed():
+            proposed = OpenAction(event.action_id, event.step_id, event.action, event.digest, Proposed())
+            opened = task.open_actions.insert(event.action_id, proposed)
+            return _with(task, actions=task.actions + 1, open_actions=opened)
+        case ActionAllowed():
+            return _put(task, event.action_id, Ready(_judgement(event)))
+        case ActionConfirmationRequired():
+            return _put(task, event.action_id, Awaiting(_judgement(event), event.confirmation_id))
+        case ActionStarted():
+            return _put(task, event.action_id, _started(open_action(task, event.action_id), event), event.attempt)
+        case ActionOutcomeUnknown():
+            return _put(
+                task, event.action_id, Unknown(_last_judgement(open_action(task, event.action_id)), event.observed)
+            )
+        case ActionDenied():
+            failed = event.decision.reason_code in FAILURE_CODES
+            return _settle(task, event.action_id, "failed" if failed else "denied")
+        case ActionDeclined():
+            return _settle(task, event.action_id, _HOW_DECLINED.get(event.reason_code, "denied"))
+        case ActionSucceeded():
+            return _settle(task, event.action_id, "succeeded")
+        case ActionFailed():
+            return _settle(task, event.action_id, "failed")
+        case _:
+            assert_never(event)
+
+
+Settled: TypeAlias = Literal["succeeded", "failed", "denied", "skipped"]
+_HOW_DECLINED: dict[ReasonCode, Settled] = {
+    "skipped": "skipped",
+    "withdrawn": "skipped",
+    "no_approval": "failed",
+    "conflict": "failed",
+    "not_found": "failed",
+    "unknown": "failed",
+}
+
+FAILURE_CODES: tuple[ReasonCode, ...] = ("not_found", "conflict", "io")
+"""A denial for one of these says that the world is not as the plan expected: the step failed, nobody forbade it."""
+
+
+def _judgement(event: ActionAllowed | ActionConfirmationRequired) -> Judgement:
+    return Judgement(event.decision, event.facts, event.scope_digest)
+
+
+def _last_judgement(action: OpenAction) -> Judgement:
+    if isinstance(action.phase, Proposed):
+        raise DomainError("damaged", f"nothing was decided about action `{action.action_id}`")
+    return action.phase.judgement
+
+
+def _started(action: OpenAction, event: ActionStarted) -> Started:
+    judgement = _last_judgement(action)
+    if event.facts is not None:
+        judgement = Judgement(judgement.decision, event.facts, judgement.scope_digest)
+    return Started(judgement, event.confirmation_id)
+
+
+def _put(task: Task, name: str, phase: ActionPhase, attempts: int | None = None) -> Task:
+    action = open_action(task, name)
+    known = action.attempts if attempts is None else attempts
+    changed = OpenAction(name, action.step_id, action.action, action.digest, phase, known)
+    return _with(task, open_actions=task.open_actions.insert(name, changed))
+
+
+def _settle(task: Task, name: str, how: Settled) -> Task:
+    action = open_action(task, name)
+    tally = task.steps[action.step_id]
+    counted: Tally
+    match how:
+        case "succeeded":
+            counted = _with(tally, succeeded=tally.succeeded + 1)
+        case "failed":
+            counted = _with(tally, failed=tally.failed + 1)
+        case "denied":
+            counted = _with(tally, denied=tally.denied + 1)
+        case "skipped":
+            counted = _with(tally, skipped=tally.skipped + 1)
+        case _:
+            assert_never(how)
+    return _with(task, open_actions=task.open_actions.remove(name), steps=task.steps.insert(action.step_id, counted))
