@@ -17,6 +17,9 @@ LIVE_STREAMS_MAX: Final = 4096
 LOG_PAGE_EVENTS: Final = 500
 """How many events are read from the log at a time."""
 
+CATCH_UP_PAGE_EVENTS: Final = 2000
+"""How many events are folded into the read model in one transaction."""
+
 STORE_LOCK_WAIT_S: Final = 10.0
 """How long an append waits for another process's transaction."""
 

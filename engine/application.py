@@ -1,0 +1,272 @@
+"""Application: the one object that interfaces talk to: it opens sessions, runs tasks, takes answers, shows the log."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from ..domain.confirmation import NoConfirmation, Withdraw
+from ..domain.errors import DomainError
+from ..domain.grant import GrantFolder, RevokeGrant
+from ..domain.path import components, is_beneath
+from ..domain.policy import Policy, RuleSet
+from ..domain.scope import VERBS, FolderIdentity, Verb
+from ..domain.session import AddGrant, EndSession, OpenSession, StartSession
+from ..domain.task import (
+    AdoptPlan,
+    CancelTask,
+    NoTask,
+    PauseTask,
+    QueueTask,
+    Started,
+    StartPlanning,
+    Task,
+    open_questions,
+)
+from .catch_up import CatchUp
+from .command_handler import (
+    CONFIRMATION,
+    GRANT,
+    SESSION,
+    TASK,
+    CommandHandler,
+    Listener,
+    Order,
+    order_confirmation,
+    order_grant,
+    order_session,
+    order_task,
+)
+from .ports import BlobStore, Clock, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
+from .replay import Frame, replay
+from .scheduler import Answer, Asker, Scheduler
+
+RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused")
+"""The states from which `resume` carries a task on."""
+
+
+class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that a person opens: its path, the verbs, and the output roots as paths."""
+
+    path: str
+    verbs: tuple[Verb, ...] = VERBS
+    output_paths: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of work: a plan, the folders it may touch, the rules it is under, and whose it is."""
+
+    planned: PlannedTask
+    planner: str
+    folders: tuple[FolderRequest, ...]
+    rules: RuleSet
+    user: str
+    device: str
+    platform: str
+
+
+class _Folder(msgspec.Struct, frozen=True):
+    grant_id: str
+    name: str
+    root_path: str
+    identity: FolderIdentity
+    request: FolderRequest
+    output_roots: tuple[str, ...]
+
+
+class Application:
+    """The engine, put together. One per process; safe to use from concurrent tasks of one event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        read_model: ReadModel[object],
+        catch_up: CatchUp[object],
+        blobs: BlobStore,
+        opener: FolderOpener,
+        handler: CommandHandler,
+        scheduler: Scheduler,
+        locks: TaskLocks,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._store = store
+        self._read_model = read_model
+        self._catch_up = catch_up
+        self._blobs = blobs
+        self._opener = opener
+        self._handler = handler
+        self._scheduler = scheduler
+        self._locks = locks
+        self._clock = clock
+        self._ids = ids
+
+    # Tasks
+
+    async def start(self, request: RunRequest) -> str:
+        """Open a session with its grants and queue a task with its plan, all in one commit; return the task's id.
+
+        Raises `DomainError` invalid (the plan, a folder) or not_found (a folder). Then nothing is recorded.
+        """
+        session_id, task_id = self._ids.new("session"), self._ids.new("task")
+        plan = request.planned.plan
+        folders = self._opened(request.folders)
+        for content in request.planned.contents:
+            self._blobs.put(content)
+        orders = [
+            order_session(
+                session_id,
+                StartSession(
+                    session_id=session_id,
+                    user_id=request.user,
+                    device_id=request.device,
+                    platform=request.platform,
+                    title=plan.title,
+                    rules=request.rules,
+                    policy_digest=Policy(request.rules).digest,
+                ),
+            )
+        ]
+        for folder in folders:
+            orders += self._granting(session_id, folder)
+        orders += [
+            order_task(task_id, QueueTask(task_id=task_id, session_id=session_id, title=plan.title)),
+            order_task(task_id, StartPlanning(request.planner)),
+            order_task(task_id, AdoptPlan(plan)),
+        ]
+        await self._handler.execute(*orders, actor=f"person:{request.user}", cause="run")
+        return task_id
+
+    def _opened(self, requests: Sequence[FolderRequest]) -> list[_Folder]:
+        folders: list[_Folder] = []
+        for request in requests:
+            root, identity = self._opener.identify(request.path)
+            if any(folder.identity == identity for folder in folders):
+                raise DomainError("invalid", f"`{request.path}` is granted twice", "name each folder once")
+            name = _free_name(components(root)[-1], {folder.name for folder in folders})
+            outputs = tuple(_below(root, path) for path in request.output_paths)
+            folders.append(_Folder(self._ids.new("grant"), name, root, identity, request, outputs))
+        return folders
+
+    def _granting(self, session_id: str, folder: _Folder) -> list[Order]:
+        grant = GrantFolder(
+            grant_id=folder.grant_id,
+            session_id=session_id,
+            name=folder.name,
+            root_path=folder.root_path,
+            verbs=folder.request.verbs,
+            output_roots=folder.output_roots,
+            identity=folder.identity,
+            expires_at=folder.request.expires_at,
+        )
+        return [order_session(session_id, AddGrant(folder.grant_id)), order_grant(folder.grant_id, grant)]
+
+    async def carry_on(self, task_id: str, asker: Asker | None = None) -> Task:
+        """Run a task until it ends or waits; its session ends with it.
+
+        Raises `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
+        """
+        with self._locks.hold(task_id) as mine:
+            if not mine:
+                raise DomainError(
+                    "unavailable", f"task `{task_id}` is being run by another process", "wait for it, or pause it"
+                )
+            task = self.task(task_id)
+            if task.is_final:
+                raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
+            return await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
+
+    def task(self, task_id: str) -> Task:
+        """Return the task's present state. Raises `DomainError` not_found."""
+        state = self._handler.load(task_id, TASK).state
+        if isinstance(state, NoTask):
+            raise DomainError("not_found", f"there is no task `{task_id}`", "see `cowork task list`")
+        return state
+
+    async def pause(self, task_id: str, *, by: str, reason: str = "") -> None:
+        """Stop a task after the action at hand, whichever process is running it."""
+        self.task(task_id)
+        await self._handler.execute(
+            order_task(task_id, PauseTask(reason or f"paused by {by}")), actor=by, cause="pause"
+        )
+
+    async def cancel(self, task_id: str, *, by: str, reason: str = "") -> None:
+        """End a task early and take its open questions back. An action that has started still gets its outcome."""
+        task = self.task(task_id)
+        orders = [order_task(task_id, CancelTask(reason or f"cancelled by {by}"))]
+        orders += [order_confirmation(asked, Withdraw("the task was cancelled")) for asked in open_questions(task)]
+        session = self._handler.load(task.session_id, SESSION).state
+        if isinstance(session, OpenSession) and not any(
+            isinstance(action.phase, Started) for action in task.open_actions.values()
+        ):
+            orders.append(order_session(task.session_id, EndSession("its task was cancelled")))
+        await self._handler.execute(*orders, actor=by, cause="cancel")
+
+    def resumable(self) -> list[str]:
+        """Return the ids of the tasks that `carry_on` can go on with, oldest first."""
+        rows = self.rows("task_status")
+        return sorted(str(row["task_id"]) for row in rows if row["status"] in RESUMABLE)
+
+    # Questions and grants
+
+    async def answer(self, confirmation_id: str, digest: str, answer: Answer) -> None:
+        """Record a person's answer. Raises `DomainError` not_found, conflict (digest, answered already) or expired."""
+        if isinstance(self._handler.load(confirmation_id, CONFIRMATION).state, NoConfirmation):
+            raise DomainError(
+                "not_found", f"there is no confirmation `{confirmation_id}`", "see `cowork confirmation list`"
+            )
+        await self._scheduler.answer(confirmation_id, digest, answer)
+
+    async def revoke(self, grant_id: str, *, by: str, reason: str = "") -> None:
+        """Take a grant back: no action starts under it from here on."""
+        if self._handler.load(grant_id, GRANT).version == 0:
+            raise DomainError("not_found", f"there is no grant `{grant_id}`", "see `cowork grant list`")
+        await self._handler.execute(order_grant(grant_id, RevokeGrant(reason)), actor=by, cause="revoke")
+
+    # Looking
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with events as they are recorded."""
+        self._handler.listen(listener)
+
+    def rows(
+        self, table: str, where: Mapping[str, object] | None = None, *, order_by: str = ""
+    ) -> list[dict[str, object]]:
+        """Return rows of a read model that is up to date with the log."""
+        self._catch_up.run()
+        return self._read_model.rows(table, where, order_by=order_by)
+
+    def replay(self, task_id: str, *, until: int | None = None) -> Iterator[Frame]:
+        """Yield a task's history, event by event, each with the task as it was then. Nothing is run again."""
+        return replay(self._store, task_id, until=until)
+
+    def result(self, digest: str) -> bytes:
+        """Return what an action brought back, or a file as it was, by its digest."""
+        return self._blobs.get(digest)
+
+    def rebuild_projections(self) -> int:
+        """Fold the whole log into the read model again; return the position reached."""
+        return self._catch_up.rebuild()
+
+    @property
+    def store(self) -> EventStore:
+        """The log, for those who only read it (audit)."""
+        return self._store
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self._read_model.close()
+        self._store.close()
+
+
+def _free_name(wish: str, taken: set[str]) -> str:
+    names = (wish if number == 1 else f"{wish}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def _below(root: str, path: str) -> str:
+    if not is_beneath(path, root) or ".." in path.split("/"):
+        raise DomainError("invalid", f"the output root `{path}` does not lie in the granted folder `{root}`")
+    return "/".join(components(path)[len(components(root)) :]) or "."

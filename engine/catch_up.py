@@ -1,0 +1,41 @@
+"""Checkpointed delivery of the log to the projections: each knows how far it is, and can start again from zero."""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from ..domain.event import Event, Recorded
+from . import limits
+from .ports import EventStore, Projection, ReadModel
+
+R = TypeVar("R")
+
+
+class CatchUp(Generic[R]):
+    """Brings every projection up to the end of the log, a page at a time."""
+
+    def __init__(self, store: EventStore, read_model: ReadModel[R], projections: Sequence[Projection[R]]) -> None:
+        self._store = store
+        self._read_model = read_model
+        self._projections = tuple(projections)
+
+    def run(self) -> int:
+        """Deliver what is new; return the position up to which everything has been applied."""
+        positions = {p.name: self._read_model.position(p.name, p.code_version) for p in self._projections}
+        after = min(positions.values(), default=0)
+        while page := self._store.read_log(after=after, limit=limits.CATCH_UP_PAGE_EVENTS):
+            after = page[-1].position
+            for projection in self._projections:
+                if positions[projection.name] < after:
+                    self._deliver(projection, page, positions[projection.name])
+                    positions[projection.name] = after
+        return after
+
+    def _deliver(self, projection: Projection[R], page: Sequence[Recorded[Event]], position: int) -> None:
+        changes = [change for recorded in page if recorded.position > position for change in projection.on(recorded)]
+        self._read_model.apply(projection.name, projection.code_version, changes, page[-1].position)
+
+    def rebuild(self) -> int:
+        """Empty every projection and fold the whole log again; return the position reached."""
+        for projection in self._projections:
+            self._read_model.reset(projection.name)
+        return self.run()

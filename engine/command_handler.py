@@ -1,0 +1,203 @@
+"""Commands in, events out: load the state, decide, append; again where another command was faster.
+
+The folded state of live streams is kept and moved forward by the events that are appended, so a command never reads
+what it has read before. What other processes append is noticed before each command and folded in.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from ..domain import confirmation, grant, session, subagent, task
+from ..domain.errors import DomainError
+from ..domain.event import Event, Origin, Recorded
+from . import limits
+from .ports import Clock, EventStore, Guard, Ids, StreamWrite, VersionConflict
+
+S = TypeVar("S")
+C = TypeVar("C")
+E = TypeVar("E", bound=Event)
+
+
+class Aggregate(msgspec.Struct, Generic[S, C, E], frozen=True):
+    """An aggregate's three parts, as its module in the domain defines them."""
+
+    name: str
+    initial: S
+    decide: Callable[[C, S], Sequence[E]]
+    evolve: Callable[[S, E], S]
+
+
+SESSION = Aggregate("session", session.INITIAL, session.decide, session.evolve)
+GRANT = Aggregate("grant", grant.INITIAL, grant.decide, grant.evolve)
+TASK = Aggregate("task", task.INITIAL, task.decide, task.evolve)
+SUBAGENT = Aggregate("subagent", subagent.INITIAL, subagent.decide, subagent.evolve)
+CONFIRMATION = Aggregate("confirmation", confirmation.INITIAL, confirmation.decide, confirmation.evolve)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A command for one stream. Made by the `order_…` functions, which know the command's type."""
+
+    stream: str
+    aggregate: Aggregate[Any, Any, Any]
+    command: object
+
+
+def order_session(session_id: str, command: session.SessionCommand) -> Order:
+    """Return the order that gives a session a command."""
+    return Order(session_id, SESSION, command)
+
+
+def order_grant(grant_id: str, command: grant.GrantCommand) -> Order:
+    """Return the order that gives a grant a command."""
+    return Order(grant_id, GRANT, command)
+
+
+def order_task(task_id: str, command: task.TaskCommand) -> Order:
+    """Return the order that gives a task a command."""
+    return Order(task_id, TASK, command)
+
+
+def order_confirmation(confirmation_id: str, command: confirmation.ConfirmationCommand) -> Order:
+    """Return the order that gives a confirmation a command."""
+    return Order(confirmation_id, CONFIRMATION, command)
+
+
+class Live(msgspec.Struct, Generic[S], frozen=True):
+    """A stream's folded state and its version."""
+
+    state: S
+    version: int
+
+
+class StaleRead(Exception):  # noqa: N818 - an answer, not an error
+    """A stream that the command depended on has moved: gather the facts again and decide again."""
+
+
+Listener = Callable[[Sequence[Recorded[Event]]], None]
+
+
+class CommandHandler:
+    """Executes commands against the log. One per store and process; safe to share between concurrent tasks."""
+
+    def __init__(self, store: EventStore, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._live: OrderedDict[str, tuple[Aggregate[Any, Any, Any], Live[Any]]] = OrderedDict()
+        self._seen = store.head()
+        self._ahead: dict[int, int] = {}
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with every event recorded from here on in streams that this process has loaded."""
+        self._listeners.append(listener)
+
+    def load(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
+        """Return the stream's present state; the initial one at version 0 for a stream that does not exist."""
+        self.notice_others()
+        return self._load(stream, aggregate)
+
+    async def execute(
+        self, *orders: Order, actor: str, cause: str, guards: Sequence[Guard] = ()
+    ) -> tuple[Recorded[Event], ...]:
+        """Decide every order and record all their events in one commit; return them.
+
+        Raises `DomainError` as the aggregates do, and `StaleRead` where a guard no longer holds. Where only the
+        order's own stream moved, the command is decided again on its new state.
+        """
+        self.notice_others()
+        for _ in range(limits.COMMAND_RETRIES_MAX):
+            writes, states = self._decide(orders)
+            if not writes:
+                return ()
+            origin = Origin(actor=actor, cause=cause, command_id=self._ids.new("command"), at=self._clock.now())
+            try:
+                recorded = await self._store.append(writes, origin, guards)
+            except VersionConflict as conflict:
+                self._forget(conflict.stream)
+                if conflict.stream in {guard.stream for guard in guards} - {write.stream for write in writes}:
+                    raise StaleRead from conflict
+                continue
+            self._advance(orders, states, recorded)
+            return recorded
+        raise DomainError("conflict", f"`{orders[0].stream}` is changed too often by others", "try again")
+
+    def _decide(self, orders: Sequence[Order]) -> tuple[list[StreamWrite], dict[str, Live[Any]]]:
+        writes: list[StreamWrite] = []
+        states: dict[str, Live[Any]] = {}
+        for order in orders:
+            aggregate = order.aggregate
+            live = states.get(order.stream) or self._load(order.stream, aggregate)
+            events = tuple(aggregate.decide(order.command, live.state))
+            if not events:
+                continue
+            state = live.state
+            for event in events:
+                state = aggregate.evolve(state, event)
+            states[order.stream] = Live(state, live.version + len(events))
+            writes.append(StreamWrite(order.stream, live.version, events))
+        return writes, states
+
+    def _advance(
+        self,
+        orders: Sequence[Order],
+        states: dict[str, Live[Any]],
+        recorded: Sequence[Recorded[Event]],
+    ) -> None:
+        for order in orders:
+            state = states.get(order.stream)
+            known = self._live.get(order.stream)
+            # Somebody else's events may have been folded in while this append waited: never step back.
+            if state is not None and (known is None or known[1].version < state.version):
+                self._keep(order.stream, order.aggregate, state)
+        for listener in self._listeners:
+            listener(recorded)
+        if recorded:
+            self._ahead[recorded[0].position] = recorded[-1].position
+            while (end := self._ahead.pop(self._seen + 1, None)) is not None:
+                self._seen = end
+
+    def _load(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
+        known = self._live.get(stream)
+        if known is not None:
+            self._live.move_to_end(stream)
+            return known[1]
+        live: Live[S] = Live(aggregate.initial, 0)
+        return self._fold(stream, aggregate, live, self._store.read_stream(stream))
+
+    def _fold(
+        self, stream: str, aggregate: Aggregate[S, C, E], live: Live[S], recorded: Sequence[Recorded[Any]]
+    ) -> Live[S]:
+        if not recorded:
+            return live
+        state = live.state
+        for one in recorded:
+            state = aggregate.evolve(state, one.event)
+        return self._keep(stream, aggregate, Live(state, recorded[-1].version))
+
+    def _keep(self, stream: str, aggregate: Aggregate[S, C, E], live: Live[S]) -> Live[S]:
+        self._live[stream] = (aggregate, live)
+        self._live.move_to_end(stream)
+        if len(self._live) > limits.LIVE_STREAMS_MAX:
+            self._live.popitem(last=False)
+        return live
+
+    def _forget(self, stream: str) -> None:
+        self._live.pop(stream, None)
+
+    def notice_others(self) -> None:
+        """Fold in what other processes appended, in the streams that are kept."""
+        if not self._store.others_appended():
+            return
+        while page := self._store.read_log(after=self._seen, limit=limits.LOG_PAGE_EVENTS):
+            for recorded in page:
+                kept = self._live.get(recorded.stream)
+                if kept is not None and recorded.version == kept[1].version + 1:
+                    self._fold(recorded.stream, kept[0], kept[1], (recorded,))
+                    for listener in self._listeners:
+                        listener((recorded,))
+            self._seen = page[-1].position
+        self._ahead = {start: end for start, end in self._ahead.items() if start > self._seen}

@@ -1,0 +1,69 @@
+"""What a restart does with an action that was started and has no outcome: it looks, and never repeats blindly."""
+
+from typing import assert_never
+
+from ..domain.errors import DomainError
+from ..domain.event import Event, Recorded
+from ..domain.plan import Step
+from ..domain.task import (
+    ActionStarted,
+    NoTask,
+    OpenAction,
+    RecordSuccess,
+    RecordUnknown,
+    Started,
+    Task,
+    Unknown,
+)
+from .action_pipeline import ActionPipeline
+from .command_handler import TASK, CommandHandler, order_task
+from .ports import Done, EventStore, NotApplied, Unclear
+
+
+class Recovery:
+    """Settles what a crash left open in a task that is about to go on."""
+
+    def __init__(self, *, handler: CommandHandler, store: EventStore, pipeline: ActionPipeline) -> None:
+        self._handler = handler
+        self._store = store
+        self._pipeline = pipeline
+
+    async def recover(self, task_id: str) -> None:
+        """Find out what became of every open attempt of a running task: done, made again, or asked about."""
+        task = self._running(task_id)
+        if task is None or task.plan is None:
+            return
+        steps = {step.step_id: step for step in task.plan.steps}
+        started = [a for a in task.open_actions.values() if isinstance(a.phase, Started)]
+        if started:
+            starts = self._starts(task_id)
+            for action in started:
+                await self._settle(task, steps[action.step_id], action, starts[action.action_id])
+        task = self._running(task_id)
+        for action in () if task is None else task.open_actions.values():
+            if task is not None and isinstance(action.phase, Unknown):
+                await self._pipeline.ask_about_unknown(task, steps[action.step_id], action, action.phase.observed)
+
+    async def _settle(self, task: Task, step: Step, action: OpenAction, start: Recorded[Event]) -> None:
+        finding = await self._pipeline.look(action, start, task.session_id)
+        match finding:
+            case Done(effects=effects, result=result):
+                done = RecordSuccess(action_id=action.action_id, effects=effects, result=result, recovered=True)
+                await self._handler.execute(order_task(task.task_id, done), actor="engine", cause="recovery")
+            case NotApplied():
+                await self._pipeline.carry_out(task, step, action)
+            case Unclear(observed=observed):
+                unknown = RecordUnknown(action_id=action.action_id, observed=observed)
+                await self._handler.execute(order_task(task.task_id, unknown), actor="engine", cause="recovery")
+            case _:
+                assert_never(finding)
+
+    def _running(self, task_id: str) -> Task | None:
+        state = self._handler.load(task_id, TASK).state
+        if isinstance(state, NoTask):
+            raise DomainError("not_found", f"there is no task `{task_id}`", "see `cowork task list`")
+        return state if state.status == "running" else None
+
+    def _starts(self, task_id: str) -> dict[str, Recorded[Event]]:
+        """Return each action's last recorded start: the attempt that is open."""
+        return {r.event.action_id: r for r in self._store.read_stream(task_id) if isinstance(r.event, ActionStarted)}
