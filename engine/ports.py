@@ -1,6 +1,6 @@
 """The engine's ports: what it needs of the world, in its own words. Contract tests check every adapter against them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
@@ -128,6 +128,10 @@ class BlobStore(Protocol):
 
     def put(self, data: bytes) -> Content:
         """Keep the bytes and return their digest and size."""
+        ...
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Content:
+        """Keep the bytes that the chunks make up. What the chunks raise goes through, and nothing is kept then."""
         ...
 
     def get(self, digest: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Content-addressed bytes: what files held before and after, and what actions brought back."""
