@@ -1,0 +1,150 @@
+"""The store's file: what is in it, how it is made, and how it is told from every other file before it is touched."""
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final, Literal
+
+from ...domain.errors import DomainError
+from .sqlite_errors import is_locked
+
+APPLICATION_ID: Final = 0x436F576B
+"""Marks the file as ours, in its header (`CoWk`)."""
+
+FORMAT_VERSION: Final = 1
+"""The file's `user_version`. A file with a greater one was written by a newer version and is left alone."""
+
+EVENTS_TABLE: Final = "stored_events"
+
+# The names are the library's: its recorder reads `rowid` as the position. AUTOINCREMENT never gives a position twice.
+# The triggers make the table append-only and its streams without gaps, for every program that opens the file.
+STATEMENTS: Final = (
+    """CREATE TABLE IF NOT EXISTS stored_events (
+        rowid INTEGER PRIMARY KEY AUTOINCREMENT,
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL CHECK (originator_version > 0),
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        UNIQUE (originator_id, originator_version)
+    ) STRICT""",
+    """CREATE TRIGGER IF NOT EXISTS stored_events_are_never_changed BEFORE UPDATE ON stored_events
+        BEGIN SELECT RAISE(ABORT, 'recorded events are never changed'); END""",
+    """CREATE TRIGGER IF NOT EXISTS stored_events_are_never_deleted BEFORE DELETE ON stored_events
+        BEGIN SELECT RAISE(ABORT, 'recorded events are never deleted'); END""",
+    """CREATE TRIGGER IF NOT EXISTS stored_events_are_never_replaced BEFORE INSERT ON stored_events
+        WHEN EXISTS (SELECT 1 FROM stored_events WHERE originator_id = NEW.originator_id
+            AND originator_version = NEW.originator_version)
+        BEGIN SELECT RAISE(ABORT, 'recorded events are never replaced'); END""",
+)
+
+# Source: the SQLite documentation, "Database File Format", 1.3.
+_MAGIC: Final = b"SQLite format 3\x00"
+_HEADER_BYTES: Final = 100
+_USER_VERSION_AT: Final = 60
+_APPLICATION_ID_AT: Final = 68
+_SETUP_WAIT_S: Final = 5.0
+
+
+def look_at(path: Path) -> Literal["absent", "ours"]:
+    """Say whether the file is a store, from its first bytes alone; an empty file is as good as none.
+
+    Raises `DomainError` invalid for any other file and for one of a newer version, unavailable where it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return "absent"
+    except IsADirectoryError as error:
+        raise DomainError("invalid", f"`{path}` is a folder, not an event store", "name a file in it") from error
+    except OSError as error:
+        raise DomainError("unavailable", f"the event store `{path}` can't be read: {_reason(error)}") from error
+    if not header:
+        return "absent"
+    other = "name another place for the store; this file was not touched"
+    if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
+        raise DomainError("invalid", f"`{path}` is not an event store", other)
+    if _number(header, _APPLICATION_ID_AT) != APPLICATION_ID:
+        raise DomainError("invalid", f"`{path}` is a database of another program, not an event store", other)
+    check_format(path, _number(header, _USER_VERSION_AT))
+    return "ours"
+
+
+def check_format(path: Path, found: int) -> None:
+    """Raise `DomainError` invalid for a file of a newer version."""
+    if found > FORMAT_VERSION:
+        raise DomainError(
+            "invalid",
+            f"the event store `{path}` has format {found}; this version knows {FORMAT_VERSION} and older",
+            "it was written by a newer version: upgrade cowork",
+        )
+
+
+def _number(header: bytes, at: int) -> int:
+    return int.from_bytes(header[at : at + 4], "big")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def create_file(path: Path) -> None:
+    """Make the folder (0700, where it is new) and an empty file (0600). Another process may do the same meanwhile.
+
+    Raises `DomainError` unavailable.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise DomainError("unavailable", f"the event store `{path}` can't be made: {_reason(error)}") from error
+
+
+def set_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables where there are none, and turn the write-ahead log on. Raises `sqlite3.Error`, `DomainError`.
+
+    The tables and the marks in the header are one transaction, made before the log is turned on: whatever happens, the
+    file's first bytes either are empty or say whose it is.
+    """
+    if not _has_table(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not _has_table(connection):
+                for statement in STATEMENTS:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    check_format(path, connection.execute("PRAGMA user_version").fetchone()[0])
+    if _journal_mode(connection) != "wal":
+        raise DomainError(
+            "unavailable",
+            f"the file system of `{path}` can't hold an event store (no write-ahead log)",
+            "put the store on a local disk",
+        )
+
+
+def _has_table(connection: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    return connection.execute(query, (EVENTS_TABLE,)).fetchone() is not None
+
+
+def _journal_mode(connection: sqlite3.Connection) -> str:
+    """Turn the write-ahead log on. SQLite does not wait for this by itself when another process is just doing it."""
+    give_up = time.monotonic() + _SETUP_WAIT_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
