@@ -1,0 +1,338 @@
+"""The audit log's lines about everything that is not an action: sessions, grants, tasks, subagents and questions.
+
+Several events know less than an auditor wants: an answer knows its question, not the task. The table `audit_subjects`
+keeps what each stream's first event said, and the reader (`audit_log.py`) puts the two together.
+"""
+
+from typing import Final, TypeAlias, assert_never
+
+from ..domain.confirmation import (
+    ConfirmationApproved,
+    ConfirmationEvent,
+    ConfirmationExpired,
+    ConfirmationRejected,
+    ConfirmationRequested,
+    ConfirmationWithdrawn,
+)
+from ..domain.event import Event, Recorded
+from ..domain.grant import FolderGranted, GrantEvent, GrantExpired, GrantNarrowed, GrantRevoked
+from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
+from ..domain.subagent import SubagentEvent, SubagentReported, SubagentSpawned, SubagentStopped
+from ..domain.task import (
+    LifeEvent,
+    StepBegun,
+    StepSkipped,
+    TaskAwaitingConfirmation,
+    TaskBlocked,
+    TaskCancelled,
+    TaskCompleted,
+    TaskFailed,
+    TaskPaused,
+    TaskPlanned,
+    TaskPlanningStarted,
+    TaskQueued,
+    TaskResumed,
+    TaskStarted,
+)
+from .fold import OnEvent, when
+from .row import Changes, Put, Scalar, Table, json_text, rfc3339
+
+LIFE: Final = Table(
+    name="audit_life",
+    key={"position": "integer"},
+    columns={
+        "at": "text",
+        "kind": "text",
+        "subject": "text",
+        "step_id": "text",
+        "target": "text",
+        "actor": "text",
+        "reason": "text",
+        "rule_id": "text",
+        "risk_tags": "json",
+        "outcome": "text",
+    },
+    indexes=(("subject",),),
+)
+SUBJECTS: Final = Table(
+    name="audit_subjects",
+    key={"subject": "text"},
+    columns={
+        "session_id": "text",
+        "task_id": "text",
+        "parent": "text",
+        "label": "text",
+        "status": "text",
+        "answered_by": "text",
+    },
+    indexes=(("session_id",), ("task_id",)),
+)
+
+
+def _life(recorded: Recorded[Event], kind: str, **values: Scalar) -> Put:
+    return Put(
+        "audit_life",
+        (recorded.position,),
+        {
+            "at": rfc3339(recorded.origin.at),
+            "kind": kind,
+            "subject": recorded.stream,
+            "actor": recorded.origin.actor,
+            **values,
+        },
+    )
+
+
+def _session_started(recorded: Recorded[SessionStarted]) -> Changes:
+    event = recorded.event
+    known: dict[str, Scalar] = {"session_id": event.session_id, "label": event.title}
+    return (
+        _life(recorded, "session.started", target=event.title, reason=f"by {event.user_id} on {event.device_id}"),
+        Put("audit_subjects", (recorded.stream,), known),
+    )
+
+
+def _policy_adopted(recorded: Recorded[PolicyAdopted]) -> Changes:
+    event = recorded.event
+    return (_life(recorded, "session.policy_adopted", target=event.rules.name, reason=event.policy_digest),)
+
+
+def _grant_added(recorded: Recorded[GrantAdded]) -> Changes:
+    return (_life(recorded, "session.grant_added", target=recorded.event.grant_id),)
+
+
+def _session_ended(recorded: Recorded[SessionEnded]) -> Changes:
+    return (_life(recorded, "session.ended", reason=recorded.event.reason),)
+
+
+def _granted(recorded: Recorded[FolderGranted]) -> Changes:
+    event = recorded.event
+    known: dict[str, Scalar] = {"session_id": event.session_id, "label": event.root_path}
+    covers = f"{event.name}: {', '.join(event.verbs)}"
+    return (
+        _life(recorded, "grant.given", target=event.root_path, reason=covers),
+        Put("audit_subjects", (recorded.stream,), known),
+    )
+
+
+def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
+    return (_life(recorded, "grant.narrowed", reason=f"now only {', '.join(recorded.event.verbs) or 'nothing'}"),)
+
+
+def _grant_revoked(recorded: Recorded[GrantRevoked]) -> Changes:
+    return (_life(recorded, "grant.revoked", reason=recorded.event.reason),)
+
+
+def _grant_expired(recorded: Recorded[GrantExpired]) -> Changes:
+    return (_life(recorded, "grant.expired"),)
+
+
+def _queued(recorded: Recorded[TaskQueued]) -> Changes:
+    event = recorded.event
+    known: dict[str, Scalar] = {
+        "session_id": event.session_id,
+        "task_id": event.task_id,
+        "parent": event.parent_task_id,
+        "label": event.title,
+    }
+    return (
+        _life(recorded, "task.queued", target=event.title, reason=event.prompt),
+        Put("audit_subjects", (recorded.stream,), known),
+    )
+
+
+def _planning(recorded: Recorded[TaskPlanningStarted]) -> Changes:
+    return (_life(recorded, "task.planning_started", target=recorded.event.planner),)
+
+
+def _planned(recorded: Recorded[TaskPlanned]) -> Changes:
+    plan = recorded.event.plan
+    return (_life(recorded, "task.planned", target=plan.title, reason=f"{len(plan.steps)} steps"),)
+
+
+def _task_started(recorded: Recorded[TaskStarted]) -> Changes:
+    return (_life(recorded, "task.started"),)
+
+
+def _awaiting(recorded: Recorded[TaskAwaitingConfirmation]) -> Changes:
+    return (_life(recorded, "task.awaiting_confirmation", target=", ".join(recorded.event.confirmation_ids)),)
+
+
+def _paused(recorded: Recorded[TaskPaused]) -> Changes:
+    return (_life(recorded, "task.paused", reason=recorded.event.reason),)
+
+
+def _resumed(recorded: Recorded[TaskResumed]) -> Changes:
+    return (_life(recorded, "task.resumed"),)
+
+
+def _completed(recorded: Recorded[TaskCompleted]) -> Changes:
+    event = recorded.event
+    why = f"skipped: {', '.join(event.skipped)}" if event.skipped else event.reason
+    return (_life(recorded, "task.completed", reason=why, outcome="succeeded"),)
+
+
+def _task_failed(recorded: Recorded[TaskFailed]) -> Changes:
+    return (_life(recorded, "task.failed", reason=recorded.event.reason, outcome="failed"),)
+
+
+def _blocked(recorded: Recorded[TaskBlocked]) -> Changes:
+    return (_life(recorded, "task.blocked", reason=recorded.event.reason, outcome="denied"),)
+
+
+def _cancelled(recorded: Recorded[TaskCancelled]) -> Changes:
+    return (_life(recorded, "task.cancelled", reason=recorded.event.reason, outcome="withdrawn"),)
+
+
+def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
+    event = recorded.event
+    if event.actions:
+        # Its actions have lines of their own.
+        return ()
+    return (_life(recorded, "task.step_begun", step_id=event.step_id, reason="nothing matched"),)
+
+
+def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
+    event = recorded.event
+    return (_life(recorded, "task.step_skipped", step_id=event.step_id, reason=event.reason, outcome="skipped"),)
+
+
+def _spawned(recorded: Recorded[SubagentSpawned]) -> Changes:
+    event = recorded.event
+    known: dict[str, Scalar] = {"task_id": event.task_id, "parent": event.parent_id, "label": event.title}
+    return (
+        _life(recorded, "subagent.spawned", target=event.title, reason=f"by {event.parent_id}, depth {event.depth}"),
+        Put("audit_subjects", (recorded.stream,), known),
+    )
+
+
+def _reported(recorded: Recorded[SubagentReported]) -> Changes:
+    return (_life(recorded, "subagent.reported", reason=recorded.event.report, outcome="succeeded"),)
+
+
+def _stopped(recorded: Recorded[SubagentStopped]) -> Changes:
+    return (_life(recorded, "subagent.stopped", reason=recorded.event.reason, outcome="withdrawn"),)
+
+
+def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
+    event = recorded.event
+    known: dict[str, Scalar] = {
+        "session_id": event.session_id,
+        "task_id": event.task_id,
+        "label": event.card.headline,
+        "status": "pending",
+    }
+    line = _life(
+        recorded,
+        "confirmation.requested",
+        step_id=event.step_id,
+        target=event.card.headline,
+        reason=event.reason,
+        rule_id=event.rule_id,
+        risk_tags=json_text(event.risk_tags),
+        outcome="waiting",
+    )
+    return (line, Put("audit_subjects", (recorded.stream,), known))
+
+
+Answer: TypeAlias = ConfirmationApproved | ConfirmationRejected | ConfirmationExpired | ConfirmationWithdrawn
+
+
+def _answer(recorded: Recorded[Answer], status: str, answered_by: str, note: str) -> Changes:
+    known: dict[str, Scalar] = {"status": status, "answered_by": answered_by}
+    return (
+        _life(recorded, f"confirmation.{status}", reason=note, outcome=status),
+        Put("audit_subjects", (recorded.stream,), known),
+    )
+
+
+def _approved(recorded: Recorded[ConfirmationApproved]) -> Changes:
+    return _answer(recorded, "approved", recorded.event.answered_by, recorded.event.note)
+
+
+def _rejected(recorded: Recorded[ConfirmationRejected]) -> Changes:
+    return _answer(recorded, "rejected", recorded.event.answered_by, recorded.event.note)
+
+
+def _question_expired(recorded: Recorded[ConfirmationExpired]) -> Changes:
+    return _answer(recorded, "expired", "", "nobody answered in time")
+
+
+def _withdrawn(recorded: Recorded[ConfirmationWithdrawn]) -> Changes:
+    return _answer(recorded, "withdrawn", "", recorded.event.reason)
+
+
+# Choosing
+
+
+def choose_session(event: type[SessionEvent | GrantEvent]) -> OnEvent:
+    """Return what to do about an event of a session or a grant."""
+    if issubclass(event, SessionStarted):
+        return when(event, _session_started)
+    if issubclass(event, PolicyAdopted):
+        return when(event, _policy_adopted)
+    if issubclass(event, GrantAdded):
+        return when(event, _grant_added)
+    if issubclass(event, SessionEnded):
+        return when(event, _session_ended)
+    if issubclass(event, FolderGranted):
+        return when(event, _granted)
+    if issubclass(event, GrantNarrowed):
+        return when(event, _narrowed)
+    if issubclass(event, GrantRevoked):
+        return when(event, _grant_revoked)
+    if issubclass(event, GrantExpired):
+        return when(event, _grant_expired)
+    assert_never(event)
+
+
+def choose_life(event: type[LifeEvent]) -> OnEvent:
+    """Return what to do about an event of a task that is not an action's."""
+    if issubclass(event, TaskQueued):
+        return when(event, _queued)
+    if issubclass(event, TaskPlanningStarted):
+        return when(event, _planning)
+    if issubclass(event, TaskPlanned):
+        return when(event, _planned)
+    if issubclass(event, TaskStarted):
+        return when(event, _task_started)
+    if issubclass(event, TaskAwaitingConfirmation):
+        return when(event, _awaiting)
+    if issubclass(event, TaskPaused):
+        return when(event, _paused)
+    if issubclass(event, TaskResumed):
+        return when(event, _resumed)
+    if issubclass(event, StepBegun):
+        return when(event, _step_begun)
+    if issubclass(event, StepSkipped):
+        return when(event, _step_skipped)
+    if issubclass(event, TaskCompleted):
+        return when(event, _completed)
+    if issubclass(event, TaskFailed):
+        return when(event, _task_failed)
+    if issubclass(event, TaskBlocked):
+        return when(event, _blocked)
+    if issubclass(event, TaskCancelled):
+        return when(event, _cancelled)
+    assert_never(event)
+
+
+def choose_other(event: type[SubagentEvent | ConfirmationEvent]) -> OnEvent:
+    """Return what to do about an event of a subagent or a question."""
+    if issubclass(event, SubagentSpawned):
+        return when(event, _spawned)
+    if issubclass(event, SubagentReported):
+        return when(event, _reported)
+    if issubclass(event, SubagentStopped):
+        return when(event, _stopped)
+    if issubclass(event, ConfirmationRequested):
+        return when(event, _asked)
+    if issubclass(event, ConfirmationApproved):
+        return when(event, _approved)
+    if issubclass(event, ConfirmationRejected):
+        return when(event, _rejected)
+    if issubclass(event, ConfirmationExpired):
+        return when(event, _question_expired)
+    if issubclass(event, ConfirmationWithdrawn):
+        return when(event, _withdrawn)
+    assert_never(event)

@@ -1,0 +1,186 @@
+"""Questions to a person, open and answered: one row a confirmation."""
+
+from datetime import datetime
+from typing import Final, Literal, TypeAlias, assert_never
+
+import msgspec
+
+from ..domain.confirmation import (
+    Card,
+    ConfirmationApproved,
+    ConfirmationExpired,
+    ConfirmationRejected,
+    ConfirmationRequested,
+    ConfirmationWithdrawn,
+)
+from ..domain.event import Recorded
+from ..domain.grant import GrantEvent
+from ..domain.session import SessionEvent
+from ..domain.subagent import SubagentEvent
+from ..domain.task import TaskEvent
+from ..domain.topics import AnyEvent
+from .fold import Fold, OnEvent, nothing, when
+from .row import Changes, Put, Row, Scalar, Table, json_text, number_of, positions_of, rfc3339, text_of, texts_of
+
+ConfirmationStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
+
+CONFIRMATIONS: Final = Table(
+    name="confirmations",
+    key={"confirmation_id": "text"},
+    columns={
+        "session_id": "text",
+        "task_id": "text",
+        "step_id": "text",
+        "purpose": "text",
+        "action_ids": "json",
+        "digest": "text",
+        "card": "json",
+        "risk_tags": "json",
+        "reason": "text",
+        "rule_id": "text",
+        "layer": "text",
+        "requested_at": "text",
+        "expires_at": "text",
+        "status": "text",
+        "answered_by": "text",
+        "answered_at": "text",
+        "note": "text",
+        "requested_position": "integer",
+        "answered_position": "integer",
+    },
+    indexes=(("status",), ("task_id",)),
+)
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The JSON object `Confirmation`. `action_id` is the first of `action_ids`; `note` may say why it was withdrawn."""
+
+    confirmation_id: str
+    session_id: str
+    task_id: str
+    step_id: str
+    action_id: str
+    action_ids: tuple[str, ...]
+    purpose: str
+    digest: str
+    card: Card
+    risk_tags: tuple[str, ...]
+    reason: str
+    rule_id: str
+    layer: str
+    requested_at: str
+    expires_at: str
+    status: ConfirmationStatus
+    answered_by: str | None = None
+    answered_at: str | None = None
+    note: str | None = None
+    positions: tuple[int, ...] = ()
+
+
+def _requested(recorded: Recorded[ConfirmationRequested]) -> Changes:
+    event = recorded.event
+    values: dict[str, Scalar] = {
+        "session_id": event.session_id,
+        "task_id": event.task_id,
+        "step_id": event.step_id,
+        "purpose": event.purpose,
+        "action_ids": json_text([item.action_id for item in event.items]),
+        "digest": event.digest,
+        "card": json_text(event.card),
+        "risk_tags": json_text(event.risk_tags),
+        "reason": event.reason,
+        "rule_id": event.rule_id,
+        "layer": event.layer,
+        "requested_at": rfc3339(recorded.origin.at),
+        "expires_at": rfc3339(event.expires_at),
+        "status": "pending",
+        "requested_position": recorded.position,
+    }
+    return (Put("confirmations", (event.confirmation_id,), values),)
+
+
+Answer: TypeAlias = ConfirmationApproved | ConfirmationRejected | ConfirmationExpired | ConfirmationWithdrawn
+
+
+def _answered(recorded: Recorded[Answer], status: ConfirmationStatus, answered_by: str, note: str) -> Changes:
+    values: dict[str, Scalar] = {
+        "status": status,
+        "answered_by": answered_by,
+        "answered_at": rfc3339(recorded.origin.at),
+        "note": note,
+        "answered_position": recorded.position,
+    }
+    return (Put("confirmations", (recorded.event.confirmation_id,), values),)
+
+
+def _approved(recorded: Recorded[ConfirmationApproved]) -> Changes:
+    return _answered(recorded, "approved", recorded.event.answered_by, recorded.event.note)
+
+
+def _rejected(recorded: Recorded[ConfirmationRejected]) -> Changes:
+    return _answered(recorded, "rejected", recorded.event.answered_by, recorded.event.note)
+
+
+def _expired(recorded: Recorded[ConfirmationExpired]) -> Changes:
+    return _answered(recorded, "expired", "", "")
+
+
+def _withdrawn(recorded: Recorded[ConfirmationWithdrawn]) -> Changes:
+    return _answered(recorded, "withdrawn", "", recorded.event.reason)
+
+
+def _choose(event: type[AnyEvent]) -> OnEvent:
+    if issubclass(event, ConfirmationRequested):
+        return when(event, _requested)
+    if issubclass(event, ConfirmationApproved):
+        return when(event, _approved)
+    if issubclass(event, ConfirmationRejected):
+        return when(event, _rejected)
+    if issubclass(event, ConfirmationExpired):
+        return when(event, _expired)
+    if issubclass(event, ConfirmationWithdrawn):
+        return when(event, _withdrawn)
+    if issubclass(event, SessionEvent | GrantEvent | TaskEvent | SubagentEvent):
+        return nothing
+    assert_never(event)
+
+
+CONFIRMATION_INBOX: Final = Fold("confirmation_inbox", 1, (CONFIRMATIONS,), _choose)
+
+
+def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
+    """Return the JSON object of a row of `confirmations`.
+
+    With `now`, a question whose time is over is `expired` although nobody has recorded that yet.
+    """
+    status = msgspec.convert(text_of(row, "status"), ConfirmationStatus)
+    if status == "pending" and now is not None and rfc3339(now) >= text_of(row, "expires_at"):
+        status = "expired"
+    action_ids = texts_of(row, "action_ids")
+    return Confirmation(
+        confirmation_id=text_of(row, "confirmation_id"),
+        session_id=text_of(row, "session_id"),
+        task_id=text_of(row, "task_id"),
+        step_id=text_of(row, "step_id"),
+        action_id=action_ids[0],
+        action_ids=action_ids,
+        purpose=text_of(row, "purpose"),
+        digest=text_of(row, "digest"),
+        card=msgspec.json.decode(text_of(row, "card"), type=Card),
+        risk_tags=texts_of(row, "risk_tags"),
+        reason=text_of(row, "reason"),
+        rule_id=text_of(row, "rule_id"),
+        layer=text_of(row, "layer"),
+        requested_at=text_of(row, "requested_at"),
+        expires_at=text_of(row, "expires_at"),
+        status=status,
+        answered_by=text_of(row, "answered_by") or None,
+        answered_at=text_of(row, "answered_at") or None,
+        note=text_of(row, "note") or None,
+        positions=positions_of(row, "requested_position", "answered_position"),
+    )
+
+
+def requested_first(row: Row) -> int:
+    """Order rows of `confirmations` by when they were asked."""
+    return number_of(row, "requested_position")

@@ -1,0 +1,28 @@
+"""How an action stands or ended, in one word, for every screen."""
+
+from typing import Final, Literal, TypeAlias, get_args
+
+from ..domain.reason import ReasonCode
+
+Outcome: TypeAlias = Literal[
+    "waiting",  # proposed, not started: for its turn or for a person
+    "started",  # no outcome yet
+    "succeeded",
+    "failed",  # tried, nothing was changed; or the world is not as the plan expected
+    "unknown",  # a crash left it open whether it happened
+    "denied",  # by policy
+    "rejected",  # by a person
+    "expired",  # nobody answered in time
+    "skipped",  # the plan says to go on instead of asking
+    "withdrawn",  # the question was taken back
+]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+
+def outcome_of_refusal(code: ReasonCode) -> Outcome:
+    """Return how an action ended that was declined for this reason; what is no person's answer is a denial."""
+    match code:
+        case "rejected" | "expired" | "skipped" | "withdrawn":
+            return code
+        case _:
+            return "denied"
