@@ -1,0 +1,105 @@
+"""The one rendering of a question that every approver sees, whatever the interface: plain text, no markup.
+
+Blocks stand in one order: who asks, exactly what will be done, risks, why a person is asked, what changed, what the
+agent says, what the answer is bound to. Nothing is cut, and nothing from outside is shown unescaped
+(`visible_text.py`). The card is a value: the same request gives the same card for ever.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from ..domain.confirmation import DIGEST_PREFIX_MIN, Card, CardBlock
+from .card_action import action_lines
+from .card_headline import headline
+from .card_layout import field
+from .card_places import places_in
+from .card_risk import risk_lines
+from .measure import span_words
+from .question import Question, QuestionItem
+from .visible_text import has_escapes, quoted, visible, visible_lines
+
+AGENTS_LABEL = "The agent's reason (not checked)"
+
+
+def render_card(request: Question) -> Card:
+    """Return the card of a question; see this file's head. Never raises for any text that is not half a character."""
+    places = places_in(request.scope)
+    hides = any(has_escapes(text.replace("\n", "")) for text in _agents_words(request))
+    blocks = (
+        CardBlock("who", _who(request)),
+        CardBlock("action", action_lines(request.items, visible(request.task_id), places)),
+        CardBlock("risk", risk_lines(request.items, places, agent_hides=hides)),
+        CardBlock("why", _why(request.items)),
+        CardBlock("changed", _changed(request)),
+        CardBlock("agent", _agent(request)),
+        CardBlock("binding", _binding(request)),
+    )
+    first = headline(request.items, places)
+    return Card(
+        headline=f"Did this happen? {first}" if request.unknown_outcome else first,
+        blocks=tuple(block for block in blocks if block.lines),
+    )
+
+
+def _agents_words(request: Question) -> tuple[str, str, str]:
+    return request.task_title, request.step_title, request.step_description
+
+
+def _who(request: Question) -> tuple[str, ...]:
+    lines = [field("task", f"{visible(request.task_id)} {quoted(request.task_title)}")]
+    if request.step_title:
+        lines.append(field("step", quoted(request.step_title)))
+    lines.append(field("asked by", visible(request.asked_by)))
+    return tuple(lines)
+
+
+def _why(items: Sequence[QuestionItem]) -> tuple[str, ...]:
+    """Return a line for each rule that asks, with how many of the actions it asks about."""
+    asked: dict[tuple[str, str, str, bool], int] = {}
+    for item in items:
+        decision = item.decision
+        key = (decision.rule_id, decision.layer, decision.reason, decision.by_missing_fact)
+        asked[key] = asked.get(key, 0) + 1
+    lines: list[str] = []
+    for (rule_id, layer, reason, by_missing_fact), count in asked.items():
+        where = f" ({visible(layer)})" if layer else ""
+        share = f", {count:,} of {len(items):,} actions" if count < len(items) else ""
+        lines.append(f"rule {visible(rule_id)}{where}{share}: {visible(reason)}")
+        if by_missing_fact:
+            lines.append("a fact that the rules ask for is not known, so the strictest of them decides")
+    return tuple(lines)
+
+
+def _changed(request: Question) -> tuple[str, ...]:
+    lines: list[str] = []
+    if request.unknown_outcome:
+        lines.append("This was begun and then interrupted. Nobody can tell whether it happened.")
+        lines += (f"found now: {line}" for line in _stated(request.changed))
+        lines.append(field("approve", "it is tried again, from what is there now"))
+        lines.append(field("reject", "everything stays as it is now"))
+    elif request.changed:
+        lines.append("This was asked before, and is no longer as it was shown.")
+        lines += (f"changed: {line}" for line in _stated(request.changed))
+    return tuple(lines)
+
+
+def _stated(text: str) -> tuple[str, ...]:
+    return visible_lines(text) if text else ()
+
+
+def _agent(request: Question) -> tuple[str, ...]:
+    if not request.step_description:
+        return ()
+    return (AGENTS_LABEL, *(f"  | {line}" for line in visible_lines(request.step_description)))
+
+
+def _binding(request: Question) -> tuple[str, ...]:
+    plain = request.digest.removeprefix("sha256:")[:DIGEST_PREFIX_MIN]
+    half = DIGEST_PREFIX_MIN // 2
+    until = request.expires_at.astimezone(UTC)
+    left = span_words(request.expires_at - request.now)
+    return (
+        field("question", visible(request.confirmation_id)),
+        field("digest", f"{plain[:half]} {plain[half:]}"),
+        field("expires", f"{until:%Y-%m-%d %H:%M:%S} UTC, {left} after it was asked; then it counts as rejected"),
+    )
