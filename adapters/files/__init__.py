@@ -1,0 +1,1 @@
+"""Files beneath granted folders: read, searched, written, moved and deleted without ever following a link."""

@@ -1,0 +1,52 @@
+"""What every piece of file work has in its hands: resolver, granted folders, quarantine, blobs and bounds."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from ...engine.limits import (
+    LIST_ENTRIES_MAX,
+    PREVIEW_BYTES_MAX,
+    READ_BYTES_MAX,
+    SEARCH_BYTES_MAX,
+    SEARCH_MATCHES_MAX,
+)
+from ...engine.ports import BlobStore
+from .quarantine import Quarantine
+from .resolver import Resolver
+from .roots import Roots
+
+CHUNK_BYTES: Final = 1024 * 1024
+
+
+class FileLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of file work; tests make them small.
+
+    `hash_bytes_max` bounds what is read to identify a file or folder that is deleted, moved or replaced,
+    `search_file_bytes_max` the size of a file that is searched, `search_s_max` the seconds of one search.
+    """
+
+    read_bytes_max: int = READ_BYTES_MAX
+    hash_bytes_max: int = 16 * 1024 * 1024 * 1024
+    preview_bytes_max: int = PREVIEW_BYTES_MAX
+    list_entries_max: int = LIST_ENTRIES_MAX
+    search_bytes_max: int = SEARCH_BYTES_MAX
+    search_file_bytes_max: int = 16 * 1024 * 1024
+    search_matches_max: int = SEARCH_MATCHES_MAX
+    search_s_max: float = 20.0
+
+
+def pass_by(_point: str) -> None:
+    """Do nothing: the checkpoint of every run that is not a test."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """Given to every function that touches files. `checkpoint` is told between two steps which one comes next."""
+
+    resolver: Resolver
+    roots: Roots
+    quarantine: Quarantine
+    blobs: BlobStore
+    limits: FileLimits
+    checkpoint: Callable[[str], None] = pass_by

@@ -1,0 +1,211 @@
+"""Create and replace: the new bytes are complete and durable under a temporary name before they get the real one.
+
+A replacement is a compare-and-swap: the temporary file and the target change places, and what came out must be the very
+object that the action was decided on; otherwise they change back.
+"""
+
+import errno
+import os
+import stat
+from contextlib import ExitStack, suppress
+from typing import Final
+
+import msgspec
+
+from ...domain.action import Content, FileCreate, FileWrite
+from ...domain.effect import Effect
+from ...domain.facts import FileState
+from ...engine.ports import Done, Permit
+from .failure import PathError
+from .openat2 import RENAME_EXCHANGE, RENAME_NOREPLACE
+from .places import (
+    Place,
+    granted,
+    make_folders,
+    place_of,
+    quarantine_name,
+    remove_folders,
+    rename,
+    require_same,
+    temporary_name,
+)
+from .resolver import ENTRY, opened
+from .state import chunks_of, digest_of_data, is_same_file, look, open_data, state_of
+from .world import World
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SWAPS_MAX: Final = 64
+_KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
+
+
+def perform_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Done:
+    """Write a whole file. Two syncs, of the file and of its folder, one more for each new folder.
+
+    A replacement first puts the old bytes into the blob store, which costs that store's two syncs where it has not got
+    them yet; a file over `read_bytes_max` goes to quarantine instead.
+    """
+    data = world.blobs.get(action.content.digest)
+    expected = permit.facts.target
+    with granted(world, permit.scope, action.at) as root:
+        if isinstance(action, FileWrite) and expected is not None and expected.kind == "file":
+            return _replace(world, permit, root, action, data, expected)
+        if expected is None or expected.kind != "absent":
+            raise PathError("conflict", f"`{action.at.path}` exists already")
+        return _create(world, permit, root, action, data)
+
+
+def _create(world: World, permit: Permit, root: int, action: FileWrite | FileCreate, data: bytes) -> Done:
+    made: list[str] = []
+    with ExitStack() as undo:
+        undo.callback(remove_folders, world, root, made)
+        make_folders(world, root, action.at.path, made)
+        with place_of(world, root, action.at.path) as place:
+            temporary = msgspec.structs.replace(place, name=temporary_name(permit))
+            with ExitStack() as undo_file:
+                _write_temporary(world, temporary, data, None, undo_file)
+                world.checkpoint("publish")
+                rename(temporary, place, RENAME_NOREPLACE)
+                undo_file.callback(rename, place, temporary, RENAME_NOREPLACE)
+                world.checkpoint("sync")
+                os.fsync(place.parent)
+                undo_file.pop_all()
+            world.checkpoint("created")
+        undo.pop_all()
+    return Done((Effect(change="create", at=action.at, after=action.content.digest, new_folders=tuple(made)),))
+
+
+def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: bytes, expected: FileState) -> Done:
+    in_quarantine = expected.size > world.limits.read_bytes_max
+    kept_as = quarantine_name(permit)
+    with place_of(world, root, action.at.path) as place:
+        temporary = msgspec.structs.replace(place, name=temporary_name(permit))
+        with ExitStack() as undo:
+            with opened(_open_expected(world, place, expected)) as old:
+                _keep_bytes(world, old, expected, place.shown)
+                ours = _write_temporary(world, temporary, data, old, undo)
+            world.checkpoint("swap")
+            rename(temporary, place, RENAME_EXCHANGE)
+            undo.callback(swap_back, world, temporary, place, ours, kept_as)
+            world.checkpoint("verify")
+            require_same(expected, look(world, place.parent, temporary.name, digest=True), place.shown)
+            if in_quarantine:
+                world.checkpoint("quarantine")
+                world.quarantine.put(root, place.parent, temporary.name, kept_as)
+            world.checkpoint("sync")
+            os.fsync(place.parent)
+            undo.pop_all()
+        world.checkpoint("drop-old")
+        if in_quarantine:
+            world.quarantine.sync(root, kept_as)
+        else:
+            os.unlink(temporary.name, dir_fd=place.parent)
+        world.checkpoint("replaced")
+    return Done((effect_of_replacing(permit, action, in_quarantine),))
+
+
+def effect_of_replacing(permit: Permit, action: FileWrite | FileCreate, in_quarantine: bool) -> Effect:
+    """Return what replacing the file of the permit's facts comes to."""
+    before = permit.facts.target.digest if permit.facts.target is not None else ""
+    kept = f"quarantine:{quarantine_name(permit).decode()}" if in_quarantine else f"blob:{before}"
+    return Effect(change="update", at=action.at, before=before, after=action.content.digest, kept=kept)
+
+
+def _open_expected(world: World, place: Place, expected: FileState) -> int:
+    """Open the file for reading if it is, by its identity and size, the one that the action was decided on."""
+    try:
+        entry = world.resolver.open(place.parent, place.name, ENTRY)
+    except FileNotFoundError:
+        raise PathError("not_found", f"`{place.shown}` is gone") from None
+    with opened(entry):
+        status = os.fstat(entry)
+        require_same(expected, msgspec.structs.replace(state_of(status), digest=expected.digest), place.shown)
+        return open_data(world.resolver, place.parent, place.name, status)
+
+
+def _keep_bytes(world: World, old: int, expected: FileState, shown: str) -> None:
+    """Put the old bytes into the blob store (unless they are too many) and compare them with what was shown."""
+    if expected.size <= world.limits.read_bytes_max:
+        content = world.blobs.put_stream(chunks_of(old, bytes_max=expected.size))
+    else:
+        content = Content(*digest_of_data(old, expected.size))
+    if content.digest != expected.digest:
+        raise PathError("conflict", f"`{shown}` is no longer what it was when this was decided")
+
+
+def _write_temporary(world: World, temporary: Place, data: bytes, like: int | None, undo: ExitStack) -> os.stat_result:
+    """Write the bytes durably under the temporary name; return what `stat` says of the file.
+
+    With `like`, the mode (never its set-id bits), the owner where that is allowed, and the user's extended attributes
+    are those of that open file. Undoing removes the file.
+    """
+    world.checkpoint("temporary")
+    fd = os.open(temporary.name, _NEW, 0o666 if like is None else 0o600, dir_fd=temporary.parent)
+    with opened(fd):
+        ours = os.fstat(fd)
+        undo.callback(discard, temporary, ours)
+        world.checkpoint("write")
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+            world.checkpoint("written-part")
+        if like is not None:
+            _take_after(fd, like)
+        world.checkpoint("sync-temporary")
+        os.fsync(fd)
+    return ours
+
+
+def _take_after(fd: int, like: int) -> None:
+    status = os.fstat(like)
+    # The file may be somebody else's: an ordinary user's replacement of it is their own.
+    with suppress(PermissionError):
+        os.fchown(fd, status.st_uid, status.st_gid)
+    os.fchmod(fd, stat.S_IMODE(status.st_mode) & 0o777)
+    try:
+        for name in os.listxattr(like):
+            if name.startswith(_KEPT_ATTRIBUTES):
+                os.setxattr(fd, name, os.getxattr(like, name))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+
+
+def discard(temporary: Place, ours: os.stat_result) -> None:
+    """Remove the temporary file if it is still the one that was written."""
+    try:
+        if is_same_file(os.stat(temporary.name, dir_fd=temporary.parent, follow_symlinks=False), ours):
+            os.unlink(temporary.name, dir_fd=temporary.parent)
+    except FileNotFoundError:
+        return
+
+
+def swap_back(world: World, temporary: Place, place: Place, ours: os.stat_result, kept_as: bytes) -> None:
+    """Change the two back until our own file is under the temporary name again.
+
+    Somebody who renames at the same time can have moved ours away in between: then what came out is somebody's, and
+    goes back in its turn. What still has no place after 64 times is kept in quarantine, and the error says so.
+    """
+    for _ in range(_SWAPS_MAX):
+        try:
+            rename(temporary, place, RENAME_EXCHANGE)
+        except PathError as failure:
+            if failure.code != "not_found":
+                raise
+            try:
+                rename(temporary, place, RENAME_NOREPLACE)
+            except PathError as taken:
+                if taken.code == "not_found":
+                    return
+                continue
+            return
+        try:
+            out = os.stat(temporary.name, dir_fd=temporary.parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if is_same_file(out, ours):
+            return
+    world.quarantine.put(place.root, place.parent, temporary.name, kept_as)
+    raise PathError(
+        "conflict",
+        f"`{place.shown}` was renamed again and again; one of the files is kept in quarantine as `{kept_as.decode()}`",
+    )
