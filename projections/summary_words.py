@@ -1,0 +1,95 @@
+"""The sentences of a summary: what was done, what was not and why, and what a person can do about it."""
+
+from typing import Final
+
+from .outcome import Outcome
+from .place_names import PlaceNames
+from .row import Row, text_of
+from .subject import shown_subject
+from .visible_text import visible
+
+_DONE: Final = {
+    "file.list": "listed",
+    "file.search": "searched",
+    "file.read": "read",
+    "file.write": "wrote",
+    "file.create": "created",
+    "file.rename": "renamed",
+    "file.move": "moved",
+    "file.delete": "deleted",
+    "shell.exec": "ran",
+    "code.run": "ran",
+    "network.request": "sent",
+    "connector.read": "read through",
+    "connector.action": "called",
+    "subagent.spawn": "started a subagent",
+}
+_TO_DO: Final = {
+    "file.list": "list",
+    "file.search": "search",
+    "file.read": "read",
+    "file.write": "write",
+    "file.create": "create",
+    "file.rename": "rename",
+    "file.move": "move",
+    "file.delete": "delete",
+    "shell.exec": "run",
+    "code.run": "run",
+    "network.request": "send",
+    "connector.read": "read through",
+    "connector.action": "call",
+    "subagent.spawn": "start a subagent",
+}
+_ADVICE_BY_CODE: Final = {
+    "no_grant": "grant the folder to the session, then run the task again",
+    "escape": "name a place inside a granted folder",
+    "symlink": "name the file itself in place of the link",
+    "xdev": "grant the other file system's folder by itself",
+    "special": "leave it: it is neither a file nor a folder",
+    "hardlink": "look at the file's other names first",
+    "protected": "do it yourself if it is meant: other programs run or obey this file",
+    "sensitive": "do it yourself if it is meant: it may hold secrets",
+    "name": "choose another name",
+    "limit": "ask for less at a time",
+    "conflict": "look at what is there now, then run the task again",
+    "not_found": "check the path, then run the task again",
+    "policy": "change the rule if it should be allowed, then run the task again",
+    "no_approval": "run the task again and answer the question",
+    "unavailable": "leave it: nothing here can carry it out",
+    "io": "see to what the operating system refused, then run the task again",
+}
+_ADVICE_BY_OUTCOME: Final[dict[Outcome, str]] = {
+    "rejected": "nothing, unless you change your mind: then run the task again",
+    "expired": "run the task again and answer in time",
+    "skipped": 'run the plan again with on_ask = "wait" to be asked',
+    "withdrawn": "run the task again if it is still wanted",
+    "unknown": "look at what is there now: it may or may not have been done",
+}
+
+
+def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
+    """Return what became of an action, for people: `moved a.csv to b.csv`, `not deleted, rejected: …`."""
+    kind, subject = text_of(row, "kind"), shown_subject(row, names)
+    done = f"{_DONE[kind]} {subject}"
+    why = visible(text_of(row, "reason"))
+    match outcome:
+        case "succeeded":
+            result = visible(text_of(row, "result"))
+            return f"{done}: {result}" if result else done
+        case "waiting":
+            return f"to {_TO_DO[kind]} {subject}: waiting"
+        case "started":
+            return f"to {_TO_DO[kind]} {subject}: begun, without an outcome yet"
+        case "unknown":
+            return f"perhaps {done}: {why}"
+        case "denied" | "failed" | "rejected" | "expired" | "skipped" | "withdrawn":
+            return f"not {done}, {outcome}: {why}"
+
+
+def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
+    """Return what a person can do about an action that did not succeed."""
+    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(text_of(row, "reason_code"), "")
+    rule = text_of(row, "rule_id")
+    by_rule = f" (rule {visible(rule)})" if outcome == "denied" and rule else ""
+    words = action_words(row, outcome, names)
+    return f"{words}{by_rule}. To do: {advice or 'run the task again'}"
