@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
+import stat
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from ...domain.errors import DomainError
-from .sqlite_errors import is_locked
+from .sqlite_errors import domain_error, is_locked, primary_code
 
 APPLICATION_ID: Final = 0x436F576B
 """Marks the file as ours, in its header (`CoWk`)."""
@@ -38,37 +40,49 @@ STATEMENTS: Final = (
         BEGIN SELECT RAISE(ABORT, 'recorded events are never replaced'); END""",
 )
 
-# Source: the SQLite documentation, "Database File Format", 1.3.
-_MAGIC: Final = b"SQLite format 3\x00"
-_HEADER_BYTES: Final = 100
-_USER_VERSION_AT: Final = 60
-_APPLICATION_ID_AT: Final = 68
 _SETUP_WAIT_S: Final = 5.0
 
 
 def look_at(path: Path) -> Literal["absent", "ours"]:
-    """Say whether the file is a store, from its first bytes alone; an empty file is as good as none.
+    """Say whether the file is a store; an empty file is as good as none. Nothing is written, not even beside the file.
 
     Raises `DomainError` invalid for any other file and for one of a newer version, unavailable where it can't be read.
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+        found = path.stat()
     except FileNotFoundError:
         return "absent"
-    except IsADirectoryError as error:
-        raise DomainError("invalid", f"`{path}` is a folder, not an event store", "name a file in it") from error
     except OSError as error:
         raise DomainError("unavailable", f"the event store `{path}` can't be read: {_reason(error)}") from error
-    if not header:
+    if not stat.S_ISREG(found.st_mode):
+        raise DomainError("invalid", f"`{path}` is not a file, and so not an event store", "name a file")
+    if found.st_size == 0:
         return "absent"
     other = "name another place for the store; this file was not touched"
-    if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
+    application_id, format_version = _marks(path)
+    if application_id is None:
         raise DomainError("invalid", f"`{path}` is not an event store", other)
-    if _number(header, _APPLICATION_ID_AT) != APPLICATION_ID:
+    if application_id != APPLICATION_ID:
         raise DomainError("invalid", f"`{path}` is a database of another program, not an event store", other)
-    check_format(path, _number(header, _USER_VERSION_AT))
+    check_format(path, format_version)
     return "ours"
+
+
+def _marks(path: Path) -> tuple[int | None, int]:
+    """Return the header's application id (None: not SQLite's file at all) and format.
+
+    SQLite itself reads them, without locks or a look at the log: were the file opened and closed here by hand, the
+    locks that this process may already hold on it would be gone.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
+            format_version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            return application_id, format_version
+    except sqlite3.Error as error:
+        if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return None, 0
+        raise domain_error(error, path) from error
 
 
 def check_format(path: Path, found: int) -> None:
@@ -79,10 +93,6 @@ def check_format(path: Path, found: int) -> None:
             f"the event store `{path}` has format {found}; this version knows {FORMAT_VERSION} and older",
             "it was written by a newer version: upgrade cowork",
         )
-
-
-def _number(header: bytes, at: int) -> int:
-    return int.from_bytes(header[at : at + 4], "big")
 
 
 def _reason(error: OSError) -> str:
@@ -96,7 +106,8 @@ def create_file(path: Path) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

@@ -41,6 +41,11 @@ class SqliteEventStore:
         self._is_read_only = read_only
         self._factory = factory_of(path, read_only=read_only)
         self._mapper: EventMapper = self._factory.mapper()
+        # What is known of the log, as of `_seen`: SQLite's count of the commits of others. 0 means: nothing is known.
+        self._seen = 0
+        self._head = 0
+        self._last_position = 0
+        self._versions: dict[str, int] = {}
         try:
             self._writer = self._factory.datastore.connect()
             if read_only:
@@ -50,16 +55,14 @@ class SqliteEventStore:
             self._writer.execute("PRAGMA busy_timeout = 0")
             self._reader = self._factory.datastore.connect()
             found = path.stat()
+            self._look_again()
         except sqlite3.Error as error:
             self._factory.close()
             raise domain_error(error, path) from error
+        self._name = os.fspath(path)
         self._file = (found.st_dev, found.st_ino)
         self._group = GroupCommit(self._commit, lock_wait_s=lock_wait_s, locked_message=locked_message(path))
-        # What is known of the log, as of `_seen`: SQLite's count of the commits of others. 0 means: nothing is known.
-        self._seen = 0
-        self._head = 0
-        self._last_position = 0
-        self._versions: dict[str, int] = {}
+        self._others_wrote = False
 
     async def append(
         self, writes: Sequence[StreamWrite], origin: Origin, guards: Sequence[Guard] = ()
@@ -84,6 +87,15 @@ class SqliteEventStore:
         except sqlite3.Error as error:
             raise domain_error(error, self._path) from error
         return self._head
+
+    def others_appended(self) -> bool:
+        """Return whether another process appended since the last call or the opening: one question to SQLite."""
+        try:
+            self._look_again()
+        except sqlite3.Error as error:
+            raise domain_error(error, self._path) from error
+        others_wrote, self._others_wrote = self._others_wrote, False
+        return others_wrote
 
     def close(self) -> None:
         """Close the file; the last process to do so empties the write-ahead log into it."""
@@ -151,7 +163,7 @@ class SqliteEventStore:
                 continue
             accepted.append((waiter, position))
             rows += waiter.item.rows(position)
-            position += len(waiter.item.events)
+            position += len(waiter.item.keyed)
         if rows:
             self._writer.executemany(_INSERT, rows)
             self._writer.execute("COMMIT")
@@ -173,6 +185,7 @@ class SqliteEventStore:
         """Forget what is remembered of the log if another connection has committed since."""
         seen: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
         if seen != self._seen:
+            self._others_wrote = True
             self._versions.clear()
             self._head = self._writer.execute(_HEAD).fetchone()[0] or 0
             ever_used = self._writer.execute(_EVER_USED).fetchone()
@@ -182,7 +195,7 @@ class SqliteEventStore:
     def _check_file(self) -> None:
         """Refuse to write to a file that is no longer where people will look for it."""
         try:
-            found = os.stat(self._path)
+            found = os.stat(self._name)
         except OSError:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._file:
