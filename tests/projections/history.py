@@ -1,0 +1,393 @@
+"""Random but valid histories: commands chosen by chance, decided by the real aggregates, recorded in order."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, TypeVar
+
+from cowork.domain import confirmation, grant, session, subagent, task
+from cowork.domain.action import (
+    Action,
+    Content,
+    FileCreate,
+    FileDelete,
+    FileMove,
+    FileRead,
+    FileWrite,
+    Location,
+    NetworkRequest,
+    ShellExec,
+    digest_of,
+    kind_of,
+)
+from cowork.domain.confirmation import Card, CardBlock, Item, Pending
+from cowork.domain.effect import Effect, Result
+from cowork.domain.errors import DomainError
+from cowork.domain.event import Event, Origin, Recorded
+from cowork.domain.facts import Facts, FileState
+from cowork.domain.plan import Plan, Step
+from cowork.domain.policy import BASELINE, Decision, Verdict, digest_of_rules
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.task import Awaiting, Ready, Started, Unknown
+
+S = TypeVar("S")
+START = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+NAMES = ("a.csv", "b c.txt", "in/ü.png", "in/x.md", "out/y.pdf", "\u202eevil", "deep/er/z")
+
+
+class History:
+    """A world that grows by one random step at a time. `events` are what the log would hold."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.events: list[Recorded[Event]] = []
+        self._states: dict[str, Any] = {}
+        self._versions: dict[str, int] = {}
+        self._sessions: list[str] = []
+        self._grants: list[str] = []
+        self._tasks: list[str] = []
+        self._questions: list[str] = []
+        self._subagents: list[str] = []
+        self._now = START
+
+    def grow(self, steps: int) -> "History":
+        """Take so many steps; one that the aggregates refuse is a step too."""
+        self.start_session()
+        self.grant()
+        self.queue_task()
+        moves: tuple[tuple[int, Callable[[], None]], ...] = (
+            (1, self.start_session),
+            (2, self.grant),
+            (1, self.change_grant),
+            (2, self.queue_task),
+            (8, self.propose),
+            (8, self.answer),
+            (12, self.act),
+            (3, self.live),
+            (1, self.help_out),
+        )
+        weighted = [move for weight, move in moves for _ in range(weight)]
+        for _ in range(steps):
+            try:
+                self.random.choice(weighted)()
+            except DomainError:
+                continue
+        return self
+
+    # Recording
+
+    def execute(self, aggregate: Any, stream: str, command: object, actor: str = "engine") -> list[Any]:
+        """Decide a command, fold and record its events."""
+        state = self._states.get(stream, aggregate.INITIAL)
+        events = list(aggregate.decide(command, state))
+        self._now += timedelta(milliseconds=self.random.randint(0, 5000))
+        origin = Origin(actor=actor, cause="test", command_id=f"command-{len(self.events)}", at=self._now)
+        for event in events:
+            state = aggregate.evolve(state, event)
+            version = self._versions[stream] = self._versions.get(stream, 0) + 1
+            position = self.events[-1].position + self.random.choice((1, 1, 1, 2)) if self.events else 1
+            self.events.append(Recorded(position=position, stream=stream, version=version, origin=origin, event=event))
+        self._states[stream] = state
+        return events
+
+    def _one(self, of: list[S]) -> S:
+        if not of:
+            raise DomainError("not_found", "nothing to choose from")
+        return self.random.choice(of)
+
+    # Sessions and grants
+
+    def start_session(self) -> None:
+        """Open a session under the default policy."""
+        name = f"session-{len(self._sessions) + 1}"
+        command = session.StartSession(
+            session_id=name,
+            user_id="ann",
+            device_id="laptop",
+            platform="linux",
+            title="s",
+            rules=BASELINE,
+            policy_digest=digest_of_rules(BASELINE),
+        )
+        self.execute(session, name, command, "person:ann")
+        self._sessions.append(name)
+
+    def grant(self) -> None:
+        """Open a folder to a session."""
+        session_id = self._one(self._sessions)
+        name = f"grant-{len(self._grants) + 1}"
+        command = grant.GrantFolder(
+            grant_id=name,
+            session_id=session_id,
+            name=f"folder{len(self._grants) + 1}",
+            root_path=f"/home/ann/{name}",
+            verbs=VERBS,
+            output_roots=("out",),
+            identity=FolderIdentity(1, 2**63 + len(self._grants)),
+            expires_at=self.random.choice((None, self._now + timedelta(hours=1))),
+        )
+        self.execute(grant, name, command, "person:ann")
+        self.execute(session, session_id, session.AddGrant(name))
+        self._grants.append(name)
+
+    def change_grant(self) -> None:
+        """Narrow, revoke or expire a grant, or end a session."""
+        which = self.random.randrange(4)
+        if which == 3:
+            self.execute(session, self._one(self._sessions), session.EndSession("done"), "person:ann")
+            return
+        commands: tuple[object, ...] = (
+            grant.NarrowGrant(verbs=("read",), output_roots=()),
+            grant.RevokeGrant("enough"),
+            grant.ExpireGrant(self._now + timedelta(days=1)),
+        )
+        self.execute(grant, self._one(self._grants), commands[which], "person:ann")
+
+    # Tasks
+
+    def queue_task(self) -> None:
+        """Queue a task, and mostly plan and start it."""
+        name = f"task-{len(self._tasks) + 1}"
+        queue = task.QueueTask(task_id=name, session_id=self._one(self._sessions), title=f"title {name}", prompt="p")
+        self.execute(task, name, queue, "person:ann")
+        self._tasks.append(name)
+        if self.random.random() < 0.1:
+            return
+        steps = tuple(
+            Step(
+                step_id=f"s{number}",
+                title=f"Step {number}",
+                description=self.random.choice(("", "because")),
+                needs=(f"s{number - 1}",) if number > 1 and self.random.random() < 0.3 else (),
+                request=self._action(),
+            )
+            for number in range(1, self.random.randint(2, 6))
+        )
+        self.execute(task, name, task.StartPlanning("plan-file"))
+        self.execute(task, name, task.AdoptPlan(Plan(title="plan", steps=steps)))
+        self.execute(task, name, task.StartTask())
+
+    def _action(self) -> Action:
+        at = Location(self.random.choice(self._grants or ["grant-1"]), self.random.choice(NAMES))
+        to = Location(at.grant_id, f"moved/{self.random.choice(NAMES)}")
+        content = Content("sha256:" + "ab" * 32, 12)
+        return self.random.choice(
+            (
+                FileRead(at=at),
+                FileCreate(at=at, content=content),
+                FileWrite(at=at, content=content),
+                FileMove(at=at, to=to),
+                FileDelete(at=at),
+                ShellExec(argv=("ls", "-l a"), cwd=Location(at.grant_id, ".")),
+                NetworkRequest(method="GET", url="https://example.org/"),
+            )
+        )
+
+    def propose(self) -> None:
+        """Begin a step of a running task, or leave it out."""
+        name = self._one(self._tasks)
+        state = self._states[name]
+        plan = state.plan
+        if plan is None:
+            return
+        step_id = self._one([step.step_id for step in plan.steps])
+        if self.random.random() < 0.1:
+            self.execute(task, name, task.SkipStep(step_id, "its need failed"))
+            return
+        proposals = [self._proposal(step_id) for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
+        asked = f"confirmation-{len(self._questions) + 1}"
+        proposals = [p if p.decision.verdict != "allow_with_confirm" else _with_question(p, asked) for p in proposals]
+        first = state.actions + 1
+        command = task.ProposeActions(
+            step_id=step_id,
+            proposals=tuple(proposals),
+            proposed_by="agent:plan-file",
+            start=len(proposals) == 1 and self.random.random() < 0.5,
+        )
+        self.execute(task, name, command)
+        items = tuple(
+            Item(f"{name}.{number}", p.digest) for number, p in enumerate(proposals, start=first) if p.confirmation_id
+        )
+        if items:
+            self._ask(asked, name, state.session_id, step_id, items, "action")
+
+    def _proposal(self, step_id: str) -> task.Proposal:
+        action = self._action()
+        verdict: Verdict = self.random.choice(("allow", "allow", "allow_with_confirm", "allow_with_confirm", "deny"))
+        return task.Proposal(
+            action=action,
+            digest=digest_of(action),
+            decision=Decision(
+                verdict=verdict,
+                rule_id=f"rule-for-{kind_of(action)}",
+                reason="so it is written",
+                reason_code="not_found" if verdict == "deny" else None,
+                risk_tags=("delete",) if isinstance(action, FileDelete) else (),
+                policy_digest="sha256:policy",
+            ),
+            facts=Facts(now=self._now, target=FileState("file", size=3)),
+            scope_digest="sha256:scope",
+        )
+
+    def _ask(
+        self,
+        name: str,
+        task_id: str,
+        session_id: str,
+        step_id: str,
+        items: tuple[Item, ...],
+        purpose: confirmation.Purpose,
+    ) -> None:
+        command = confirmation.RequestConfirmation(
+            confirmation_id=name,
+            session_id=session_id,
+            task_id=task_id,
+            step_id=step_id,
+            purpose=purpose,
+            items=items,
+            digest="sha256:" + "cd" * 32,
+            card=Card("Delete a.csv", (CardBlock("action", ("delete a.csv",)),)),
+            risk_tags=("delete",),
+            reason="deleting needs a person",
+            rule_id="delete-needs-a-person",
+            layer="baseline",
+            expires_at=self._now + timedelta(hours=1),
+        )
+        self.execute(confirmation, name, command)
+        self._questions.append(name)
+
+    def answer(self) -> None:
+        """Answer an open question in one of the four ways."""
+        open_ones = [name for name in self._questions if isinstance(self._states[name], Pending)]
+        name = self._one(open_ones)
+        digest = "sha256:" + "cd" * 32
+        command: object = self.random.choice(
+            (
+                confirmation.Approve(digest=digest, answered_by="person:ann", now=self._now),
+                confirmation.Approve(digest=digest, answered_by="person:ann", now=self._now, note="fine"),
+                confirmation.Reject(digest=digest, answered_by="person:bob", now=self._now, note="no"),
+                confirmation.Expire(self._now + timedelta(hours=2)),
+                confirmation.Withdraw("the world moved"),
+            )
+        )
+        self.execute(confirmation, name, command, "person:ann")
+
+    def act(self) -> None:
+        """Take one open action a step further."""
+        busy = [name for name in self._tasks if isinstance(self._states[name], task.Task)]
+        name = self._one([n for n in busy if self._states[n].open_actions])
+        state = self._states[name]
+        action = self._one(sorted(state.open_actions.values(), key=lambda a: a.action_id))
+        command: object
+        match action.phase:
+            case Ready():
+                command = task.StartAction(action_id=action.action_id, digest=action.digest)
+            case Awaiting(confirmation_id=asked):
+                command = self._after_answer(action, asked)
+            case Started():
+                command = self._outcome(action)
+            case Unknown():
+                self._ask_again(name, state, action)
+                return
+            case _:
+                return
+        self.execute(task, name, command)
+
+    def _after_answer(self, action: task.OpenAction, asked: str) -> object:
+        answer = self._states.get(asked)
+        if isinstance(answer, confirmation.Approved):
+            return task.StartAction(action_id=action.action_id, digest=action.digest, approval=asked)
+        if answer is None or isinstance(answer, Pending):
+            raise DomainError("conflict", "nobody has answered")
+        code = {"Rejected": "rejected", "Expired": "expired", "Withdrawn": "withdrawn"}[type(answer).__name__]
+        return task.DeclineAction(action_id=action.action_id, reason_code=code, reason=f"it was {code}")  # type: ignore[arg-type]
+
+    def _outcome(self, action: task.OpenAction) -> object:
+        which = self.random.random()
+        if which < 0.1:
+            return task.RecordUnknown(action_id=action.action_id, observed="half of it")
+        if which < 0.25:
+            return task.RecordFailure(action_id=action.action_id, reason_code="io", reason="disk on fire")
+        return task.RecordSuccess(
+            action_id=action.action_id,
+            effects=effects_of(action.action),
+            result=Result(summary="3 lines") if isinstance(action.action, FileRead) else None,
+            recovered=which > 0.95,
+        )
+
+    def _ask_again(self, name: str, state: task.Task, action: task.OpenAction) -> None:
+        asked = f"confirmation-{len(self._questions) + 1}"
+        again = task.AskAgain(
+            action_id=action.action_id,
+            confirmation_id=asked,
+            decision=Decision(verdict="allow_with_confirm", rule_id="unknown-outcome", reason="nobody knows"),
+            facts=Facts(now=self._now),
+            scope_digest="sha256:scope",
+            changed="half of it",
+        )
+        self.execute(task, name, again)
+        self._ask(
+            asked, name, state.session_id, action.step_id, (Item(action.action_id, action.digest),), "unknown_outcome"
+        )
+
+    def live(self) -> None:
+        """Pause, resume, wait, finish or cancel a task."""
+        commands: tuple[object, ...] = (
+            task.PauseTask("lunch"),
+            task.ResumeTask(),
+            task.ResumeTask(),
+            task.AwaitConfirmation(),
+            task.AwaitConfirmation(),
+            task.FinishTask(),
+            task.FinishTask(),
+            task.CancelTask("enough"),
+        )
+        self.execute(task, self._one(self._tasks), self.random.choice(commands), "person:ann")
+
+    def help_out(self) -> None:
+        """Spawn a subagent, or end one."""
+        if self._subagents and self.random.random() < 0.6:
+            ends: tuple[object, ...] = (subagent.Report("all done"), subagent.Stop("not needed"))
+            self.execute(subagent, self._one(self._subagents), self.random.choice(ends))
+            return
+        name = f"subagent-{len(self._subagents) + 1}"
+        scope = Scope(
+            (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
+        )
+        spawn = subagent.SpawnSubagent(
+            subagent_id=name,
+            parent_id=self._one(self._tasks),
+            task_id=self._one(self._tasks),
+            title="helper",
+            parent_scope=scope,
+            wished_scope=scope,
+            parent_depth=0,
+        )
+        self.execute(subagent, name, spawn)
+        self._subagents.append(name)
+
+
+def _with_question(proposal: task.Proposal, asked: str) -> task.Proposal:
+    return task.Proposal(
+        action=proposal.action,
+        digest=proposal.digest,
+        decision=proposal.decision,
+        facts=proposal.facts,
+        scope_digest=proposal.scope_digest,
+        confirmation_id=asked,
+    )
+
+
+def effects_of(action: Action) -> tuple[Effect, ...]:
+    """Return what an executor would report for the action."""
+    match action:
+        case FileCreate(at=at):
+            return (Effect(change="create", at=at, after="sha256:new"),)
+        case FileWrite(at=at):
+            return (Effect(change="update", at=at, before="sha256:old", after="sha256:new"),)
+        case FileMove(at=at, to=to):
+            return (Effect(change="move", at=to, previous=at, before="sha256:x", after="sha256:x"),)
+        case FileDelete(at=at):
+            return (Effect(change="delete", at=at, before="sha256:x", kept="quarantine:q"),)
+        case _:
+            return ()
