@@ -80,7 +80,7 @@ def _marks(path: Path) -> tuple[int | None, int]:
             format_version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             return application_id, format_version
     except sqlite3.Error as error:
-        if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        if primary_code(error) == sqlite3.SQLITE_NOTADB:
             return None, 0
         raise domain_error(error, path) from error
 
@@ -123,10 +123,10 @@ def set_up(connection: sqlite3.Connection, path: Path) -> None:
     The tables and the marks in the header are one transaction, made before the log is turned on: whatever happens, the
     file's first bytes either are empty or say whose it is.
     """
-    if not _has_table(connection):
+    if not _is_marked(connection):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if not _has_table(connection):
+            if not _is_marked(connection):
                 for statement in STATEMENTS:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -144,9 +144,8 @@ def set_up(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _has_table(connection: sqlite3.Connection) -> bool:
-    query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
-    return connection.execute(query, (EVENTS_TABLE,)).fetchone() is not None
+def _is_marked(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID)
 
 
 def _journal_mode(connection: sqlite3.Connection) -> str:

@@ -21,6 +21,8 @@ def is_locked(error: sqlite3.Error) -> bool:
 
 def domain_error(error: sqlite3.Error, path: Path) -> DomainError:
     """Return the error as a refusal: unavailable while an outer cause lasts, damaged where the file is wrong."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return DomainError("unavailable", f"the event store `{path}` is closed", "open it again")
     match primary_code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return DomainError("unavailable", locked_message(path), "try again when that has finished")
@@ -38,7 +40,7 @@ def domain_error(error: sqlite3.Error, path: Path) -> DomainError:
             return DomainError(
                 "unavailable",
                 f"the event store `{path}` can't be reached: {error}",
-                "check the disk and its free space",
+                "check the disk, and who may write the folder",
             )
         case _:
             return DomainError("damaged", f"the event store `{path}` is damaged: {error}", "restore it from a backup")
