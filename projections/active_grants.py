@@ -15,7 +15,7 @@ from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
 from ..domain.topics import AnyEvent
 from .fold import Fold, OnEvent, nothing, when
-from .row import Changes, Put, Row, Scalar, Table, json_text, number_of, rfc3339, text_of, texts_of
+from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, rfc3339, text_of, texts_of, time_of
 
 GrantStatus: TypeAlias = Literal["in_force", "revoked", "expired", "session_ended"]
 
@@ -31,9 +31,9 @@ SESSIONS: Final = Table(
         "policy_digest": "text",
         "status": "text",
         "end_reason": "text",
-        "created_at": "text",
-        "updated_at": "text",
-        "ended_at": "text",
+        "created_at": "integer",
+        "updated_at": "integer",
+        "ended_at": "integer",
         "position": "integer",
     },
 )
@@ -47,11 +47,11 @@ GRANTS: Final = Table(
         "verbs": "json",
         "output_roots": "json",
         "identity": "json",
-        "expires_at": "text",
+        "expires_at": "integer",
         "status": "text",
         "given_by": "text",
-        "given_at": "text",
-        "revoked_at": "text",
+        "given_at": "integer",
+        "revoked_at": "integer",
         "revoked_by": "text",
         "revoke_reason": "text",
         "position": "integer",
@@ -104,7 +104,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def _session(
     recorded: Recorded[SessionStarted | PolicyAdopted | GrantAdded | SessionEnded], **values: Scalar
 ) -> Changes:
-    return (Put("sessions", (recorded.event.session_id,), {**values, "updated_at": rfc3339(recorded.origin.at)}),)
+    return (Put("sessions", (recorded.event.session_id,), {**values, "updated_at": micros(recorded.origin.at)}),)
 
 
 def _started(recorded: Recorded[SessionStarted]) -> Changes:
@@ -117,7 +117,7 @@ def _started(recorded: Recorded[SessionStarted]) -> Changes:
         title=event.title,
         isolation_level=event.isolation_level,
         status="open",
-        created_at=rfc3339(recorded.origin.at),
+        created_at=micros(recorded.origin.at),
         position=recorded.position,
     )
 
@@ -131,7 +131,7 @@ def _grant_added(recorded: Recorded[GrantAdded]) -> Changes:
 
 
 def _session_ended(recorded: Recorded[SessionEnded]) -> Changes:
-    return _session(recorded, status="ended", end_reason=recorded.event.reason, ended_at=rfc3339(recorded.origin.at))
+    return _session(recorded, status="ended", end_reason=recorded.event.reason, ended_at=micros(recorded.origin.at))
 
 
 def _granted(recorded: Recorded[FolderGranted]) -> Changes:
@@ -143,10 +143,10 @@ def _granted(recorded: Recorded[FolderGranted]) -> Changes:
         "verbs": json_text(event.verbs),
         "output_roots": json_text(event.output_roots),
         "identity": json_text(event.identity),
-        "expires_at": None if event.expires_at is None else rfc3339(event.expires_at),
+        "expires_at": None if event.expires_at is None else micros(event.expires_at),
         "status": "in_force",
         "given_by": recorded.origin.actor,
-        "given_at": rfc3339(recorded.origin.at),
+        "given_at": micros(recorded.origin.at),
         "position": recorded.position,
     }
     return (Put("grants", (event.grant_id,), values),)
@@ -157,7 +157,7 @@ def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
     values: dict[str, Scalar] = {
         "verbs": json_text(event.verbs),
         "output_roots": json_text(event.output_roots),
-        "expires_at": None if event.expires_at is None else rfc3339(event.expires_at),
+        "expires_at": None if event.expires_at is None else micros(event.expires_at),
     }
     return (Put("grants", (event.grant_id,), values),)
 
@@ -165,7 +165,7 @@ def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
 def _revoked(recorded: Recorded[GrantRevoked]) -> Changes:
     values: dict[str, Scalar] = {
         "status": "revoked",
-        "revoked_at": rfc3339(recorded.origin.at),
+        "revoked_at": micros(recorded.origin.at),
         "revoked_by": recorded.origin.actor,
         "revoke_reason": recorded.event.reason,
     }
@@ -221,9 +221,9 @@ def grant_of(row: Row, session: Row, now: datetime | None = None) -> FolderGrant
         identity=msgspec.json.decode(text_of(row, "identity"), type=FolderIdentity),
         status=_grant_status(row, session, now),
         given_by=text_of(row, "given_by"),
-        given_at=text_of(row, "given_at"),
-        expires_at=text_of(row, "expires_at") or None,
-        revoked_at=text_of(row, "revoked_at") or None,
+        given_at=time_of(row, "given_at"),
+        expires_at=time_of(row, "expires_at") or None,
+        revoked_at=time_of(row, "revoked_at") or None,
         revoke_reason=text_of(row, "revoke_reason") or None,
     )
 
@@ -232,7 +232,7 @@ def _grant_status(row: Row, session: Row, now: datetime | None) -> GrantStatus:
     status: GrantStatus = msgspec.convert(text_of(row, "status"), GrantStatus)
     if status != "in_force":
         return status
-    expires_at = text_of(row, "expires_at")
+    expires_at = time_of(row, "expires_at")
     if now is not None and expires_at and rfc3339(now) >= expires_at:
         return "expired"
     return "session_ended" if text_of(session, "status") == "ended" else "in_force"
@@ -251,7 +251,7 @@ def session_of(row: Row, grants: Sequence[Row], now: datetime | None = None) -> 
         grants=tuple(grant_of(grant, row, now) for grant in given),
         policy_digest=text_of(row, "policy_digest"),
         status="ended" if text_of(row, "status") == "ended" else "open",
-        created_at=text_of(row, "created_at"),
-        updated_at=text_of(row, "updated_at"),
-        ended_at=text_of(row, "ended_at") or None,
+        created_at=time_of(row, "created_at"),
+        updated_at=time_of(row, "updated_at"),
+        ended_at=time_of(row, "ended_at") or None,
     )

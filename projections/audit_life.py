@@ -35,13 +35,13 @@ from ..domain.task import (
     TaskStarted,
 )
 from .fold import OnEvent, when
-from .row import Changes, Put, Scalar, Table, json_text, rfc3339
+from .row import Changes, Put, Scalar, Table, json_text, micros
 
 LIFE: Final = Table(
     name="audit_life",
     key={"position": "integer"},
     columns={
-        "at": "text",
+        "at": "integer",
         "kind": "text",
         "subject": "text",
         "step_id": "text",
@@ -74,7 +74,7 @@ def _life(recorded: Recorded[Event], kind: str, **values: Scalar) -> Put:
         "audit_life",
         (recorded.position,),
         {
-            "at": rfc3339(recorded.origin.at),
+            "at": micros(recorded.origin.at),
             "kind": kind,
             "subject": recorded.stream,
             "actor": recorded.origin.actor,

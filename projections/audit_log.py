@@ -11,17 +11,18 @@ from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import ActionEvent, LifeEvent
 from ..domain.topics import AnyEvent
-from .audit_action import ACTIONS, choose_action
 from .audit_life import LIFE, SUBJECTS, choose_life, choose_other, choose_session
-from .fold import Fold, OnEvent
+from .fold import Fold, OnEvent, nothing
 from .place_names import NO_NAMES, PlaceNames
-from .row import Row, number_of, positions_of, text_of, texts_of
+from .row import Row, number_of, positions_of, text_of, texts_of, time_of
 from .subject import destination_in, target_in
+from .task_actions import POSITIONS, outcome_in
 
 
 def _choose(event: type[AnyEvent]) -> OnEvent:
     if issubclass(event, ActionEvent):
-        return choose_action(event)
+        # `task_actions.py` has the lines about actions.
+        return nothing
     if issubclass(event, LifeEvent):
         return choose_life(event)
     if issubclass(event, SessionEvent | GrantEvent):
@@ -31,7 +32,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
     assert_never(event)
 
 
-AUDIT_LOG: Final = Fold("audit_log", 1, (ACTIONS, LIFE, SUBJECTS), _choose)
+AUDIT_LOG: Final = Fold("audit_log", 1, (LIFE, SUBJECTS), _choose)
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,7 +62,6 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     outcome: str = ""
     outcome_reason: str = ""
     attempts: int = 0
-    digest: str = ""
     digest_before: str | None = None
     digest_after: str | None = None
     positions: tuple[int, ...] = ()
@@ -73,7 +73,7 @@ def audit_rows(
     subjects: Iterable[Row],
     names: Mapping[str, PlaceNames] | None = None,
 ) -> list[AuditRow]:
-    """Return the lines in order of position, from rows of `audit_actions`, `audit_life` and `audit_subjects`.
+    """Return the lines in order of position, from rows of `actions`, `audit_life` and `audit_subjects`.
 
     `subjects` must have the rows that the others refer to (all of them, where in doubt). `names` are the place names
     by session id; without them a place goes by its grant's id.
@@ -91,8 +91,8 @@ def _action_line(row: Row, known: Mapping[str, Row], names: Mapping[str, PlaceNa
     confirmation_id = text_of(row, "confirmation_id")
     question = known.get(confirmation_id)
     return AuditRow(
-        position=number_of(row, "position"),
-        at=text_of(row, "at"),
+        position=number_of(row, "proposed_position"),
+        at=time_of(row, "proposed_at"),
         session_id=session_id,
         task_id=task_id,
         action_id=text_of(row, "action_id"),
@@ -105,16 +105,15 @@ def _action_line(row: Row, known: Mapping[str, Row], names: Mapping[str, PlaceNa
         layer=text_of(row, "layer"),
         reason=text_of(row, "reason"),
         risk_tags=texts_of(row, "risk_tags"),
-        actor=text_of(row, "actor"),
+        actor=text_of(row, "proposed_by"),
         confirmation_id=confirmation_id,
         answered_by="" if question is None else text_of(question, "answered_by"),
-        outcome=text_of(row, "outcome"),
+        outcome=outcome_in(row),
         outcome_reason=text_of(row, "outcome_reason"),
         attempts=number_of(row, "attempts"),
-        digest=text_of(row, "digest"),
         digest_before=text_of(row, "digest_before") or None,
         digest_after=text_of(row, "digest_after") or None,
-        positions=positions_of(row, "position", "decided_position", "started_position", "ended_position"),
+        positions=positions_of(row, *POSITIONS),
     )
 
 
@@ -127,7 +126,7 @@ def _life_line(row: Row, known: Mapping[str, Row]) -> AuditRow:
     answered = is_question and kind != "confirmation.requested" and about is not None
     return AuditRow(
         position=number_of(row, "position"),
-        at=text_of(row, "at"),
+        at=time_of(row, "at"),
         session_id=_session_of(subject, known),
         task_id="" if about is None else text_of(about, "task_id"),
         step_id=text_of(row, "step_id"),

@@ -20,7 +20,21 @@ from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
 from ..domain.topics import AnyEvent
 from .fold import Fold, OnEvent, nothing, when
-from .row import Changes, Put, Row, Scalar, Table, json_text, number_of, positions_of, rfc3339, text_of, texts_of
+from .row import (
+    Changes,
+    Put,
+    Row,
+    Scalar,
+    Table,
+    json_text,
+    micros,
+    number_of,
+    positions_of,
+    rfc3339,
+    text_of,
+    texts_of,
+    time_of,
+)
 
 ConfirmationStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
 
@@ -39,11 +53,11 @@ CONFIRMATIONS: Final = Table(
         "reason": "text",
         "rule_id": "text",
         "layer": "text",
-        "requested_at": "text",
-        "expires_at": "text",
+        "requested_at": "integer",
+        "expires_at": "integer",
         "status": "text",
         "answered_by": "text",
-        "answered_at": "text",
+        "answered_at": "integer",
         "note": "text",
         "requested_position": "integer",
         "answered_position": "integer",
@@ -91,8 +105,8 @@ def _requested(recorded: Recorded[ConfirmationRequested]) -> Changes:
         "reason": event.reason,
         "rule_id": event.rule_id,
         "layer": event.layer,
-        "requested_at": rfc3339(recorded.origin.at),
-        "expires_at": rfc3339(event.expires_at),
+        "requested_at": micros(recorded.origin.at),
+        "expires_at": micros(event.expires_at),
         "status": "pending",
         "requested_position": recorded.position,
     }
@@ -106,7 +120,7 @@ def _answered(recorded: Recorded[Answer], status: ConfirmationStatus, answered_b
     values: dict[str, Scalar] = {
         "status": status,
         "answered_by": answered_by,
-        "answered_at": rfc3339(recorded.origin.at),
+        "answered_at": micros(recorded.origin.at),
         "note": note,
         "answered_position": recorded.position,
     }
@@ -154,7 +168,7 @@ def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
     With `now`, a question whose time is over is `expired` although nobody has recorded that yet.
     """
     status = msgspec.convert(text_of(row, "status"), ConfirmationStatus)
-    if status == "pending" and now is not None and rfc3339(now) >= text_of(row, "expires_at"):
+    if status == "pending" and now is not None and rfc3339(now) >= time_of(row, "expires_at"):
         status = "expired"
     action_ids = texts_of(row, "action_ids")
     return Confirmation(
@@ -171,11 +185,11 @@ def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
         reason=text_of(row, "reason"),
         rule_id=text_of(row, "rule_id"),
         layer=text_of(row, "layer"),
-        requested_at=text_of(row, "requested_at"),
-        expires_at=text_of(row, "expires_at"),
+        requested_at=time_of(row, "requested_at"),
+        expires_at=time_of(row, "expires_at"),
         status=status,
         answered_by=text_of(row, "answered_by") or None,
-        answered_at=text_of(row, "answered_at") or None,
+        answered_at=time_of(row, "answered_at") or None,
         note=text_of(row, "note") or None,
         positions=positions_of(row, "requested_position", "answered_position"),
     )

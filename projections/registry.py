@@ -8,6 +8,7 @@ from .audit_log import AUDIT_LOG
 from .confirmation_inbox import CONFIRMATION_INBOX
 from .fold import Fold
 from .row import Table
+from .task_actions import TASK_ACTIONS
 from .task_status import TASK_STATUS
 from .task_summary import TASK_SUMMARY
 from .task_timeline import TASK_TIMELINE
@@ -16,6 +17,7 @@ PROJECTIONS: Final[tuple[Fold, ...]] = (
     TASK_STATUS,
     CONFIRMATION_INBOX,
     ACTIVE_GRANTS,
+    TASK_ACTIONS,
     TASK_SUMMARY,
     TASK_TIMELINE,
     AUDIT_LOG,

@@ -1,9 +1,8 @@
 """What a projection says about its tables: their shape as data, and changes to one row at a time."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -25,7 +24,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     indexes: tuple[tuple[str, ...], ...] = ()
 
 
-class Put(msgspec.Struct, frozen=True):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """The row with this key has these values. Columns that are not named stay as they are; a missing row is made."""
 
     table: str
@@ -33,7 +32,7 @@ class Put(msgspec.Struct, frozen=True):
     values: Mapping[str, Scalar]
 
 
-class Delete(msgspec.Struct, frozen=True):
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """There is no row with this key."""
 
     table: str
@@ -46,6 +45,8 @@ Changes: TypeAlias = tuple[RowChange, ...]
 Row: TypeAlias = Mapping[str, object]
 """A row as the read model returns it: every column by name."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 
 
@@ -54,7 +55,11 @@ def json_text(value: object) -> str:
     return _ENCODER.encode(value).decode()
 
 
-@lru_cache(maxsize=4096)
+def micros(at: datetime) -> int:
+    """Return the time as microseconds since 1970 UTC: how every column that ends in `_at`, or is `at`, keeps it."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
 def rfc3339(at: datetime) -> str:
     """Return the time as RFC 3339 in UTC with microseconds and `Z`: sorted as text is sorted by time."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
@@ -81,6 +86,17 @@ def number_of(row: Row, column: str) -> int:
     if not isinstance(value, int):
         raise TypeError(f"column {column} holds no integer")
     return value
+
+
+def time_of(row: Row, column: str) -> str:
+    """Return a column of time as RFC 3339; NULL is the empty text."""
+    value = row[column]
+    return "" if value is None else rfc3339(_EPOCH + number_of(row, column) * _MICROSECOND)
+
+
+def choice_of(row: Row, column: str, choices: Any) -> Any:
+    """Return a text column that holds one of a `Literal`'s values. Raises `msgspec.ValidationError` for another."""
+    return msgspec.convert(text_of(row, column), choices)
 
 
 def texts_of(row: Row, column: str) -> tuple[str, ...]:

@@ -5,19 +5,19 @@ from typing import Final
 
 import msgspec
 
-from ..domain.action import Location
 from ..domain.effect import Change, Effect
 from .outcome import Outcome
 from .output_files import OutputKind, output_kind, standing_outputs
 from .place_names import NO_NAMES, PlaceNames
-from .row import Row, number_of, positions_of, text_of
+from .row import Row, number_of, positions_of, text_of, time_of
 from .summary_words import action_words, followup_words
+from .task_actions import POSITIONS as ACTION_POSITIONS
+from .task_actions import effect_in, outcome_in
 from .visible_text import visible
 
 _LEFT_OPEN: Final[frozenset[Outcome]] = frozenset(
     ["failed", "unknown", "denied", "rejected", "expired", "skipped", "withdrawn"]
 )
-_ACTION_POSITIONS: Final = ("proposed_position", "decided_position", "started_position", "ended_position")
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -106,30 +106,38 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SummaryRows(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one task in the tables `summary_…`."""
+    """The rows of one task in `summary_tasks`, `summary_steps`, `actions`, `more_effects` and so on."""
 
     task: Row
     steps: Sequence[Row] = ()
     actions: Sequence[Row] = ()
-    effects: Sequence[Row] = ()
+    more_effects: Sequence[Row] = ()
     questions: Sequence[Row] = ()
     subagents: Sequence[Row] = ()
+
+
+class _Changed(msgspec.Struct, frozen=True):
+    """An effect with the action that had it and the position at which it was recorded."""
+
+    effect: Effect
+    action_id: str
+    position: int
 
 
 def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
     """Return the summary of a task, finished or not; `names` are the place names of its session."""
     actions = sorted(rows.actions, key=lambda row: number_of(row, "proposed_position"))
-    effects = sorted(rows.effects, key=lambda row: (number_of(row, "position"), number_of(row, "number")))
+    changes = _changes(actions, rows.more_effects)
     steps = sorted(rows.steps, key=lambda row: number_of(row, "number"))
     questions = sorted(rows.questions, key=lambda row: number_of(row, "requested_position"))
     return TaskSummary(
         task_id=text_of(rows.task, "task_id"),
         title=text_of(rows.task, "title"),
-        outputs=_outputs(effects, names),
-        file_changes=tuple(_file_change(row, names) for row in effects),
+        outputs=_outputs(changes, names),
+        file_changes=tuple(_file_change(change, names) for change in changes),
         action_log=tuple(_log_line(row, names) for row in actions),
         followups=(
-            *(_followup(row, names) for row in actions if _outcome(row) in _LEFT_OPEN),
+            *(_followup(row, names) for row in actions if outcome_in(row) in _LEFT_OPEN),
             *(_step_followup(row) for row in steps if number_of(row, "skipped_position")),
             *(_open_question(row) for row in questions if text_of(row, "answer") == "pending"),
         ),
@@ -139,62 +147,58 @@ def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
     )
 
 
-def _outcome(row: Row) -> Outcome:
-    outcome: Outcome = msgspec.convert(text_of(row, "outcome"), Outcome)
-    return outcome
+def _changes(actions: Sequence[Row], more_effects: Sequence[Row]) -> list[_Changed]:
+    """Return all changes in the order in which they were recorded."""
+    ended = {text_of(row, "action_id"): number_of(row, "ended_position") for row in actions}
+    changes: list[tuple[int, int, _Changed]] = []
+    for row in (*actions, *more_effects):
+        effect, action_id = effect_in(row), text_of(row, "action_id")
+        if effect is not None:
+            number = number_of(row, "number") if "number" in row else 0
+            changes.append((ended[action_id], number, _Changed(effect, action_id, ended[action_id])))
+    return [changed for _, _, changed in sorted(changes, key=lambda change: change[:2])]
 
 
-def _outputs(effects: Sequence[Row], names: PlaceNames) -> tuple[Output, ...]:
-    changes = [(number_of(row, "position"), _effect(row)) for row in effects]
+def _outputs(changes: Sequence[_Changed], names: PlaceNames) -> tuple[Output, ...]:
+    standing = standing_outputs((changed.position, changed.effect) for changed in changes)
     return tuple(
         Output(path=names.at(output.at), kind=output_kind(output.at.path), positions=output.positions)
-        for output in standing_outputs(changes)
+        for output in standing
     )
 
 
-def _effect(row: Row) -> Effect:
-    change: Change = msgspec.convert(text_of(row, "change"), Change)
-    at = Location(text_of(row, "grant_id"), text_of(row, "path"))
-    return Effect(change=change, at=at, previous=_previous(row))
-
-
-def _previous(row: Row) -> Location | None:
-    path = text_of(row, "previous_path")
-    return Location(text_of(row, "previous_grant"), path) if path else None
-
-
-def _file_change(row: Row, names: PlaceNames) -> FileChange:
-    effect = _effect(row)
+def _file_change(changed: _Changed, names: PlaceNames) -> FileChange:
+    effect = changed.effect
     return FileChange(
         path=names.at(effect.at),
         change=effect.change,
         previous_path=None if effect.previous is None else names.at(effect.previous),
-        digest_before=text_of(row, "digest_before") or None,
-        digest_after=text_of(row, "digest_after") or None,
-        action_id=text_of(row, "action_id"),
-        positions=(number_of(row, "position"),),
+        digest_before=effect.before or None,
+        digest_after=effect.after or None,
+        action_id=changed.action_id,
+        positions=(changed.position,),
     )
 
 
 def _log_line(row: Row, names: PlaceNames) -> ActionLogLine:
-    outcome = _outcome(row)
+    outcome = outcome_in(row)
     return ActionLogLine(
-        timestamp=text_of(row, "at"),
+        timestamp=time_of(row, "ended_at") or time_of(row, "decided_at") or time_of(row, "proposed_at"),
         action=text_of(row, "kind"),
         details=action_words(row, outcome, names),
         action_id=text_of(row, "action_id"),
         step_id=text_of(row, "step_id"),
         outcome=outcome,
-        positions=positions_of(row, *_ACTION_POSITIONS),
+        positions=positions_of(row, *ACTION_POSITIONS),
     )
 
 
 def _followup(row: Row, names: PlaceNames) -> Followup:
     return Followup(
-        text=followup_words(row, _outcome(row), names),
+        text=followup_words(row, outcome_in(row), names),
         action_id=text_of(row, "action_id"),
         step_id=text_of(row, "step_id"),
-        positions=positions_of(row, *_ACTION_POSITIONS),
+        positions=positions_of(row, *ACTION_POSITIONS),
     )
 
 
@@ -235,11 +239,11 @@ def _skipped(steps: Sequence[Row], actions: Sequence[Row], names: PlaceNames) ->
             step_id=text_of(row, "step_id"),
             title=titles.get(text_of(row, "step_id"), ""),
             action_id=text_of(row, "action_id"),
-            reason=action_words(row, _outcome(row), names),
-            positions=positions_of(row, *_ACTION_POSITIONS),
+            reason=action_words(row, outcome_in(row), names),
+            positions=positions_of(row, *ACTION_POSITIONS),
         )
         for row in actions
-        if _outcome(row) in ("skipped", "withdrawn")
+        if outcome_in(row) in ("skipped", "withdrawn")
     ]
     return tuple(sorted(left_out, key=lambda skipped: skipped.positions))
 

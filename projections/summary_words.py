@@ -71,7 +71,7 @@ def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     """Return what became of an action, for people: `moved a.csv to b.csv`, `not deleted, rejected: …`."""
     kind, subject = text_of(row, "kind"), shown_subject(row, names)
     done = f"{_DONE[kind]} {subject}"
-    why = visible(text_of(row, "reason"))
+    why = visible(text_of(row, "outcome_reason"))
     match outcome:
         case "succeeded":
             result = visible(text_of(row, "result"))
@@ -88,7 +88,7 @@ def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
 
 def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     """Return what a person can do about an action that did not succeed."""
-    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(text_of(row, "reason_code"), "")
+    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(text_of(row, "outcome_code"), "")
     rule = text_of(row, "rule_id")
     by_rule = f" (rule {visible(rule)})" if outcome == "denied" and rule else ""
     words = action_words(row, outcome, names)

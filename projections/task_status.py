@@ -44,7 +44,7 @@ from ..domain.task import (
 )
 from ..domain.topics import AnyEvent
 from .fold import Fold, OnEvent, nothing, when
-from .row import Changes, Put, Row, Scalar, Table, json_text, number_of, rfc3339, text_of, texts_of
+from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, text_of, texts_of, time_of
 from .task_plan import TaskPlan, plan_shape, with_what_happened
 
 TASKS: Final = Table(
@@ -62,8 +62,8 @@ TASKS: Final = Table(
         "skipped": "json",
         "plan": "json",
         "policy_digest": "text",
-        "created_at": "text",
-        "updated_at": "text",
+        "created_at": "integer",
+        "updated_at": "integer",
         "created_position": "integer",
         "updated_position": "integer",
     },
@@ -99,7 +99,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def _touch(recorded: Recorded[TaskEvent], values: dict[str, Scalar]) -> Put:
-    values["updated_at"] = rfc3339(recorded.origin.at)
+    values["updated_at"] = micros(recorded.origin.at)
     values["updated_position"] = recorded.position
     return Put("tasks", (recorded.event.task_id,), values)
 
@@ -115,7 +115,7 @@ def _queued(recorded: Recorded[TaskQueued]) -> Changes:
                 "title": event.title,
                 "prompt": event.prompt,
                 "status": "queued",
-                "created_at": rfc3339(recorded.origin.at),
+                "created_at": micros(recorded.origin.at),
                 "created_position": recorded.position,
             },
         ),
@@ -248,8 +248,8 @@ def task_of(row: Row, steps: Sequence[Row] = ()) -> Task:
         title=text_of(row, "title"),
         prompt=text_of(row, "prompt"),
         status=_status(text_of(row, "status")),
-        created_at=text_of(row, "created_at"),
-        updated_at=text_of(row, "updated_at"),
+        created_at=time_of(row, "created_at"),
+        updated_at=time_of(row, "updated_at"),
         waiting_for=texts_of(row, "waiting_for"),
         reason=text_of(row, "reason"),
         skipped=texts_of(row, "skipped"),

@@ -1,6 +1,6 @@
-"""A task's events grouped by action: one row an event; the reader says when each group began and how it ended."""
+"""A task's events grouped by action: when each group began, what happened, and how it ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
 import msgspec
@@ -44,10 +44,10 @@ from ..domain.task import (
 )
 from ..domain.topics import AnyEvent
 from .fold import Fold, OnEvent, nothing, when
-from .outcome import outcome_of_refusal
 from .place_names import NO_NAMES, PlaceNames
-from .row import Changes, Put, Row, Scalar, Table, number_of, rfc3339, text_of
-from .subject import SUBJECT_COLUMNS, shown_subject, subject_of
+from .row import Changes, Put, Row, Scalar, Table, micros, number_of, text_of, time_of
+from .subject import shown_subject
+from .task_actions import outcome_in
 from .visible_text import visible
 
 EVENTS: Final = Table(
@@ -57,26 +57,30 @@ EVENTS: Final = Table(
         "group_id": "text",
         "step_id": "text",
         "subject": "text",
-        "at": "text",
+        "at": "integer",
         "topic": "text",
         "outcome": "text",
         "details": "text",
         "actor": "text",
-        **SUBJECT_COLUMNS,
     },
 )
+"""The events of a task, except those of its actions that happen to each only once: `task_actions.py` has them."""
+
 LATER: Final = Table(
     name="timeline_later",
     key={"subject": "text", "position": "integer"},
-    columns={"at": "text", "topic": "text", "outcome": "text", "details": "text", "actor": "text"},
+    columns={"at": "integer", "topic": "text", "outcome": "text", "details": "text", "actor": "text"},
 )
 """What happened later to a question or a subagent. Such an event does not name its task; `subject` leads to it."""
 
 TASK_GROUP: Final = "task"
+
 IN_THE_END: Final = frozenset(
     ["succeeded", "failed", "denied", "rejected", "expired", "skipped", "withdrawn", "cancelled", "blocked"]
 )
 """Outcomes after which nothing follows. An approval is not among them, nor is an outcome that nobody knows."""
+
+_TOPIC_OF_END: Final = {"succeeded": ActionSucceeded.TOPIC, "failed": ActionFailed.TOPIC}
 
 
 class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -85,8 +89,9 @@ class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     position: int
     at: str
     event: str
-    actor: str
+    outcome: str
     details: str
+    actor: str
 
 
 class TimelineGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -109,7 +114,7 @@ class TimelineGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def _line(recorded: Recorded[Event], outcome: str | None, details: str | None) -> dict[str, Scalar]:
     return {
-        "at": rfc3339(recorded.origin.at),
+        "at": micros(recorded.origin.at),
         "topic": recorded.event.TOPIC,
         "outcome": outcome,
         "details": details,
@@ -117,82 +122,41 @@ def _line(recorded: Recorded[Event], outcome: str | None, details: str | None) -
     }
 
 
-# Actions
+# Actions, as far as something can happen to one again
 
 
-def _of_action(recorded: Recorded[ActionEvent], outcome: str | None, details: str | None) -> Changes:
+def _again(recorded: Recorded[ActionEvent], outcome: str, details: str) -> Changes:
     event = recorded.event
     values = _line(recorded, outcome, details)
     values["group_id"] = event.action_id
     return (Put("timeline_events", (event.task_id, recorded.position), values),)
 
 
-def _proposed(recorded: Recorded[ActionProposed]) -> Changes:
-    event = recorded.event
-    values = _line(recorded, "waiting", None) | subject_of(event.action)
-    values["group_id"] = event.action_id
-    values["step_id"] = event.step_id
-    return (Put("timeline_events", (event.task_id, recorded.position), values),)
-
-
-def _allowed(recorded: Recorded[ActionAllowed]) -> Changes:
-    decision = recorded.event.decision
-    return _of_action(recorded, "waiting", f"{decision.rule_id}: {decision.reason}")
-
-
-def _denied(recorded: Recorded[ActionDenied]) -> Changes:
-    decision = recorded.event.decision
-    return _of_action(recorded, "denied", f"{decision.rule_id}: {decision.reason}")
-
-
 def _confirmation_required(recorded: Recorded[ActionConfirmationRequired]) -> Changes:
     event = recorded.event
-    return _of_action(recorded, "waiting", event.changed or f"{event.decision.rule_id}: {event.decision.reason}")
-
-
-def _declined(recorded: Recorded[ActionDeclined]) -> Changes:
-    event = recorded.event
-    return _of_action(recorded, outcome_of_refusal(event.reason_code), event.reason)
+    return _again(recorded, "waiting", event.changed or f"{event.decision.rule_id}: {event.decision.reason}")
 
 
 def _started(recorded: Recorded[ActionStarted]) -> Changes:
     attempt = recorded.event.attempt
-    return _of_action(recorded, "started", None if attempt == 1 else f"attempt {attempt}")
-
-
-def _succeeded(recorded: Recorded[ActionSucceeded]) -> Changes:
-    event = recorded.event
-    found = "found done after a restart" if event.recovered else None
-    return _of_action(recorded, "succeeded", event.result.summary if event.result is not None else found)
-
-
-def _failed(recorded: Recorded[ActionFailed]) -> Changes:
-    return _of_action(recorded, "failed", recorded.event.reason)
+    return () if attempt == 1 else _again(recorded, "started", f"attempt {attempt}")
 
 
 def _unknown(recorded: Recorded[ActionOutcomeUnknown]) -> Changes:
-    return _of_action(recorded, "unknown", recorded.event.observed)
+    return _again(recorded, "unknown", recorded.event.observed)
 
 
 def _choose_action(event: type[ActionEvent]) -> OnEvent:
-    if issubclass(event, ActionProposed):
-        return when(event, _proposed)
-    if issubclass(event, ActionAllowed):
-        return when(event, _allowed)
-    if issubclass(event, ActionDenied):
-        return when(event, _denied)
     if issubclass(event, ActionConfirmationRequired):
         return when(event, _confirmation_required)
-    if issubclass(event, ActionDeclined):
-        return when(event, _declined)
     if issubclass(event, ActionStarted):
         return when(event, _started)
-    if issubclass(event, ActionSucceeded):
-        return when(event, _succeeded)
-    if issubclass(event, ActionFailed):
-        return when(event, _failed)
     if issubclass(event, ActionOutcomeUnknown):
         return when(event, _unknown)
+    if issubclass(
+        event, ActionProposed | ActionAllowed | ActionDenied | ActionDeclined | ActionSucceeded | ActionFailed
+    ):
+        return nothing
     assert_never(event)
 
 
@@ -313,48 +277,94 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
 TASK_TIMELINE: Final = Fold("task_timeline", 1, (EVENTS, LATER), _choose)
 
 
-def timeline_of(events: Iterable[Row], later: Iterable[Row], names: PlaceNames = NO_NAMES) -> list[TimelineGroup]:
+def timeline_of(
+    actions: Iterable[Row], events: Iterable[Row], later: Iterable[Row], names: PlaceNames = NO_NAMES
+) -> list[TimelineGroup]:
     """Return the groups of one task in the order in which they began.
 
-    `events` are the task's rows of `timeline_events`; `later` rows of `timeline_later` (those of other tasks are
-    left out); `names` the place names of its session.
+    `actions` and `events` are the task's rows of `actions` and `timeline_events`; `later` are rows of
+    `timeline_later` (those of other tasks are left out); `names` the place names of its session.
     """
-    groups: dict[str, list[Row]] = {}
+    known = {text_of(row, "action_id"): row for row in actions}
+    groups: dict[str, list[TimelineEvent]] = {name: list(_once(row)) for name, row in known.items()}
+    steps: dict[str, str] = {name: text_of(row, "step_id") for name, row in known.items()}
     group_of: dict[str, str] = {}
-    ordered = sorted(events, key=lambda row: number_of(row, "position"))
-    for row in ordered:
-        groups.setdefault(text_of(row, "group_id"), []).append(row)
+    for row in events:
+        group = text_of(row, "group_id")
+        groups.setdefault(group, []).append(_event(row))
+        steps.setdefault(group, text_of(row, "step_id"))
         if subject := text_of(row, "subject"):
-            group_of[subject] = text_of(row, "group_id")
+            group_of[subject] = group
     for row in later:
-        group = group_of.get(text_of(row, "subject"))
-        if group is not None:
-            groups[group].append(row)
-    return [_group(name, rows, names) for name, rows in groups.items()]
+        if (known_group := group_of.get(text_of(row, "subject"))) is not None:
+            groups[known_group].append(_event(row))
+    made = [_group(name, steps[name], seen, known.get(name), names) for name, seen in groups.items()]
+    return sorted(made, key=lambda group: group.events[0].position)
 
 
-def _group(name: str, rows: list[Row], names: PlaceNames) -> TimelineGroup:
-    rows.sort(key=lambda row: number_of(row, "position"))
-    first, last = rows[0], rows[-1]
-    kind = text_of(first, "kind")
-    said = [outcome for row in rows if (outcome := text_of(row, "outcome"))]
+def _group(
+    name: str, step_id: str, events: list[TimelineEvent], action: Row | None, names: PlaceNames
+) -> TimelineGroup:
+    events.sort(key=lambda event: event.position)
+    said = [event.outcome for event in events if event.outcome]
     outcome = said[-1] if said else ""
+    if action is not None:
+        kind, label = text_of(action, "kind"), shown_subject(action, names)
+    else:
+        kind, label = name.partition(":")[0].partition("-")[0], visible(events[0].details)
     return TimelineGroup(
         group=name,
-        step_id=text_of(first, "step_id"),
-        kind=kind or name.partition(":")[0],
-        label=shown_subject(first, names) if kind else visible(text_of(first, "details")),
-        started_at=text_of(first, "at"),
-        ended_at=text_of(last, "at") if outcome in IN_THE_END else None,
+        step_id=step_id,
+        kind=kind,
+        label=label,
+        started_at=events[0].at,
+        ended_at=events[-1].at if outcome in IN_THE_END else None,
         outcome=outcome,
-        events=tuple(
-            TimelineEvent(
-                position=number_of(row, "position"),
-                at=text_of(row, "at"),
-                event=text_of(row, "topic").rpartition(".")[0],
-                actor=text_of(row, "actor"),
-                details=text_of(row, "details"),
-            )
-            for row in rows
-        ),
+        events=tuple(events),
+    )
+
+
+def _event(row: Row) -> TimelineEvent:
+    return TimelineEvent(
+        position=number_of(row, "position"),
+        at=time_of(row, "at"),
+        event=_name(text_of(row, "topic")),
+        outcome=text_of(row, "outcome"),
+        details=text_of(row, "details"),
+        actor=text_of(row, "actor"),
+    )
+
+
+def _name(topic: str) -> str:
+    return topic.rpartition(".")[0]
+
+
+def _once(row: Row) -> Iterator[TimelineEvent]:
+    """Yield the events of an action that happen at most once. Who recorded the later ones is the engine."""
+    outcome = outcome_in(row)
+    yield _slot(row, "proposed", ActionProposed.TOPIC, "waiting", "", text_of(row, "proposed_by"))
+    if number_of(row, "decided_position"):
+        # A denial ends an action by itself; whatever else refuses it is an event of its own.
+        denied = outcome == "denied" and not number_of(row, "ended_position")
+        rule_id = text_of(row, "decided_by")
+        if denied:
+            yield _slot(row, "decided", ActionDenied.TOPIC, outcome, f"{rule_id}: {text_of(row, 'reason')}")
+        else:
+            yield _slot(row, "decided", ActionAllowed.TOPIC, "waiting", rule_id)
+    if number_of(row, "started_position"):
+        yield _slot(row, "started", ActionStarted.TOPIC, "started", "")
+    if number_of(row, "ended_position"):
+        said = text_of(row, "outcome_reason") or text_of(row, "result")
+        found = "found done after a restart" if number_of(row, "recovered") else ""
+        yield _slot(row, "ended", _TOPIC_OF_END.get(outcome, ActionDeclined.TOPIC), outcome, said or found)
+
+
+def _slot(row: Row, slot: str, topic: str, outcome: str, details: str, actor: str = "") -> TimelineEvent:
+    return TimelineEvent(
+        position=number_of(row, f"{slot}_position"),
+        at=time_of(row, f"{slot}_at"),
+        event=_name(topic),
+        outcome=outcome,
+        details=details,
+        actor=actor,
     )

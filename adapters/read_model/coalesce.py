@@ -1,6 +1,6 @@
 """Many changes to few rows become one change a row: what a batch comes to in the end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from ...projections.row import Delete, Put, RowChange, Scalar
 
@@ -15,7 +15,7 @@ class Batch:
     """
 
     def __init__(self, changes: Iterable[RowChange]) -> None:
-        self.puts: dict[str, dict[Key, Mapping[str, Scalar]]] = {}
+        self.puts: dict[str, dict[Key, dict[str, Scalar]]] = {}
         self.deletes: dict[str, set[Key]] = {}
         puts = self.puts
         for change in changes:
@@ -24,10 +24,13 @@ class Batch:
                 rows = puts[change.table] = {}
             if isinstance(change, Put):
                 known = rows.get(change.key)
-                rows[change.key] = change.values if known is None else {**known, **change.values}
+                if known is None:
+                    rows[change.key] = dict(change.values)
+                else:
+                    known.update(change.values)
             else:
                 self._delete(change, rows)
 
-    def _delete(self, change: Delete, rows: dict[Key, Mapping[str, Scalar]]) -> None:
+    def _delete(self, change: Delete, rows: dict[Key, dict[str, Scalar]]) -> None:
         rows.pop(change.key, None)
         self.deletes.setdefault(change.table, set()).add(change.key)
