@@ -166,14 +166,15 @@ def _descend(fd: int, parts: list[bytes], mount: int | None) -> int:
 
 def _on_mount(fd: int, mount: int) -> int:
     """Return the descriptor if it lies on that mount, else close it. The walk has no NO_XDEV of its own."""
+    is_there = False
     try:
-        if _mount_id(fd) == mount:
-            return fd
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    raise _error(errno.EXDEV)
+        is_there = _mount_id(fd) == mount
+    finally:
+        if not is_there:
+            os.close(fd)
+    if not is_there:
+        raise _error(errno.EXDEV)
+    return fd
 
 
 def _mount_id(fd: int) -> int:
