@@ -61,7 +61,9 @@ class Waiter(Generic[ItemT, ResultT]):
         if self._error is not None:
             raise self._error
         if self._result is None:
-            raise DomainError("unavailable", "the commit was interrupted and nothing was recorded", "try again")
+            raise DomainError(
+                "unavailable", "the commit was interrupted before its outcome was known", "look at the log"
+            )
         return self._result
 
 

@@ -7,8 +7,8 @@ import anyio.lowlevel
 
 from ...domain.event import Event, Origin, Recorded
 from ...engine.ports import Guard, StreamWrite
-from .mapper import EventMapper
-from .staging import StoredRow, new_versions, stage
+from .mapper import EventMapper, StoredRow
+from .staging import new_versions, stage
 
 
 class MemoryEventStore:
@@ -51,12 +51,12 @@ class MemoryEventStore:
     def read_stream(self, stream: str, *, after_version: int = 0) -> list[Recorded[Event]]:
         """Return the stream's events with a greater version."""
         self._notice_others()
-        return [self._mapper.decode(*row) for row in self._streams.get(stream, [])[max(after_version, 0) :]]
+        return self._mapper.decode_rows(self._streams.get(stream, [])[max(after_version, 0) :])
 
     def read_log(self, *, after: int, limit: int) -> list[Recorded[Event]]:
         """Return at most `limit` events with a greater position."""
         first = max(after, 0)
-        return [self._mapper.decode(*row) for row in self.rows[first : first + limit]]
+        return self._mapper.decode_rows(self.rows[first : first + limit])
 
     def head(self) -> int:
         """Return the position of the last event."""

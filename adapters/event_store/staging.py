@@ -1,16 +1,12 @@
 """An append on its way into the log: its rows, encoded before anything is locked, and the check against the log."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import msgspec
 
 from ...domain.event import Event, Origin, Recorded
 from ...engine.ports import Guard, StreamWrite, VersionConflict
-from .mapper import EventMapper
-
-StoredRow: TypeAlias = tuple[int, str, int, str, bytes]
-"""Position, stream, version, topic, body."""
+from .mapper import EventMapper, StoredRow
 
 
 class StagedAppend(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cowork.adapters.event_store import MemoryEventStore, open_sqlite_store
-from cowork.adapters.event_store.staging import StoredRow
+from cowork.adapters.event_store.mapper import StoredRow
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.grant import GrantExpired

@@ -46,6 +46,9 @@ def damage(mapper: EventMapper, topic: str, stored: bytes) -> DomainError:
     with pytest.raises(DomainError) as refused:
         mapper.decode(41, "s", 1, topic, stored)
     assert refused.value.code == "damaged"
+    with pytest.raises(DomainError) as refused_among_others:
+        mapper.decode_rows([(41, "s", 1, topic, stored)])
+    assert refused_among_others.value.message == refused.value.message
     return refused.value
 
 
@@ -61,6 +64,7 @@ def test_every_event_survives_encoding(topic: str, data: st.DataObject) -> None:
     assert found == topic
     assert (recorded.position, recorded.stream, recorded.version) == (7, stream, version)
     assert (recorded.origin, recorded.event, type(recorded.event)) == (by, event, type(event))
+    assert mapper.decode_rows([(7, stream, version, found, stored)]) == [recorded]
 
 
 def test_a_body_is_one_json_array_that_other_tools_can_read() -> None:

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from cowork.adapters.event_store import SqliteEventStore, open_sqlite_store
+from cowork.adapters.event_store.sqlite_store import FILE_LOOK_EVERY_S
 from cowork.domain.errors import DomainError
 from tests.adapters.event_store.connection import ask
 from tests.adapters.event_store.generated import SOMEBODY, write
@@ -126,6 +127,7 @@ async def test_a_store_that_was_moved_away_is_not_written_to_behind_everybodys_b
     await store.append([write("before")], SOMEBODY)
     path, elsewhere = tmp_path / "events.db", tmp_path / "elsewhere.db"
     path.rename(elsewhere)
+    await anyio.sleep(2 * FILE_LOOK_EVERY_S)
     error = await refusal(store)
     assert (error.code, "moved" in error.message) == ("unavailable", True)
     open_sqlite_store(path).close()
