@@ -16,7 +16,8 @@ import pytest
 from cowork.adapters.event_store import SqliteEventStore, open_sqlite_store
 from cowork.adapters.event_store.sqlite_store import FILE_LOOK_EVERY_S
 from cowork.domain.errors import DomainError
-from tests.adapters.event_store.connection import ask
+from cowork.engine.ports import VersionConflict
+from tests.adapters.event_store.connection import ask, interrupt
 from tests.adapters.event_store.generated import SOMEBODY, write
 from tests.house.tree import ROOT
 
@@ -166,6 +167,23 @@ async def test_an_append_that_could_not_be_committed_takes_all_that_shared_its_c
     assert store.head() == 0
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("before_commit", [True, False])
+async def test_an_interrupt_around_the_commit_leaves_a_store_that_knows_what_it_has(
+    store: SqliteEventStore, before_commit: bool
+) -> None:
+    await store.append([write("task")], SOMEBODY)
+    interrupt(store, before_commit=before_commit)
+    with pytest.raises(KeyboardInterrupt):
+        await store.append([write("task", 1, 3)], SOMEBODY)
+    version = 1 if before_commit else 4
+    assert store.head() == len(store.read_stream("task")) == version
+    with pytest.raises(VersionConflict):
+        await store.append([write("task", 5 - version)], SOMEBODY)
+    recorded = await store.append([write("task", version)], SOMEBODY)
+    assert [(r.position, r.version) for r in recorded] == [(version + 1, version + 1)]
+
+
 # The operating system's own limits, in processes of their own.
 
 LIMITED = """
@@ -173,7 +191,7 @@ import anyio, resource, signal, sys
 from pathlib import Path
 from cowork.adapters.event_store import open_sqlite_store
 from cowork.domain.errors import DomainError
-from tests.adapters.event_store.connection import ask
+from tests.adapters.event_store.connection import ask, interrupt
 from tests.adapters.event_store.generated import SOMEBODY, write
 
 async def main():
