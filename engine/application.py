@@ -41,6 +41,17 @@ from .ports import BlobStore, Clock, EventStore, FolderOpener, Ids, PlannedTask,
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
 
+__all__ = [
+    "RESUMABLE",
+    "Answer",
+    "Application",
+    "Asker",
+    "FolderRequest",
+    "Frame",
+    "PlannedTask",
+    "RunRequest",
+]
+
 RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused")
 """The states from which `resume` carries a task on."""
 
@@ -206,7 +217,7 @@ class Application:
 
     def resumable(self) -> list[str]:
         """Return the ids of the tasks that `carry_on` can go on with, oldest first."""
-        rows = self.rows("task_status")
+        rows = self.rows("tasks")
         return sorted(str(row["task_id"]) for row in rows if row["status"] in RESUMABLE)
 
     # Questions and grants

@@ -1,0 +1,62 @@
+"""An action in words for a line on a screen: `move a.csv to invoices/a.csv`. All of it visible text."""
+
+from typing import assert_never
+
+from ...domain.action import (
+    Action,
+    CodeRun,
+    ConnectorAction,
+    ConnectorRead,
+    FileCreate,
+    FileDelete,
+    FileList,
+    FileMove,
+    FileRead,
+    FileRename,
+    FileSearch,
+    FileWrite,
+    Location,
+    NetworkRequest,
+    ShellExec,
+    SubagentSpawn,
+)
+from ...projections.place_names import PlaceNames
+from ...projections.visible_text import quoted, visible
+
+
+def words_of(action: Action, names: PlaceNames) -> str:
+    """Return what the action does and to what."""
+    match action:
+        case FileList(at=at, recursive=recursive):
+            return f"list {_place(at, names)}{' and all beneath it' if recursive else ''}"
+        case FileSearch(at=at, pattern=pattern):
+            return f"search {_place(at, names)} for {quoted(pattern)}"
+        case FileRead(at=at):
+            return f"read {_place(at, names)}"
+        case FileWrite(at=at, content=content):
+            return f"write {_place(at, names)} ({content.size} bytes)"
+        case FileCreate(at=at, content=content):
+            return f"create {_place(at, names)} ({content.size} bytes)"
+        case FileRename(at=at, to=to):
+            return f"rename {_place(at, names)} to {_place(to, names)}"
+        case FileMove(at=at, to=to):
+            return f"move {_place(at, names)} to {_place(to, names)}"
+        case FileDelete(at=at):
+            return f"delete {_place(at, names)}"
+        case ShellExec(argv=argv):
+            return f"run {' '.join(map(quoted, argv))}"
+        case CodeRun(python=python):
+            return f"run Python, {len(python.splitlines())} lines"
+        case NetworkRequest(method=method, url=url):
+            return f"{visible(method)} {visible(url)}"
+        case ConnectorRead(connector=connector, tool=tool) | ConnectorAction(connector=connector, tool=tool):
+            return f"{visible(connector)}: {visible(tool)}"
+        case SubagentSpawn(title=title):
+            return f"start an agent {quoted(title)}"
+        case _:
+            assert_never(action)
+
+
+def _place(place: Location, names: PlaceNames) -> str:
+    """Return the place as a plan would write it; one that lies in no granted folder, exactly as it was asked for."""
+    return visible(names.at(place) if place.grant_id else place.path)

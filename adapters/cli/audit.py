@@ -1,0 +1,88 @@
+"""`cowork audit …`: who did what, why it was allowed, and what came of it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from . import output
+from .opening import opened
+from .options import PLAIN_OPTIONS, Options
+
+if TYPE_CHECKING:
+    from ...engine.application import Application
+    from ...projections.audit_log import AuditRow
+
+app = App(name="audit", help="Read the audit log.")
+
+
+@app.command(name="log")
+def print_log(
+    *,
+    task: Annotated[str, Parameter(help="Only what this task did.")] = "",
+    options: Options = PLAIN_OPTIONS,
+) -> None:
+    """Print the audit log: a line for each action with its decision, its rule and its outcome, and for the rest.
+
+    cowork audit log --task task-06bq2wr0t0x5k9qz
+    cowork audit log --json
+    """
+    with opened(options) as engine:
+        rows = audit_rows_in(engine, task)
+    if options.json:
+        output.document(rows)
+        return
+    print_audit_rows(rows)
+
+
+def audit_rows_in(engine: "Application", task_id: str = "") -> list["AuditRow"]:
+    """Return the lines of one task with its session, grants and questions, or of all. Raises `DomainError`."""
+    from ...projections.audit_log import audit_rows
+    from ...projections.place_names import names_in_rows
+
+    if task_id:
+        session_id = engine.task(task_id).session_id
+        sessions = {session_id}
+    else:
+        sessions = {str(row["session_id"]) for row in engine.rows("sessions")}
+    names = {one: names_in_rows(engine.rows("grants", {"session_id": one})) for one in sessions}
+    actions = engine.rows("actions", {"task_id": task_id} if task_id else None)
+    rows = audit_rows(actions, engine.rows("audit_life"), engine.rows("audit_subjects"), names)
+    return [row for row in rows if row.session_id in sessions] if task_id else rows
+
+
+def print_audit_rows(rows: list["AuditRow"]) -> None:
+    """Print the lines in columns: position, time, who, what, what it was about, verdict or outcome, and why."""
+    from ...projections.visible_text import visible
+    from .layout import clock_time, in_columns
+
+    lines = [
+        (
+            str(row.position),
+            clock_time(row.at),
+            visible(row.actor),
+            row.kind,
+            row.verdict or "-",
+            row.outcome or "-",
+            _about(row),
+            _why(row),
+        )
+        for row in rows
+    ]
+    header = ("position", "time (UTC)", "actor", "what", "decision", "outcome", "about", "why")
+    for line in in_columns(lines, header):
+        output.line(line)
+
+
+def _about(row: "AuditRow") -> str:
+    from ...projections.visible_text import visible
+
+    # The headline of a question is visible text already.
+    about = (row.target if row.confirmation_id and not row.action_id else visible(row.target)) or "-"
+    return f"{about} to {visible(row.destination)}" if row.destination else about
+
+
+def _why(row: "AuditRow") -> str:
+    from ...projections.visible_text import visible
+
+    parts = (row.rule_id, row.outcome_reason or row.reason)
+    return ": ".join(visible(part) for part in parts if part) or "-"

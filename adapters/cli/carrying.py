@@ -1,0 +1,179 @@
+"""Carrying a task on for a command: its view, its questions, and what Ctrl-C, SIGTERM and SIGHUP do to it.
+
+A signal pauses the task: the action at hand gets its outcome first, then the log is closed and the command ends with
+status 3. A second signal says what is being waited for; a third leaves at once, and the next `cowork resume` finds out
+what became of the action. Where the reader of the output goes away, the task goes on (`output.py`).
+"""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from ...domain.errors import DomainError
+from ...projections.place_names import names_in_rows
+from . import output
+from .asker import AnswerAll, LeaveOpen, TerminalAsker
+from .ending import print_ending
+from .event_json import TaskEnd
+from .exit_status import OF_TASK, ExitStatus
+from .opening import person
+from .options import AnswerMode, Options, Viewing
+from .progress import Progress
+from .terminal import can_ask, can_redraw
+from .view import View, view_for
+
+if TYPE_CHECKING:
+    from ...domain.task import Task
+    from ...engine.application import Application, Asker, RunRequest
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the closed terminal"}
+_TICK_S: Final = 0.15
+
+
+class Carrier:
+    """Carries tasks on, one after the other, under one view and one way of answering."""
+
+    def __init__(self, app: "Application", options: Options, viewing: Viewing, answer: AnswerMode) -> None:
+        self._app = app
+        self._options = options
+        self._viewing = viewing
+        self.view: View = view_for(options, viewing)
+        self._terminal_asker: TerminalAsker | None = None
+        self._asker = self._choose_asker(options, viewing, answer)
+        self._task_id = ""
+        self.interrupted_by = ""
+        app.listen(self.view.on_events)
+
+    def _choose_asker(self, options: Options, viewing: Viewing, answer: AnswerMode) -> "Asker | None":
+        match answer:
+            case "approve" | "reject":
+                return AnswerAll(approve=answer == "approve", person=person(), note=f"--answer {answer}")
+            case "wait":
+                return None
+            case "ask" if can_ask(options):
+                boxed = can_redraw(options, viewing)
+                self._terminal_asker = TerminalAsker(
+                    view=self.view, person=person(), find_move=self._find_move, boxed=boxed
+                )
+                return self._terminal_asker
+            case "ask":
+                return LeaveOpen(show=not options.json)
+
+    async def work(
+        self, request: "RunRequest | None", task_ids: Sequence[str], *, leave_busy: bool
+    ) -> list[ExitStatus]:
+        """Start what is requested, carry it or the named tasks on in turn, and return how each ended.
+
+        With `leave_busy`, a task that another process is running is named and left alone. Raises `DomainError`.
+        """
+        refused: DomainError | None = None
+        statuses: list[ExitStatus] = []
+        async with anyio.create_task_group() as tasks:
+            with anyio.open_signal_receiver(*SIGNALS) as signals:
+                tasks.start_soon(self._heed, signals)
+                tasks.start_soon(self._tick)
+                try:
+                    if request is not None:
+                        self.view.follow(Progress(verbose=self._viewing.verbose))
+                        task_id = await self._app.start(request)
+                        statuses.append(self._shown(await self._carry_on(task_id)))
+                    for task_id in task_ids:
+                        if not self.interrupted_by:
+                            statuses += await self._resume(task_id, leave_busy=leave_busy)
+                except DomainError as error:
+                    refused = error
+                tasks.cancel_scope.cancel()
+        self.view.close()
+        output.flush()
+        if refused is not None:
+            raise refused
+        return statuses
+
+    async def _resume(self, task_id: str, *, leave_busy: bool) -> list[ExitStatus]:
+        task = self._app.task(task_id)
+        progress = Progress(verbose=self._viewing.verbose)
+        progress.know(task, names_in_rows(self._app.rows("grants", {"session_id": task.session_id})))
+        self.view.follow(progress)
+        try:
+            return [self._shown(await self._carry_on(task_id))]
+        except DomainError as error:
+            if not leave_busy or error.code != "unavailable":
+                raise
+            self.view.close()
+            output.note(f"{error.message}: left alone")
+            return []
+
+    def _shown(self, task: "Task") -> ExitStatus:
+        self.view.close()
+        if self._options.json:
+            output.object_line(TaskEnd(task_id=task.task_id, status=task.status))
+        else:
+            print_ending(self._app, task)
+        output.flush()
+        return OF_TASK[task.status]
+
+    async def _heed(self, signals: AsyncIterator[signal.Signals]) -> None:
+        """Pause the task at the first signal; see this file's head."""
+        count = 0
+        async for number in signals:
+            count += 1
+            if count == 1:
+                self.interrupted_by = _NAMES.get(number, str(number))
+                await self._pause()
+            elif count == 2:
+                output.note("waiting for the outcome of the action at hand; once more to leave it behind")
+            else:
+                self.view.close()
+                output.flush()
+                os._exit(ExitStatus.WAITING)
+
+    async def _tick(self) -> None:
+        """Draw again what moves, until cancelled."""
+        while True:
+            await anyio.sleep(_TICK_S)
+            self.view.tick()
+
+    async def _pause(self) -> None:
+        if self._task_id:
+            try:
+                await self._app.pause(self._task_id, by=person(), reason=f"interrupted by {self.interrupted_by}")
+            except DomainError as error:
+                # It has ended in the meantime: then there is nothing to pause.
+                if error.code != "conflict":
+                    raise
+        if self._terminal_asker is not None:
+            self._terminal_asker.interrupt()
+
+    async def _carry_on(self, task_id: str) -> "Task":
+        """Carry the task on as far as it goes. Raises `DomainError` as `Application.carry_on`."""
+        self._task_id = task_id
+        try:
+            if self.interrupted_by:
+                await self._pause()
+                return self._app.task(task_id)
+            while True:
+                task = await self._app.carry_on(task_id, self._asker)
+                if task.status != "awaiting_confirmation" or not self._was_answered_elsewhere():
+                    return task
+        finally:
+            self._task_id = ""
+
+    def _was_answered_elsewhere(self) -> bool:
+        asker = self._terminal_asker
+        if asker is None or self.interrupted_by:
+            return False
+        answered, asker.answered_elsewhere = asker.answered_elsewhere, False
+        return answered
+
+    def _find_move(self, confirmation_id: str) -> str:
+        """Say how a question no longer stands: answered, withdrawn, or its task stopped by somebody else."""
+        (row,) = self._app.rows("confirmations", {"confirmation_id": confirmation_id})
+        if row["status"] != "pending":
+            by = f" by {row['answered_by']}" if row["answered_by"] else ""
+            return f"this was {row['status']}{by} elsewhere"
+        task = self._app.task(str(row["task_id"]))
+        return "" if task.status == "running" or self.interrupted_by else f"the task is {task.status} now"

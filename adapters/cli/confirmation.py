@@ -1,0 +1,181 @@
+"""`cowork confirmation …`: questions to a person, and their answers."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from . import output
+from .exit_status import ExitStatus
+from .opening import opened, person
+from .options import PLAIN_OPTIONS, ConfirmationId, Options
+
+if TYPE_CHECKING:
+    from ...engine.application import Application
+    from ...projections.confirmation_inbox import Confirmation
+
+app = App(name="confirmation", help="List, show, approve and reject what waits for a person.")
+
+DigestOption = Annotated[
+    str, Parameter(help="The digest that the question shows: at least its first 8 digits. The answer is bound to it.")
+]
+NoteOption = Annotated[str, Parameter(help="A sentence for the record, and for the agent.")]
+
+
+@app.command(name="list")
+def list_confirmations(
+    *,
+    all_of_them: Annotated[
+        bool, Parameter(name="--all", negative="", help="Also those that are answered, expired or withdrawn.")
+    ] = False,
+    options: Options = PLAIN_OPTIONS,
+) -> None:
+    """List the questions that wait for an answer, those that expire first at the top.
+
+    cowork confirmation list
+    """
+    from ...projections.confirmation_inbox import confirmation_of
+
+    now = datetime.now(UTC)
+    with opened(options) as engine:
+        rows = engine.rows("confirmations", None if all_of_them else {"status": "pending"})
+    questions = sorted((confirmation_of(row, now) for row in rows), key=lambda one: (one.expires_at, one.positions))
+    if options.json:
+        output.document(questions)
+        return
+    if not questions:
+        output.line("nothing is waiting for you" if not all_of_them else "no questions")
+        return
+    _print_list(questions, now)
+
+
+def _print_list(questions: list["Confirmation"], now: datetime) -> None:
+    from ...domain.risk import RISK_WORDS
+    from .card_view import time_left
+    from .layout import in_columns
+
+    words = {str(tag): word for tag, word in RISK_WORDS.items()}
+    rows = [
+        (
+            one.confirmation_id,
+            _short(one.digest),
+            time_left(datetime.fromisoformat(one.expires_at), now) if one.status == "pending" else one.status,
+            ", ".join(words.get(tag, tag) for tag in one.risk_tags) or "-",
+            one.card.headline,
+        )
+        for one in questions
+    ]
+    for line in in_columns(rows, ("question", "digest", "status", "risks", "what")):
+        output.line(line)
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:8]
+
+
+@app.command(name="show")
+def show_confirmation(confirmation_id: ConfirmationId, /, *, options: Options = PLAIN_OPTIONS) -> None:
+    """Show a question exactly as every approver sees it, and its answer if it has one.
+
+    cowork confirmation show confirmation-06bq2wr0t0x5k9qz
+    """
+    with opened(options) as engine:
+        question = _question(engine, confirmation_id)
+    if options.json:
+        output.document(question)
+        return
+    _print_card(question, options)
+
+
+def _question(engine: "Application", confirmation_id: str) -> "Confirmation":
+    from ...domain.errors import DomainError
+    from ...projections.confirmation_inbox import confirmation_of
+    from ...projections.visible_text import visible
+
+    rows = engine.rows("confirmations", {"confirmation_id": confirmation_id})
+    if not rows:
+        raise DomainError(
+            "not_found", f"there is no confirmation `{visible(confirmation_id)}`", "see `cowork confirmation list`"
+        )
+    return confirmation_of(rows[0], datetime.now(UTC))
+
+
+def _print_card(question: "Confirmation", options: Options) -> None:
+    from ...projections.visible_text import visible
+    from .card_view import drawn_card, plain_card, time_left
+    from .options import DEFAULT_VIEWING
+    from .terminal import can_redraw, columns
+
+    left = time_left(datetime.fromisoformat(question.expires_at), datetime.now(UTC))
+    state = left if question.status == "pending" else question.status
+    if can_redraw(options, DEFAULT_VIEWING):
+        lines = list(drawn_card(question.card, f"{question.confirmation_id} · {state}", columns()))
+    else:
+        lines = [*plain_card(question.card), "", f"  {question.confirmation_id} · {state}"]
+    for line in lines:
+        output.line(line)
+    if question.status != "pending":
+        by = f" by {visible(question.answered_by)}" if question.answered_by else ""
+        note = f": {visible(question.note)}" if question.note else ""
+        output.line(f"  {question.status}{by}{note}")
+
+
+@app.command(name="approve")
+def approve_confirmation(
+    confirmation_id: ConfirmationId,
+    /,
+    *,
+    digest: DigestOption = "",
+    note: NoteOption = "",
+    options: Options = PLAIN_OPTIONS,
+) -> ExitStatus:
+    """Say yes to exactly what a question shows. Without `--digest` the question is printed and nothing is answered.
+
+    cowork confirmation approve confirmation-06bq2wr0t0x5k9qz --digest 9c417e02
+    """
+    return _answer(confirmation_id, digest, note, options, approve=True)
+
+
+@app.command(name="reject")
+def reject_confirmation(
+    confirmation_id: ConfirmationId,
+    /,
+    *,
+    digest: DigestOption = "",
+    note: NoteOption = "",
+    options: Options = PLAIN_OPTIONS,
+) -> ExitStatus:
+    """Say no to what a question shows. Without `--digest` the question is printed and nothing is answered.
+
+    cowork confirmation reject confirmation-06bq2wr0t0x5k9qz --digest 9c417e02 --note "keep the 2023 folder"
+    """
+    return _answer(confirmation_id, digest, note, options, approve=False)
+
+
+def _answer(confirmation_id: str, digest: str, note: str, options: Options, *, approve: bool) -> ExitStatus:
+    import anyio
+
+    from ...domain.errors import DomainError
+    from ...engine.application import Answer
+
+    verb = "approve" if approve else "reject"
+    with opened(options) as engine:
+        question = _question(engine, confirmation_id)
+        if not digest:
+            if not options.json:
+                _print_card(question, options)
+                output.flush()
+            raise DomainError(
+                "invalid",
+                "an answer needs the digest of what it is about",
+                f"cowork confirmation {verb} {question.confirmation_id} --digest {_short(question.digest)}",
+            )
+        answer = Answer(approve=approve, answered_by=person(), note=note)
+        anyio.run(lambda: engine.answer(confirmation_id, digest, answer))
+        answered = _question(engine, confirmation_id)
+    if options.json:
+        output.document(answered)
+    else:
+        output.line(f"{answered.status}: {answered.card.headline}")
+        output.line(f"  the task goes on with: cowork resume {answered.task_id}")
+    return ExitStatus.DONE

@@ -1,0 +1,83 @@
+"""Whether the demo's folder is as the summary says: what is on the disk is compared with what was recorded."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from ...domain.path import name_of_text
+from ...projections.summary_report import FileChange, TaskSummary
+from ...projections.visible_text import visible
+
+
+class Before(msgspec.Struct, frozen=True):
+    """The digest of every file in the folder, by its path, and of the file outside."""
+
+    files: dict[bytes, str]
+    outside: str
+
+    @classmethod
+    def of(cls, inbox: Path, outside: Path) -> "Before":
+        """Look at the disk."""
+        return cls(_files(inbox), _digest(os.fsencode(outside)))
+
+
+def _files(inbox: Path) -> dict[bytes, str]:
+    root = os.fsencode(inbox)
+    return {
+        os.path.relpath(os.path.join(folder, name), root): _digest(os.path.join(folder, name))
+        for folder, _, names in os.walk(root)
+        for name in names
+    }
+
+
+def _digest(path: bytes) -> str:
+    return f"sha256:{hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()}"
+
+
+def complaints_about(inbox: Path, outside: Path, before: Before, summary: TaskSummary) -> list[str]:
+    """Return what is not as it should be: a sentence each, none where all is well.
+
+    The files that there were, with every recorded change applied to them, must be exactly the files that there are;
+    and of what the agent was after, nothing may have been read.
+    """
+    expected = dict(before.files)
+    for change in summary.file_changes:
+        _apply(change, expected)
+    found = _files(inbox)
+    complaints = [f"{_shown(path)} is missing" for path in sorted(expected.keys() - found.keys())]
+    complaints += [f"{_shown(path)} should not be there" for path in sorted(found.keys() - expected.keys())]
+    complaints += [
+        f"{_shown(path)} has another content"
+        for path in sorted(expected.keys() & found.keys())
+        if expected[path] != found[path]
+    ]
+    if _digest(os.fsencode(outside)) != before.outside:
+        complaints.append("the file outside was changed")
+    refused = {line.step_id: line.outcome for line in summary.action_log if line.step_id in ("secrets", "diary")}
+    complaints += [
+        f"the step `{step_id}` was not denied" for step_id in ("secrets", "diary") if refused.get(step_id) != "denied"
+    ]
+    complaints += [
+        f"{line.details}" for line in summary.action_log if line.outcome in ("failed", "unknown", "started", "waiting")
+    ]
+    if all(question.answer == "approved" for question in summary.questions):
+        done = {change.change for change in summary.file_changes}
+        complaints += [f"there was no {change}" for change in ("create", "move", "delete") if change not in done]
+    return complaints
+
+
+def _apply(change: FileChange, files: dict[bytes, str]) -> None:
+    path = name_of_text(change.path)
+    match change.change:
+        case "create" | "update":
+            files[path] = change.digest_after or ""
+        case "delete":
+            files.pop(path, None)
+        case "move" | "rename":
+            files[path] = files.pop(name_of_text(change.previous_path or ""), "")
+
+
+def _shown(path: bytes) -> str:
+    return visible(os.fsdecode(path))

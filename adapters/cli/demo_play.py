@@ -1,0 +1,191 @@
+"""The course of `cowork demo`. What it prints comes from the read model and from the disk, nothing is made up."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...projections.visible_text import visible
+from . import output
+from .demo_agent import SURVEY_PLAN, survey_of, tidy_plan
+from .demo_check import Before, complaints_about
+from .exit_status import ExitStatus
+from .layout import plural
+from .opening import opened
+from .options import DEFAULT_VIEWING, Options
+from .run import carried, run_request
+from .task import summary_in, task_in
+from .terminal import can_ask
+
+if TYPE_CHECKING:
+    from ...engine.application import Application
+
+_ENTRY: Final = "from cowork.adapters.cli.main import main; main()"
+_ROUNDS_MAX: Final = 20
+
+
+class Stage:
+    """Where the demo plays."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.inbox = root / "inbox"
+        self.outside = root / "outside" / "diary.txt"
+        self.plans = root / "plans"
+        self.options = Options(store=root / "store")
+
+
+def play(stage: Stage) -> ExitStatus:
+    """Play the demo and return 0 where everything went as described, 3 where questions were left open, 1 otherwise."""
+    _say("1. A messy folder", f"{visible(str(stage.inbox))} holds:")
+    for name in sorted(os.listdir(stage.inbox)):
+        output.line(f"  {visible(name)}")
+    before = Before.of(stage.inbox, stage.outside)
+    survey_id = _survey(stage)
+    tidy_id = _tidy(stage, survey_id)
+    with opened(stage.options) as engine:
+        task = engine.task(tidy_id)
+    if not task.is_final:
+        output.line()
+        output.line(f"The task is {task.status.replace('_', ' ')}. Look around, and go on whenever you like:")
+        output.line(f"  cowork resume {tidy_id} --store {visible(str(stage.root / 'store'))}")
+        return ExitStatus.WAITING
+    return _look_back(stage, tidy_id, before)
+
+
+def _say(title: str, *sentences: str) -> None:
+    output.line()
+    output.line(f"== {title}")
+    for sentence in sentences:
+        output.line(sentence)
+    output.flush()
+
+
+def _survey(stage: Stage) -> str:
+    plan = stage.plans / "survey.toml"
+    plan.write_text(SURVEY_PLAN, encoding="utf-8")
+    _say(
+        "2. The agent looks",
+        f"It asks to list, search and read, in {visible(str(plan))}.",
+        "Reading inside a granted folder needs nobody's answer under the baseline rules.",
+        "",
+    )
+    return _run(stage, plan)
+
+
+def _tidy(stage: Stage, survey_id: str) -> str:
+    with opened(stage.options) as engine:
+        survey = survey_of(engine, survey_id)
+    twice = survey.duplicates()
+    plan = stage.plans / "tidy.toml"
+    plan.write_text(tidy_plan(survey, str(stage.outside)), encoding="utf-8")
+    _say(
+        "3. The agent makes a plan",
+        f"It read {plural(len(survey.digests), 'file')}; by their digests {len(twice)} of them are there twice:",
+        *(f"  {visible(path)} is {visible(kept)}" for path, kept in sorted(twice.items())),
+        f"What it wants to do is in {visible(str(plan))}.",
+        "It also wants to read a file with secrets and one outside the folder, as an agent may that was misled.",
+    )
+    _say("4. The plan runs, and you are asked", "")
+    task_id = _run(stage, plan)
+    if not can_ask(stage.options):
+        _answer_by_command(stage, task_id)
+    return task_id
+
+
+def _run(stage: Stage, plan: Path) -> str:
+    """Run a plan in this process, as `cowork run` does, and return the task's id."""
+    request, _ = run_request(plan, [str(stage.inbox)], [str(stage.inbox / "reports")], None)
+    with opened(stage.options, create=True) as engine:
+        known = {row["task_id"] for row in engine.rows("tasks")}
+        carried(engine, stage.options, DEFAULT_VIEWING, "ask", request=request)
+        (task_id,) = {str(row["task_id"]) for row in engine.rows("tasks")} - known
+    return task_id
+
+
+# Without a terminal
+
+
+def _answer_by_command(stage: Stage, task_id: str) -> None:
+    """Answer every question with the very commands that a person would type, each a process of its own."""
+    output.line()
+    output.line("Nobody is at a terminal, so the demo answers with the commands that you would use:")
+    output.line(f"  $ export COWORK_STORE={visible(str(stage.root / 'store'))}")
+    for _ in range(_ROUNDS_MAX):
+        with opened(stage.options) as engine:
+            if engine.task(task_id).is_final:
+                return
+            pending = engine.rows("confirmations", {"task_id": task_id, "status": "pending"})
+        for row in pending:
+            short = str(row["digest"]).removeprefix("sha256:")[:8]
+            _type(stage, ["confirmation", "approve", str(row["confirmation_id"]), "--digest", short])
+        _type(stage, ["resume", task_id])
+
+
+def _type(stage: Stage, arguments: Sequence[str]) -> None:
+    output.line(f"  $ cowork {' '.join(arguments)}")
+    output.flush()
+    run = subprocess.run(
+        [sys.executable, "-c", _ENTRY, *arguments],
+        env={**os.environ, "COWORK_STORE": str(stage.root / "store"), "TERM": "dumb"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    for line in (run.stdout + run.stderr).splitlines():
+        output.line(f"    {line}".rstrip())
+    if run.returncode:
+        output.line(f"    [exit status {run.returncode}]")
+    output.flush()
+
+
+# Afterwards
+
+
+def _look_back(stage: Stage, task_id: str, before: Before) -> ExitStatus:
+    from .audit import audit_rows_in, print_audit_rows
+    from .replay import NOTICE, print_frames, print_state
+    from .task_view import print_summary
+
+    with opened(stage.options) as engine:
+        task = task_in(engine, task_id)
+        summary = summary_in(engine, task)
+        _say("5. What it did", f"`cowork task summary {task_id}`", "")
+        print_summary(task, summary)
+        _explain_end(engine, task_id)
+        _say("6. Why each thing was allowed or refused", f"`cowork audit log --task {task_id}`", "")
+        print_audit_rows(audit_rows_in(engine, task_id))
+        _say("7. The same task again, from what was recorded", f"`cowork replay {task_id}`", "")
+        last = print_frames(engine, task_id)
+        if last is not None:
+            print_state(last)
+        output.line(NOTICE)
+    complaints = complaints_about(stage.inbox, stage.outside, before, summary)
+    _say("8. Checked on the disk")
+    if complaints:
+        for complaint in complaints:
+            output.line(f"  NOT as it says: {complaint}")
+        return ExitStatus.FAILED
+    output.line("  what it says was moved, deleted and made is so; nothing else was touched")
+    output.line()
+    output.line(f"Everything is in {visible(str(stage.root))}: look around, and delete it when you like.")
+    return ExitStatus.DONE
+
+
+def _explain_end(engine: "Application", task_id: str) -> None:
+    """Say why the task ended as it did, from what was recorded about its refusals."""
+    from .audit import audit_rows_in
+
+    ends = ("denied", "rejected", "expired")
+    refused = [row for row in audit_rows_in(engine, task_id) if row.action_id and row.outcome in ends]
+    task = engine.task(task_id)
+    output.line()
+    output.line(f"The task is {task.status.replace('_', ' ')}, because of {plural(len(refused), 'refusal')}:")
+    for row in refused:
+        output.line(f"  {visible(row.target)}: {visible(row.outcome_reason or row.reason)} ({visible(row.rule_id)})")
+    output.line("That is as it should be: a task that was refused something never counts as completed.")

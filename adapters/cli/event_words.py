@@ -1,0 +1,113 @@
+"""An event in words, for lines of a history: `replay`, and `--verbose` while a task runs. All of it visible text."""
+
+from collections.abc import Sequence
+
+from ...domain.confirmation import (
+    ConfirmationApproved,
+    ConfirmationRejected,
+    ConfirmationRequested,
+    ConfirmationWithdrawn,
+)
+from ...domain.event import Event
+from ...domain.grant import FolderGranted, GrantNarrowed, GrantRevoked
+from ...domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
+from ...domain.task import (
+    ActionAllowed,
+    ActionConfirmationRequired,
+    ActionDeclined,
+    ActionDenied,
+    ActionFailed,
+    ActionOutcomeUnknown,
+    ActionProposed,
+    ActionStarted,
+    ActionSucceeded,
+    StepBegun,
+    StepSkipped,
+    TaskAwaitingConfirmation,
+    TaskCompleted,
+    TaskEnded,
+    TaskPaused,
+    TaskPlanned,
+    TaskPlanningStarted,
+    TaskQueued,
+)
+from ...projections.place_names import PlaceNames
+from ...projections.visible_text import quoted, visible
+from .action_words import words_of
+from .layout import plural
+
+
+def what_happened(event: Event, names: PlaceNames) -> str:
+    """Return the event's fields that a reader of a history wants, in a few words; empty where its name says it all."""
+    match event:
+        case ActionProposed():
+            return f"{visible(event.action_id)}  {words_of(event.action, names)}"
+        case ActionAllowed() | ActionDenied():
+            return f"{visible(event.action_id)}  {visible(event.decision.rule_id)}: {visible(event.decision.reason)}"
+        case ActionConfirmationRequired():
+            why = event.changed or event.decision.reason
+            return f"{visible(event.action_id)}  {visible(event.confirmation_id)}: {visible(why)}"
+        case ActionStarted():
+            return f"{visible(event.action_id)}{'' if event.attempt == 1 else f'  attempt {event.attempt}'}"
+        case ActionSucceeded():
+            summary = "" if event.result is None else f"  {visible(event.result.summary)}"
+            found = "  (found done after a restart)" if event.recovered else ""
+            return f"{visible(event.action_id)}{summary}{found}"
+        case ActionDeclined(action_id=name, reason=reason) | ActionFailed(action_id=name, reason=reason):
+            return f"{visible(name)}  {visible(reason)}"
+        case ActionOutcomeUnknown():
+            return f"{visible(event.action_id)}  {visible(event.observed)}"
+        case StepBegun():
+            return (
+                f"{visible(event.step_id)}  {plural(event.actions, 'action') if event.actions else 'nothing matched'}"
+            )
+        case StepSkipped():
+            return f"{visible(event.step_id)}  {visible(event.reason)}"
+        case TaskQueued():
+            return quoted(event.title)
+        case TaskPlanningStarted():
+            return visible(event.planner)
+        case TaskPlanned():
+            return plural(len(event.plan.steps), "step")
+        case TaskAwaitingConfirmation():
+            return _listed(event.confirmation_ids)
+        case TaskPaused():
+            return visible(event.reason)
+        case TaskCompleted(skipped=skipped) if skipped:
+            return f"skipped: {_listed(skipped)}"
+        case TaskEnded():
+            return visible(event.reason)
+        case _:
+            return _about_the_frame(event)
+
+
+def _about_the_frame(event: Event) -> str:
+    match event:
+        case SessionStarted():
+            return f"by {visible(event.user_id)} on {visible(event.device_id)}"
+        case PolicyAdopted():
+            return f"rules {quoted(event.rules.name)} {event.policy_digest}"
+        case GrantAdded():
+            return visible(event.grant_id)
+        case SessionEnded():
+            return visible(event.reason)
+        case FolderGranted():
+            return f"{visible(event.name)}: {visible(event.root_path)} ({_listed(event.verbs)})"
+        case GrantNarrowed():
+            return f"now only {_listed(event.verbs) or 'nothing'}"
+        case GrantRevoked():
+            return visible(event.reason)
+        case ConfirmationRequested():
+            # A card holds visible text already.
+            return f"{visible(event.confirmation_id)}: {event.card.headline}"
+        case ConfirmationApproved() | ConfirmationRejected():
+            by = f"{visible(event.confirmation_id)} by {visible(event.answered_by)}"
+            return f"{by}: {visible(event.note)}" if event.note else by
+        case ConfirmationWithdrawn():
+            return f"{visible(event.confirmation_id)}: {visible(event.reason)}"
+        case _:
+            return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(visible, names))

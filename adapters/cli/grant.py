@@ -1,0 +1,103 @@
+"""`cowork grant …`: which folders are open to which session, and taking them back."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from . import output
+from .opening import opened, person
+from .options import PLAIN_OPTIONS, GrantId, Options
+
+if TYPE_CHECKING:
+    from ...engine.application import Application
+    from ...projections.active_grants import FolderGrant
+
+app = App(name="grant", help="List and revoke granted folders.")
+
+
+@app.command(name="list")
+def list_grants(
+    *,
+    all_of_them: Annotated[
+        bool, Parameter(name="--all", negative="", help="Also those that are no longer in force.")
+    ] = False,
+    options: Options = PLAIN_OPTIONS,
+) -> None:
+    """List the folders that are granted now, with what they are granted for.
+
+    cowork grant list
+    cowork grant list --all --json
+    """
+    with opened(options) as engine:
+        grants = [grant for grant in _grants(engine) if all_of_them or grant.status == "in_force"]
+    if options.json:
+        output.document(grants)
+        return
+    if not grants:
+        output.line("no folder is granted")
+        return
+    _print_grants(grants)
+
+
+def _grants(engine: "Application") -> list["FolderGrant"]:
+    from ...projections.active_grants import grant_of
+
+    now = datetime.now(UTC)
+    sessions = {row["session_id"]: row for row in engine.rows("sessions")}
+    return [grant_of(row, sessions[row["session_id"]], now) for row in engine.rows("grants", order_by="position")]
+
+
+def _print_grants(grants: list["FolderGrant"]) -> None:
+    from ...projections.visible_text import visible
+    from .layout import in_columns
+
+    rows = [
+        (
+            grant.id,
+            grant.status.replace("_", " "),
+            visible(grant.name),
+            _verbs(grant),
+            ", ".join(map(visible, grant.output_roots)) or "-",
+            visible(grant.root_path),
+        )
+        for grant in grants
+    ]
+    for line in in_columns(rows, ("grant", "status", "name", "for", "outputs", "folder")):
+        output.line(line)
+
+
+def _verbs(grant: "FolderGrant") -> str:
+    allowed = {
+        "read": grant.allow_read,
+        "create": grant.allow_create,
+        "write": grant.allow_write,
+        "move": grant.allow_move,
+        "delete": grant.allow_delete,
+    }
+    return ",".join(verb for verb, granted in allowed.items() if granted)
+
+
+@app.command(name="revoke")
+def revoke_grant(
+    grant_id: GrantId,
+    /,
+    *,
+    reason: Annotated[str, Parameter(help="Why, for the record.")] = "",
+    options: Options = PLAIN_OPTIONS,
+) -> None:
+    """Take a folder back: no action starts under the grant from here on, whichever process is running the task.
+
+    cowork grant revoke grant-06bq2wr0t0x5k9qz --reason "enough"
+    """
+    import anyio
+
+    from ...projections.visible_text import visible
+
+    with opened(options) as engine:
+        anyio.run(lambda: engine.revoke(grant_id, by=person(), reason=reason))
+        (grant,) = [one for one in _grants(engine) if one.id == grant_id]
+    if options.json:
+        output.document(grant)
+    else:
+        output.line(f"grant {grant_id} of {visible(grant.root_path)} is {grant.status.replace('_', ' ')}")

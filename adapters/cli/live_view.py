@@ -1,0 +1,146 @@
+"""The view for a terminal: what is done scrolls away as ordinary lines, only running and waiting rows move below it."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from ...domain.event import Event, Recorded
+from .layout import plural
+from .progress import Line, Progress, StepNow, Word
+from .view import GLYPHS
+
+STYLES: Final[dict[Word, str]] = {
+    "done": "green",
+    "denied": "yellow",
+    "rejected": "yellow",
+    "expired": "yellow",
+    "failed": "red",
+    "unknown": "red",
+    "skipped": "cyan",
+    "withdrawn": "cyan",
+    "waiting": "bold yellow",
+    "answered": "cyan",
+    "note": "",
+}
+_SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_REFRESH_S: Final = 0.1
+_QUESTIONS_SHOWN_MAX: Final = 5
+
+
+class LiveView:
+    """Draws with rich. Texts are `Text` objects, so that nothing in a file's name is taken for markup."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._live: Live | None = None
+        self._drawn_at = 0.0
+        self._began_at = time.monotonic()
+
+    def follow(self, progress: Progress) -> None:
+        """Show this task from here on."""
+        self._progress = progress
+        self._began_at = time.monotonic()
+        self._start()
+
+    def _start(self) -> None:
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._region,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="ellipsis",
+        )
+        self._guarded(self._live.start)
+
+    def on_events(self, events: Sequence[Recorded[Event]]) -> None:
+        """Print what is done above the region, and draw the region again now and then."""
+        if self._progress is None:
+            return
+        lines = [line for recorded in events for line in self._progress.on(recorded)]
+        if lines:
+            self._guarded(lambda: self._console.print(*map(_text, lines), sep="\n"))
+        if lines or time.monotonic() - self._drawn_at > _REFRESH_S:
+            self.tick()
+
+    def tick(self) -> None:
+        """Draw the region again."""
+        self._drawn_at = time.monotonic()
+        if self._live is not None:
+            self._guarded(self._live.refresh)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Take the region away for the length of the block."""
+        was_live = self._live is not None
+        self.close()
+        try:
+            yield
+        finally:
+            if was_live:
+                self._start()
+
+    def close(self) -> None:
+        """Take the region away."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            self._guarded(live.stop)
+
+    def _guarded(self, draw: Callable[[], object]) -> None:
+        """Draw, unless the terminal is gone: the task goes on without being watched."""
+        try:
+            draw()
+        except OSError:
+            self._progress = None
+            self._live = None
+
+    def _region(self) -> RenderableType:
+        progress = self._progress
+        if progress is None:
+            return Text("")
+        rows: list[Text] = []
+        spin = _SPINNER[int((time.monotonic() - self._began_at) * 10) % len(_SPINNER)]
+        rows += [_step_row(step, spin) for step in progress.steps.values() if step.is_large and _moves(step)]
+        if progress.running and not rows:
+            rows.append(_one_line(f"{spin} running   {progress.running}", "blue"))
+        waiting = list(progress.questions.items())
+        for confirmation_id, headline in waiting[:_QUESTIONS_SHOWN_MAX]:
+            rows.append(_one_line(f"? waiting   {headline}  {confirmation_id}", "bold yellow"))
+        footer = [f"{progress.done} done"]
+        if progress.refused:
+            footer.append(f"{progress.refused} not done")
+        if waiting:
+            footer.append(f"{plural(len(waiting), 'question')} for you")
+        footer.append(f"position {progress.position}")
+        rows.append(_one_line("  " + " · ".join(footer), "dim"))
+        return Group(*rows)
+
+
+def _moves(step: StepNow) -> bool:
+    return step.ended + step.waiting < step.actions or 0 < step.ended < step.actions
+
+
+def _step_row(step: StepNow, spin: str) -> Text:
+    return _one_line(f"{spin} running   {step.title}  {step.ended} of {step.actions}", "blue")
+
+
+def _one_line(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _text(line: Line) -> Text:
+    text = Text(overflow="fold")
+    word = "" if line.word == "note" else line.word
+    text.append(f"{GLYPHS[line.word]} {word:<10}", style=STYLES[line.word])
+    text.append(line.text)
+    if line.note:
+        text.append(f"  {line.note}", style="dim")
+    return text

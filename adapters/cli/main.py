@@ -1,0 +1,106 @@
+"""The command `cowork`: its command groups, and the last frame, where every error becomes a sentence and a status."""
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+try:
+    from cyclopts import App, CycloptsError
+except KeyboardInterrupt:
+    # Nothing has begun yet, so nothing needs to be said either.
+    sys.exit(3)
+
+from . import output
+from .exit_status import EXPLAINED, OF_ERROR, ExitStatus
+
+if TYPE_CHECKING:
+    from ...domain.errors import DomainError
+
+_HELP: Final = """Let agents work on your files: every action is proposed, decided by rules, confirmed by you where the
+rules say so, and recorded.
+
+Begin with `cowork demo`, which shows a whole task in a folder of its own.
+
+`cowork COMMAND --help` explains a command and gives examples."""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"cowork {version('cowork')}"
+
+
+app = App(
+    name="cowork",
+    help=_HELP,
+    help_format="plaintext",
+    help_epilogue=EXPLAINED,
+    version_flags=["--version"],
+    version=_version,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+
+# Commands are imported when they are used: the start of a program that is called often has to be fast.
+_COMMANDS: Final = (
+    ("run", "run:run", "Run a plan under the rules, asking where they say so."),
+    ("resume", "run:resume", "Go on with tasks that wait, were paused, or were left by a crash."),
+    ("task", "task:app", "List, show, summarise, pause and cancel tasks."),
+    ("confirmation", "confirmation:app", "List, show, approve and reject what waits for a person."),
+    ("grant", "grant:app", "List and revoke granted folders."),
+    ("audit", "audit:app", "Read the audit log."),
+    ("replay", "replay:replay", "Show a task's history event by event; nothing is run again."),
+    ("projections", "projections:app", "Make the read models again from the log."),
+    ("doctor", "doctor:doctor", "Check this machine and this store."),
+    ("demo", "demo:demo", "Play a whole task with an agent in a folder of its own."),
+)
+for _name, _place, _help in _COMMANDS:
+    app.command(f"{__package__}.{_place}", name=_name, help=_help)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> ExitStatus:
+    """Run one command and return its status; whatever happens, a person gets a sentence and no trace."""
+    import signal
+
+    output.prepare()
+    # A termination ends a command as Ctrl-C does; while a task runs, `carrying.py` pauses it instead.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status = _guarded(arguments)
+    output.flush()
+    return ExitStatus.FAILED if output.was_lost() and status == ExitStatus.DONE else status
+
+
+def _guarded(arguments: list[str]) -> ExitStatus:
+    from ...domain.errors import DomainError
+
+    wants_json = "--json" in arguments
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        from .usage import usage_error
+
+        return _refuse(usage_error(error), wants_json=wants_json)
+    except DomainError as error:
+        return _refuse(error, wants_json=wants_json)
+    except KeyboardInterrupt:
+        output.note("interrupted")
+        return ExitStatus.WAITING
+    except Exception as error:  # the last frame: a bug becomes one sentence here, and a trace in the log
+        from .bug import report_bug
+
+        return report_bug(error, arguments, wants_json=wants_json)
+    return result if isinstance(result, ExitStatus) else ExitStatus.DONE
+
+
+def _refuse(error: "DomainError", *, wants_json: bool) -> ExitStatus:
+    output.flush()
+    output.note(f"error: {error.message}")
+    if error.hint:
+        output.note(f"hint: {error.hint}")
+    if wants_json:
+        output.object_line({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    return OF_ERROR[error.code]

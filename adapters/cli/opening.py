@@ -1,0 +1,51 @@
+"""Opening the store for one command, and saying whose command it is."""
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .options import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...engine.application import Application
+
+
+def store_folder(options: Options) -> "Path":
+    """Return the folder that the command works on."""
+    if options.store is not None:
+        return options.store
+    from ..bootstrap import default_store_dir
+
+    return default_store_dir()
+
+
+@contextmanager
+def opened(options: Options, *, create: bool = False) -> Iterator["Application"]:
+    """Give the application on the command's store for the length of the block.
+
+    Without `create` a store that does not exist is `DomainError` not_found.
+    """
+    from ..bootstrap import open_application
+
+    app = open_application(store_folder(options), create=create)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def user_name() -> str:
+    """Return the name of the account, or its number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def person() -> str:
+    """Return the actor that answers and commands of this person are recorded under."""
+    return f"person:{user_name()}"

@@ -1,0 +1,71 @@
+"""Options that commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+AnswerMode: TypeAlias = Literal["ask", "approve", "reject", "wait"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Options:
+    """Where the store is, and in which form to print.
+
+    Attributes:
+        store: The folder that holds the log, the read model and the contents.
+        json: Print JSON.
+    """
+
+    store: Annotated[
+        Path | None,
+        Parameter(
+            name="--store",
+            env_var="COWORK_STORE",
+            help="Folder of the store; by default the data folder of your account.",
+        ),
+    ] = None
+    json: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print JSON, with the field names of the reference.")
+    ] = False
+
+
+PLAIN_OPTIONS = Options()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Viewing:
+    """How a running task is shown.
+
+    Attributes:
+        plain: No redrawing, no boxes.
+        verbose: Every event.
+    """
+
+    plain: Annotated[
+        bool, Parameter(name="--plain", negative="", help="One line after the other, no redrawing, no boxes.")
+    ] = False
+    verbose: Annotated[
+        bool, Parameter(name=["--verbose", "-v"], negative="", help="Show every event, also of large batches.")
+    ] = False
+
+
+DEFAULT_VIEWING = Viewing()
+
+AnswerOption: TypeAlias = Annotated[
+    AnswerMode,
+    Parameter(
+        name="--answer",
+        help="What to do about questions: ask in the terminal (without one: leave them open), approve or reject all of "
+        "them in your name, or wait (leave them open).",
+    ),
+]
+
+TaskId: TypeAlias = Annotated[str, Parameter(help="The task's id, as `cowork task list` prints it.")]
+ConfirmationId: TypeAlias = Annotated[
+    str, Parameter(help="The question's id, as `cowork confirmation list` prints it.")
+]
+GrantId: TypeAlias = Annotated[str, Parameter(help="The grant's id, as `cowork grant list` prints it.")]

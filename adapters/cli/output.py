@@ -1,0 +1,82 @@
+"""Writing to standard output and standard error.
+
+When the reader of standard output is gone (`cowork run … | head`, a closed terminal), what is written from then on is
+dropped and the command goes on to its end: a task does not depend on somebody watching it, and its events are in the
+log. A disk that is full under a redirected output is said once on standard error and ends in status 1.
+"""
+
+import errno
+import os
+import sys
+from typing import Final, TextIO
+
+_READER_GONE: Final = (errno.EPIPE, errno.EIO, errno.ECONNRESET)
+_lost: list[str] = []
+
+
+def line(text: str = "") -> None:
+    """Write a line to standard output. `text` must be visible text (`projections/visible_text.py`) or our own."""
+    _write(sys.stdout, f"{text}\n")
+
+
+def note(text: str) -> None:
+    """Write a line to standard error, for what is not part of the answer."""
+    _write(sys.stderr, f"{text}\n")
+    _flush(sys.stderr)
+
+
+def document(value: object) -> None:
+    """Write a value as one indented JSON document."""
+    import msgspec
+
+    line(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def object_line(value: object) -> None:
+    """Write a value as JSON on one line."""
+    import msgspec
+
+    line(msgspec.json.encode(value).decode())
+
+
+def flush() -> None:
+    """Let what was written go out now."""
+    _flush(sys.stdout)
+
+
+def was_lost() -> bool:
+    """Whether output was lost for another reason than that nobody read it."""
+    return bool(_lost)
+
+
+def prepare() -> None:
+    """Make both streams able to take every text: what their encoding lacks is written as an escape."""
+    import io
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except OSError as error:
+        _drop(stream, error)
+
+
+def _flush(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError as error:
+        _drop(stream, error)
+
+
+def _drop(stream: TextIO, error: OSError) -> None:
+    """Send the stream's text to nowhere from here on, so that nothing later stumbles over it again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    if error.errno not in _READER_GONE and stream is sys.stdout and not _lost:
+        _lost.append(str(error))
+        note(f"error: the output can't be written: {error.strerror}")

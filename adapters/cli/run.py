@@ -1,0 +1,124 @@
+"""`cowork run` and `cowork resume`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from . import output
+from .exit_status import ExitStatus, worst
+from .opening import opened, user_name
+from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerMode, AnswerOption, Options, TaskId, Viewing
+
+if TYPE_CHECKING:
+    from ...engine.application import Application, RunRequest
+
+
+def run(
+    plan: Annotated[Path, Parameter(help="The plan, a TOML or JSON file.")],
+    /,
+    *,
+    folder: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="A folder to grant, with the verbs that it is granted for; may be given again."),
+    ] = None,
+    output_folder: Annotated[
+        list[str] | None,
+        Parameter(name="--output", negative="", help="Where new files may be made unasked; may be given again."),
+    ] = None,
+    policy: Annotated[Path | None, Parameter(help="A file with rules instead of the baseline.")] = None,
+    answer: AnswerOption = "ask",
+    viewing: Viewing = DEFAULT_VIEWING,
+    options: Options = PLAIN_OPTIONS,
+) -> ExitStatus:
+    """Run a plan under the rules, asking where they say so.
+
+    Paths in a plan are relative to the first folder, or begin with a folder's name and a colon (`photos:a.jpg`).
+    A folder is granted for read, create, write, move and delete, or for the verbs after `=`.
+
+        cowork run tidy.toml --folder ~/inbox --output ~/inbox/reports
+        cowork run tidy.toml --folder ~/inbox=read,move --folder ~/photos=read
+        cowork run tidy.toml --folder ~/inbox --answer wait --json
+    """
+    request, made = run_request(plan, folder or [], output_folder or [], policy)
+    for sentence in made:
+        output.note(sentence)
+    if not request.folders:
+        output.note("no folder is granted (--folder), so every action on a file will be denied")
+    with opened(options, create=True) as app:
+        return carried(app, options, viewing, answer, request=request)
+
+
+def resume(
+    task_id: TaskId = "",
+    /,
+    *,
+    answer: AnswerOption = "ask",
+    viewing: Viewing = DEFAULT_VIEWING,
+    options: Options = PLAIN_OPTIONS,
+) -> ExitStatus:
+    """Go on with a task that waits, was paused, or was left by a crash; without an id, with all of them in turn.
+
+    What a crash left half done is looked at first, and nothing is done twice. A task that another process is running
+    is named and left alone.
+
+        cowork resume
+        cowork resume task-06bq2wr0t0x5k9qz
+    """
+    with opened(options) as app:
+        if task_id:
+            app.task(task_id)
+            return carried(app, options, viewing, answer, task_ids=[task_id])
+        waiting = app.resumable()
+        if not waiting:
+            if not options.json:
+                output.line("nothing to resume")
+            return ExitStatus.DONE
+        return carried(app, options, viewing, answer, task_ids=waiting, leave_busy=True)
+
+
+def run_request(
+    plan: Path, folders: list[str], outputs: list[str], policy: Path | None
+) -> tuple["RunRequest", list[str]]:
+    """Return what the command asks for, and sentences about folders that had to be made. Raises `DomainError`."""
+    import anyio
+
+    from ...engine.application import RunRequest
+    from ..bootstrap import plan_from_file, rules_from_file
+    from .folders import folder_requests
+
+    planned = anyio.run(plan_from_file(plan).plan)
+    rules = rules_from_file(policy)
+    granted, made = folder_requests(folders, outputs)
+    request = RunRequest(
+        planned=planned,
+        planner=plan_from_file(plan).name,
+        folders=granted,
+        rules=rules,
+        user=user_name(),
+        device=os.uname().nodename,
+        platform=sys.platform,
+    )
+    return request, made
+
+
+def carried(
+    app: "Application",
+    options: Options,
+    viewing: Viewing,
+    answer: AnswerMode,
+    *,
+    request: "RunRequest | None" = None,
+    task_ids: Sequence[str] = (),
+    leave_busy: bool = False,
+) -> ExitStatus:
+    """Start what is requested, carry it and the named tasks on, and return what came of it."""
+    import anyio
+
+    from .carrying import Carrier
+
+    carrier = Carrier(app, options, viewing, answer)
+    return worst(anyio.run(lambda: carrier.work(request, task_ids, leave_busy=leave_busy)))

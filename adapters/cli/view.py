@@ -1,0 +1,134 @@
+"""How a running task is shown: as JSON lines, as plain lines, or with a moving region at the bottom of a terminal."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Protocol
+
+from ...domain.event import Event, Recorded
+from . import output
+from .event_json import event_object
+from .options import Options, Viewing
+from .progress import Line, Progress, StepNow, Word
+from .terminal import can_redraw
+
+GLYPHS: Final[dict[Word, str]] = {
+    "done": "✓",
+    "denied": "⊘",
+    "rejected": "⊘",
+    "expired": "⊘",
+    "failed": "✗",
+    "unknown": "‽",
+    "skipped": "–",
+    "withdrawn": "–",
+    "waiting": "?",
+    "answered": "›",
+    "note": " ",
+}
+"""Each state has a word, a sign and a colour; the word alone is enough."""
+
+_WORD_WIDTH: Final = max(map(len, GLYPHS))
+
+
+class View(Protocol):
+    """Shows a task while it runs."""
+
+    def follow(self, progress: Progress) -> None:
+        """Show this task from here on."""
+        ...
+
+    def on_events(self, events: Sequence[Recorded[Event]]) -> None:
+        """Show what was recorded. Never raises: a task does not depend on its view."""
+        ...
+
+    def tick(self) -> None:
+        """Draw again what moves, a few times a second."""
+        ...
+
+    def suspended(self) -> AbstractContextManager[None]:
+        """Return a context in which nothing moves on the screen, for a question."""
+        ...
+
+    def close(self) -> None:
+        """Take away what moves."""
+        ...
+
+
+class JsonView:
+    """One JSON object a line for each event."""
+
+    def follow(self, progress: Progress) -> None:
+        """Nothing to prepare: every event is shown as it is."""
+
+    def on_events(self, events: Sequence[Recorded[Event]]) -> None:
+        """Print the events."""
+        for recorded in events:
+            output.object_line(event_object(recorded))
+        output.flush()
+
+    def tick(self) -> None:
+        """Nothing moves."""
+
+    def suspended(self) -> AbstractContextManager[None]:
+        """Return a context that changes nothing."""
+        return nullcontext()
+
+    def close(self) -> None:
+        """Nothing moves."""
+
+
+class PlainView:
+    """One line after the other, no redrawing; a large batch says how far it is each tenth of the way."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._tenths: dict[str, int] = {}
+
+    def follow(self, progress: Progress) -> None:
+        """Show this task from here on."""
+        self._progress = progress
+
+    def on_events(self, events: Sequence[Recorded[Event]]) -> None:
+        """Print the lines that the events give."""
+        if self._progress is None:
+            return
+        for recorded in events:
+            for line in self._progress.on(recorded):
+                output.line(plain_line(line))
+        for step in self._progress.steps.values():
+            self._print_tenth(step)
+        output.flush()
+
+    def _print_tenth(self, step: StepNow) -> None:
+        if not step.is_large or step.ended == step.actions:
+            return
+        tenth = step.ended * 10 // step.actions
+        if tenth > self._tenths.get(step.step_id, 0):
+            self._tenths[step.step_id] = tenth
+            output.line(plain_line(Line("note", f"{step.title}: {step.ended} of {step.actions}")))
+
+    def tick(self) -> None:
+        """Nothing moves."""
+
+    def suspended(self) -> AbstractContextManager[None]:
+        """Return a context that changes nothing."""
+        return nullcontext()
+
+    def close(self) -> None:
+        """Nothing moves."""
+
+
+def plain_line(line: Line) -> str:
+    """Return the line as text: word, what, and why after a dash."""
+    word = "" if line.word == "note" else line.word
+    return f"{word:<{_WORD_WIDTH}}  {line.text}{f'  -  {line.note}' if line.note else ''}".rstrip()
+
+
+def view_for(options: Options, viewing: Viewing) -> View:
+    """Return the view that suits the options and the terminal."""
+    if options.json:
+        return JsonView()
+    if can_redraw(options, viewing):
+        from .live_view import LiveView
+
+        return LiveView()
+    return PlainView()
