@@ -7,6 +7,7 @@ object that the action was decided on; otherwise they change back.
 import errno
 import os
 import stat
+import time
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -35,6 +36,8 @@ from .world import World
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SWAPS_MAX: Final = 64
+_SWAPS_AT_ONCE: Final = 8
+_SWAP_WAIT_S: Final = 0.001
 _KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
 
 
@@ -85,7 +88,7 @@ def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: b
                 ours = _write_temporary(world, temporary, data, old, undo)
             world.checkpoint("swap")
             rename(temporary, place, RENAME_EXCHANGE)
-            undo.callback(swap_back, world, temporary, place, ours, kept_as)
+            undo.callback(swap_back, world, temporary, place, ours, expected)
             world.checkpoint("verify")
             require_same(expected, look(world, place.parent, temporary.name, digest=True), place.shown)
             if in_quarantine:
@@ -179,33 +182,48 @@ def discard(temporary: Place, ours: os.stat_result) -> None:
         return
 
 
-def swap_back(world: World, temporary: Place, place: Place, ours: os.stat_result, kept_as: bytes) -> None:
+def swap_back(world: World, temporary: Place, place: Place, ours: os.stat_result, expected: FileState) -> None:
     """Change the two back until our own file is under the temporary name again.
 
     Somebody who renames at the same time can have moved ours away in between: then what came out is somebody's, and
-    goes back in its turn. What still has no place after 64 times is kept in quarantine, and the error says so.
+    goes back in its turn. If ours does not come back at all, one file has no place left: it is kept in quarantine (the
+    one that was to be replaced, if it is there), and the error says so.
     """
-    for _ in range(_SWAPS_MAX):
-        try:
-            rename(temporary, place, RENAME_EXCHANGE)
-        except PathError as failure:
-            if failure.code != "not_found":
-                raise
-            try:
-                rename(temporary, place, RENAME_NOREPLACE)
-            except PathError as taken:
-                if taken.code == "not_found":
-                    return
-                continue
+    for count in range(_SWAPS_MAX):
+        if not _swap(temporary, place) or _is_object(temporary, (ours.st_dev, ours.st_ino)):
             return
-        try:
-            out = os.stat(temporary.name, dir_fd=temporary.parent, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        if is_same_file(out, ours):
-            return
+        if count > _SWAPS_AT_ONCE:
+            time.sleep(_SWAP_WAIT_S)
+    old = (expected.device, expected.inode)
+    if _is_object(place, old) and not _is_object(temporary, old):
+        _swap(temporary, place)
+    kept_as = temporary.name.removeprefix(b".cowork-")
     world.quarantine.put(place.root, place.parent, temporary.name, kept_as)
     raise PathError(
         "conflict",
         f"`{place.shown}` was renamed again and again; one of the files is kept in quarantine as `{kept_as.decode()}`",
     )
+
+
+def _swap(temporary: Place, place: Place) -> bool:
+    """Change the two; return whether there is something under the temporary name afterwards."""
+    try:
+        rename(temporary, place, RENAME_EXCHANGE)
+        return True
+    except PathError as failure:
+        if failure.code != "not_found":
+            raise
+    try:
+        # One of the two is gone: if it is the place, what we have in hand goes there.
+        rename(temporary, place, RENAME_NOREPLACE)
+    except PathError as failure:
+        return failure.code != "not_found"
+    return False
+
+
+def _is_object(place: Place, identity: tuple[int, int]) -> bool:
+    try:
+        status = os.stat(place.name, dir_fd=place.parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (status.st_dev, status.st_ino) == identity

@@ -9,7 +9,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -60,13 +59,6 @@ def resolver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    made = Ground(tmp_path / "base")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def server(ground: Ground, resolver: str) -> Iterator[CrashServer]:
     command = [sys.executable, "-m", "tests.adapters.files.crash_server"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -78,10 +70,10 @@ def server(ground: Ground, resolver: str) -> Iterator[CrashServer]:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A folder on another file system than the tests' temporary folder."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder on another file system than the ground's."""
+    assert tmp_path.stat().st_dev != Path("/dev/shm").stat().st_dev
+    return tmp_path
 
 
 def tree_of(folder: Path) -> Tree:
