@@ -23,7 +23,6 @@ def print_ending(app: "Application", task: "Task") -> None:
             output.line(f"  {plural(len(open_questions), 'question')} for you: cowork confirmation list")
             output.line(f"  then go on with: cowork resume {task.task_id}")
         case "paused":
-            output.line(f"  {visible(task.pause_reason)}")
             output.line(f"  go on with: cowork resume {task.task_id}")
         case "ready" | "running" | "queued" | "planning":
             output.line(f"  go on with: cowork resume {task.task_id}")

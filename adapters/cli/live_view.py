@@ -24,7 +24,8 @@ STYLES: Final[dict[Word, str]] = {
     "unknown": "red",
     "skipped": "cyan",
     "withdrawn": "cyan",
-    "waiting": "bold yellow",
+    "asked": "bold yellow",
+    "paused": "bold yellow",
     "answered": "cyan",
     "note": "",
 }
@@ -65,7 +66,8 @@ class LiveView:
         """Print what is done above the region, and draw the region again now and then."""
         if self._progress is None:
             return
-        lines = [line for recorded in events for line in self._progress.on(recorded)]
+        # An open question is in the moving region, and then on the screen as a card.
+        lines = [one for recorded in events for one in self._progress.on(recorded) if one.word != "asked"]
         if lines:
             self._guarded(lambda: self._console.print(*map(_text, lines), sep="\n"))
         if lines or time.monotonic() - self._drawn_at > _REFRESH_S:

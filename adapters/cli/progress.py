@@ -57,7 +57,18 @@ SHOWN_REFUSALS_MAX: Final = 10
 """How many actions of such a step that did not succeed get a line of their own."""
 
 Word: TypeAlias = Literal[
-    "done", "denied", "rejected", "expired", "failed", "unknown", "skipped", "withdrawn", "waiting", "answered", "note"
+    "done",
+    "denied",
+    "rejected",
+    "expired",
+    "failed",
+    "unknown",
+    "skipped",
+    "withdrawn",
+    "asked",
+    "paused",
+    "answered",
+    "note",
 ]
 
 
@@ -122,9 +133,14 @@ class Progress:
             self._actions[action.action_id] = _Action(action.step_id, words_of(action.action, names), rule_id)
         for step_id, tally in task.steps.items():
             if not tally.is_settled:
-                settled: dict[Word, int] = {"done": tally.succeeded, "denied": tally.denied, "failed": tally.failed}
+                settled: dict[Word, int] = {
+                    "done": tally.succeeded,
+                    "denied": tally.denied,
+                    "failed": tally.failed,
+                    "skipped": tally.skipped,
+                }
                 title = visible(self._titles.get(step_id, step_id))
-                self.steps[step_id] = StepNow(step_id, title, tally.actions, settled | {"skipped": tally.skipped})
+                self.steps[step_id] = StepNow(step_id, title, tally.actions, settled)
 
     def _know_plan(self, plan: Plan | None) -> None:
         if plan is not None:
@@ -165,11 +181,11 @@ class Progress:
                 yield from self._end(event, recorded.origin.at)
             case ConfirmationRequested():
                 self.questions[event.confirmation_id] = event.card.headline
-                yield Line("waiting", event.card.headline, event.confirmation_id)
+                yield Line("asked", event.card.headline, event.confirmation_id)
             case ConfirmationApproved() | ConfirmationRejected() | ConfirmationExpired() | ConfirmationWithdrawn():
                 yield from self._answered(event)
             case TaskPaused(reason=reason):
-                yield Line("waiting", "paused", visible(reason))
+                yield Line("paused", visible(reason))
             case TaskResumed():
                 yield Line("note", "resumed")
             case TaskCompleted() | TaskFailed() | TaskBlocked() | TaskCancelled():

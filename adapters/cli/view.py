@@ -20,7 +20,8 @@ GLYPHS: Final[dict[Word, str]] = {
     "unknown": "‽",
     "skipped": "–",
     "withdrawn": "–",
-    "waiting": "?",
+    "asked": "?",
+    "paused": "‖",
     "answered": "›",
     "note": " ",
 }
