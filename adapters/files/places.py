@@ -81,7 +81,7 @@ def missing_parents(world: World, root: int, path: str) -> tuple[str, ...]:
     for count in range(len(parts), -1, -1):
         try:
             entry = world.resolver.open(root, name_of_text("/".join(parts[:count])), ENTRY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         with opened(entry):
             kind = kind_of(os.fstat(entry).st_mode)

@@ -4,47 +4,22 @@ Every point of every kind of change is tried, with both resolvers; see `crash_se
 """
 
 import os
-import pickle
 import shutil
-import struct
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import pytest
 
 from cowork.adapters.blobs.store import FileBlobStore
 from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRename, FileWrite
-from cowork.engine.ports import Done, Finding, NotApplied, Outcome, Permit
+from cowork.engine.ports import Done, NotApplied, Permit
 from tests.adapters.files.cases.direct import RESOLVERS, DirectDriver, executor_of
 from tests.adapters.files.cases.ground import Ground
-from tests.adapters.files.crash_server import Request, What
+from tests.adapters.files.crash_client import CrashServer, crash_server
 
 ROOT = Path(__file__).resolve().parents[3]
 Tree = dict[str, tuple[str, bytes]]
-
-
-class CrashServer:
-    """The other end of `crash_server.py`."""
-
-    def __init__(self, ground: Ground, resolver: str, pipes: tuple[IO[bytes], IO[bytes]]) -> None:
-        self._ground = ground
-        self._resolver = resolver
-        self._to, self._from = pipes
-
-    def run(self, what: What, permit: Permit, kill_at: int = 0) -> tuple[Outcome | Finding, int] | None:
-        """Perform or reconcile in a process of its own; None where it was killed."""
-        state = self._ground.state
-        request: Request = (what, permit, state, state / "blobs", self._resolver, kill_at)
-        data = pickle.dumps(request)
-        self._to.write(struct.pack("<Q", len(data)) + data)
-        self._to.flush()
-        (size,) = struct.unpack("<Q", self._from.read(8))
-        answer: tuple[Outcome | Finding, int] | None = pickle.loads(self._from.read(size))
-        return answer
 
 
 @pytest.fixture
@@ -60,13 +35,8 @@ def resolver(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def server(ground: Ground, resolver: str) -> Iterator[CrashServer]:
-    command = [sys.executable, "-m", "tests.adapters.files.crash_server"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield CrashServer(ground, resolver, (process.stdin, process.stdout))
-        process.stdin.close()
-        assert process.wait(10) == 0
+    with crash_server(ground, resolver) as started:
+        yield started
 
 
 @pytest.fixture
@@ -217,7 +187,7 @@ def _without_marks(done: Done) -> list[object]:
     ]
 
 
-async def _every_point(trial: Trial, stride: int = 1) -> set[str]:
+async def _every_point(trial: Trial) -> set[str]:
     permit = await trial.permit()
     before = trial.trees()
     whole = trial.server.run("perform", permit)
@@ -228,6 +198,8 @@ async def _every_point(trial: Trial, stride: int = 1) -> set[str]:
     assert trial.settle(permit, outcome, before, after) == "Done"
     assert points >= 6
     findings = set()
+    # How a path is looked up decides about few of the points: with the second resolver every third is enough.
+    stride = 1 if trial.server.resolver == "openat2" else 3
     for kill_at in range(1, points + 1, stride):
         permit = await trial.permit()
         assert trial.server.run("perform", permit, kill_at) is None
@@ -265,9 +237,10 @@ async def test_a_delete_where_the_state_is_on_another_file_system_survives_a_kil
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("resolver", ["openat2"])
 @pytest.mark.parametrize("change", ["replace", "delete a tree", "create with new folders", "move to elsewhere"])
 async def test_a_second_kill_while_looking_changes_nothing_about_that(
-    change: str, ground: Ground, server: CrashServer, resolver: str, elsewhere: Path
+    change: str, ground: Ground, server: CrashServer, elsewhere: Path
 ) -> None:
     if change == "move to elsewhere":
         ground.grant2 = elsewhere
