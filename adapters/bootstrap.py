@@ -1,0 +1,133 @@
+"""The composition root: the one file that knows every adapter and puts the engine together."""
+
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import DomainError
+from ..domain.policy import BASELINE, RuleSet
+from ..engine.action_pipeline import ActionPipeline
+from ..engine.application import Application
+from ..engine.catch_up import CatchUp
+from ..engine.command_handler import CommandHandler
+from ..engine.ports import (
+    BlobStore,
+    Clock,
+    EventStore,
+    Executor,
+    FileFinder,
+    FolderOpener,
+    Ids,
+    Planner,
+    ReadModel,
+    TaskLocks,
+)
+from ..engine.recovery import Recovery
+from ..engine.scheduler import Scheduler
+from ..engine.session_view import SessionViews
+from ..projections.action_card import render_card
+from ..projections.registry import PROJECTIONS, TABLES
+
+LOG_FILE = "events.db"
+READ_MODEL_FILE = "read.db"
+
+
+def default_store_dir() -> Path:
+    """Return the folder that is used where no `--store` is given."""
+    from .settings import Settings
+
+    return Settings().store_folder()
+
+
+def path_resolution() -> str:
+    """Return how paths are resolved on this machine: `openat2` or `walk`."""
+    from .files.resolver import choose_resolver
+
+    return choose_resolver().name
+
+
+def plan_from_file(path: Path) -> Planner:
+    """Return the planner that reads a plan file."""
+    from .planners.plan_file import PlanFile
+
+    return PlanFile(path)
+
+
+def rules_from_file(path: Path | None) -> RuleSet:
+    """Return the rules in a policy file, or the default rules where none is named. Raises `DomainError`."""
+    if path is None:
+        return BASELINE
+    from .policy_files.rules import load_rules
+
+    return load_rules(path)
+
+
+def open_application(store_dir: Path, *, create: bool = True) -> Application:
+    """Open the store and return the engine on it.
+
+    Raises `DomainError` not_found (no store there, and not `create`), invalid (another program's files, a newer
+    version), unavailable (locked, read-only, full) or damaged.
+    """
+    from .blobs.store import FileBlobStore
+    from .event_store import open_sqlite_store
+    from .files.executor import FileExecutor
+    from .files.finder import GlobFinder
+    from .files.opener import FileFolderOpener
+    from .read_model.sqlite import SqliteReadModel
+    from .system.clock import SystemClock
+    from .system.ids import RandomIds
+    from .system.task_locks import FileTaskLocks
+
+    if not create and not (store_dir / LOG_FILE).exists():
+        raise DomainError("not_found", f"there is no store in `{store_dir}`", "start a task with `cowork run`")
+    store = open_sqlite_store(store_dir / LOG_FILE)
+    store_dir = store_dir.resolve()
+    blobs = FileBlobStore(store_dir / "blobs")
+    return assemble(
+        store=store,
+        read_model=SqliteReadModel(store_dir / READ_MODEL_FILE, TABLES),
+        blobs=blobs,
+        executors=(FileExecutor(blobs, store_dir),),
+        finder=GlobFinder(),
+        opener=FileFolderOpener(store_dir),
+        locks=FileTaskLocks(store_dir / "locks"),
+        clock=SystemClock(),
+        ids=RandomIds(),
+    )
+
+
+def assemble(
+    *,
+    store: EventStore,
+    read_model: ReadModel[Any],
+    blobs: BlobStore,
+    executors: tuple[Executor, ...],
+    finder: FileFinder,
+    opener: FolderOpener,
+    locks: TaskLocks,
+    clock: Clock,
+    ids: Ids,
+) -> Application:
+    """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
+    handler = CommandHandler(store, clock, ids)
+    pipeline = ActionPipeline(
+        handler=handler,
+        views=SessionViews(handler),
+        executors=executors,
+        finder=finder,
+        render_card=render_card,
+        clock=clock,
+        ids=ids,
+    )
+    recovery = Recovery(handler=handler, store=store, pipeline=pipeline)
+    return Application(
+        store=store,
+        read_model=read_model,
+        catch_up=CatchUp(store, read_model, PROJECTIONS),
+        blobs=blobs,
+        opener=opener,
+        handler=handler,
+        scheduler=Scheduler(handler=handler, pipeline=pipeline, recovery=recovery, clock=clock),
+        locks=locks,
+        clock=clock,
+        ids=ids,
+    )

@@ -1,0 +1,1 @@
+"""Planners: what turns a person's request into a plan."""
