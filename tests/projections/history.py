@@ -90,6 +90,10 @@ class History:
         self._states[stream] = state
         return events
 
+    def state_of(self, stream: str) -> Any:
+        """Return the folded state of a stream."""
+        return self._states[stream]
+
     def _one(self, of: list[S]) -> S:
         if not of:
             raise DomainError("not_found", "nothing to choose from")

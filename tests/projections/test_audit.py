@@ -1,0 +1,157 @@
+"""Who, what, why allowed, and what came of it."""
+
+import msgspec
+
+from cowork.domain import grant, session, subagent, task
+from cowork.domain.action import Content, FileDelete, FileRead, FileWrite, Location
+from cowork.domain.plan import Step
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.projections.audit_log import audit_rows
+from tests.projections.history import effects_of
+from tests.projections.story import TASK, Story
+
+READ = FileRead(at=Location("grant-1", "a.txt"))
+DELETE = FileDelete(at=Location("grant-2", "b.txt"))
+WRITE = FileWrite(at=Location("grant-1", "out/c.txt"), content=Content("sha256:new", 1))
+
+
+def _story(*names: str) -> Story:
+    story = Story()
+    story.begin(*(Step(step_id=name, title=name, request=READ) for name in names))
+    return story
+
+
+def test_an_action_that_a_person_allowed_tells_who_and_why() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", WRITE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.approve("confirmation-1")
+    story.start(name, WRITE, "confirmation-1")
+    story.tell(task.RecordSuccess(action_id=name, effects=effects_of(WRITE)))
+    (row,) = [row for row in story.audit() if row.action_id == name]
+    assert (row.session_id, row.task_id, row.step_id, row.actor) == ("session-1", TASK, "one", "agent:plan-file")
+    assert (row.kind, row.target) == ("file.write", "out/c.txt")
+    assert (row.verdict, row.rule_id, row.layer) == ("allow_with_confirm", "allow_with_confirm-rule", "baseline")
+    assert row.reason == "the rules say allow_with_confirm"
+    assert row.risk_tags == ("delete",)
+    assert (row.confirmation_id, row.answered_by) == ("confirmation-1", "person:ann")
+    assert (row.outcome, row.digest_before, row.digest_after) == ("succeeded", "sha256:old", "sha256:new")
+    assert row.position == story.position_of(task.ActionProposed)
+    assert row.positions == (
+        row.position,
+        story.position_of(task.ActionConfirmationRequired),
+        story.position_of(task.ActionStarted),
+        story.position_of(task.ActionSucceeded),
+    )
+
+
+def test_an_action_that_did_not_happen_tells_why() -> None:
+    story = _story("denied", "rejected", "failed", "unknown", "waiting", "started")
+    story.propose_step("denied", DELETE, verdict="deny", code="policy")
+    (name,) = story.propose_step("rejected", DELETE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.reject("confirmation-1", "no")
+    story.tell(task.DeclineAction(action_id=name, reason_code="rejected", reason="rejected by person:bob"))
+    (name,) = story.propose_step("failed", READ)
+    story.start(name, READ)
+    story.tell(task.RecordFailure(action_id=name, reason_code="io", reason="disk on fire"))
+    (name,) = story.propose_step("unknown", READ)
+    story.start(name, READ)
+    story.tell(task.RecordUnknown(action_id=name, observed="half"))
+    story.propose_step("waiting", READ)
+    (name,) = story.propose_step("started", READ)
+    story.start(name, READ)
+    told = [(row.step_id, row.outcome, row.outcome_reason) for row in story.audit() if row.action_id]
+    assert told == [
+        ("denied", "denied", "the rules say deny"),
+        ("rejected", "rejected", "rejected by person:bob"),
+        ("failed", "failed", "disk on fire"),
+        ("unknown", "unknown", "half"),
+        ("waiting", "waiting", ""),
+        ("started", "started", ""),
+    ]
+
+
+def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_session() -> None:
+    story = _story("one", "two", "three")
+    story.propose_step("one")
+    story.propose_step("two", DELETE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.reject("confirmation-1", "no")
+    story.tell(task.SkipStep("three", "no need"))
+    scope = Scope(
+        (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
+    )
+    spawn = subagent.SpawnSubagent(
+        subagent_id="subagent-1",
+        parent_id=TASK,
+        task_id=TASK,
+        title="Helper",
+        parent_scope=scope,
+        wished_scope=scope,
+        parent_depth=0,
+    )
+    story.execute(subagent, "subagent-1", spawn)
+    story.execute(subagent, "subagent-1", subagent.Report("done"))
+    story.tell(task.CancelTask("enough"), "person:ann")
+    story.execute(grant, "grant-1", grant.RevokeGrant("enough"), "person:ann")
+    story.execute(session, "session-1", session.EndSession("done"), "person:ann")
+    rows = [row for row in story.audit() if not row.action_id]
+    assert [row.kind for row in rows] == [
+        "session.started",
+        "session.policy_adopted",
+        "grant.given",
+        "session.grant_added",
+        "grant.given",
+        "session.grant_added",
+        "task.queued",
+        "task.planning_started",
+        "task.planned",
+        "task.started",
+        "task.step_begun",
+        "confirmation.requested",
+        "confirmation.rejected",
+        "task.step_skipped",
+        "subagent.spawned",
+        "subagent.reported",
+        "task.cancelled",
+        "grant.revoked",
+        "session.ended",
+    ]
+    assert {row.session_id for row in rows} == {"session-1"}
+    of_task = [row for row in rows if row.task_id]
+    assert {row.task_id for row in of_task} == {TASK}
+    assert len(of_task) == 11
+    by_kind = {row.kind: row for row in rows}
+    assert by_kind["confirmation.rejected"].answered_by == "person:bob"
+    assert by_kind["confirmation.rejected"].reason == "no"
+    assert by_kind["confirmation.requested"].answered_by == ""
+    assert by_kind["confirmation.rejected"].target == by_kind["confirmation.requested"].target == "Delete a.csv"
+    assert by_kind["grant.given"].target == "/home/ann/photos"
+    assert by_kind["grant.revoked"].target == "/home/ann/reports"
+    assert by_kind["grant.revoked"].actor == "person:ann"
+
+
+def test_places_go_by_their_folders_names_where_these_are_known() -> None:
+    story = _story("one")
+    story.propose_step("one", DELETE)
+    assert [row.target for row in story.audit() if row.action_id] == ["photos:b.txt"]
+    model = story.model()
+    bare = audit_rows(model.rows("actions"), [], model.rows("audit_subjects"))
+    assert [row.target for row in bare] == ["grant-2:b.txt"]
+
+
+def test_lines_are_in_the_order_of_the_log() -> None:
+    story = _story("one")
+    story.propose_step("one", *[READ] * 12)
+    rows = story.audit()
+    assert [row.position for row in rows] == sorted(row.position for row in rows)
+    assert [row.action_id for row in rows if row.action_id] == [f"{TASK}.{n}" for n in range(1, 13)]
+
+
+def test_a_line_has_the_names_that_programs_expect() -> None:
+    story = _story("one")
+    story.propose_step("one", DELETE)
+    line = msgspec.json.decode(msgspec.json.encode(story.audit()[-1]))
+    expected = (
+        "position at sessionId taskId actionId kind target verdict ruleId reason riskTags actor outcome "
+        "digestBefore digestAfter"
+    )
+    assert set(expected.split()) <= set(line)

@@ -1,0 +1,153 @@
+"""What a task's row says at each moment of its life."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from cowork.domain import task
+from cowork.domain.action import FileDelete, FileMove, FileRead, Location
+from cowork.domain.plan import Batch, Plan, Step
+from cowork.domain.policy import BASELINE, digest_of_rules
+from tests.projections.story import TASK, Story
+
+READ = FileRead(at=Location("grant-1", "a.txt"))
+DELETE = FileDelete(at=Location("grant-1", "a.txt"))
+
+
+def _step(step_id: str, request: object = READ, needs: tuple[str, ...] = ()) -> Step:
+    return Step(step_id=step_id, title=f"Step {step_id}", needs=needs, request=request)  # type: ignore[arg-type]
+
+
+def test_a_task_waits_for_its_questions_and_goes_on_when_it_is_resumed() -> None:
+    story = Story()
+    story.begin(_step("one", DELETE))
+    assert story.task().status == "running"
+    story.propose_step("one", DELETE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.tell(task.AwaitConfirmation())
+    waiting = story.task()
+    assert (waiting.status, waiting.waiting_for) == ("awaiting_confirmation", ("confirmation-1",))
+    story.tell(task.ResumeTask())
+    assert (story.task().status, story.task().waiting_for) == ("running", ())
+
+
+def test_a_paused_task_says_why() -> None:
+    story = Story()
+    story.begin(_step("one"))
+    story.tell(task.PauseTask("lunch"))
+    assert (story.task().status, story.task().waiting_for) == ("paused", ("lunch",))
+
+
+def _until(story: Story, status: str) -> None:
+    """Drive a task into a status."""
+    queue = task.QueueTask(task_id=TASK, session_id="session-1", title="t")
+    if status == "queued":
+        story.execute(task, TASK, queue)
+        return
+    if status in ("planning", "ready"):
+        story.execute(task, TASK, queue)
+        story.tell(task.StartPlanning("p"))
+        if status == "ready":
+            story.tell(task.AdoptPlan(task_plan()))
+        return
+    story.begin(_step("one"))
+    if status == "awaiting_confirmation":
+        story.propose_step("one", READ, verdict="allow_with_confirm", asked="confirmation-1")
+        story.tell(task.AwaitConfirmation())
+    elif status == "paused":
+        story.tell(task.PauseTask("lunch"))
+    elif status == "cancelled":
+        story.tell(task.CancelTask("enough"))
+    elif status != "running":
+        _finish(story, status)
+
+
+def _finish(story: Story, status: str) -> None:
+    if status == "completed_with_skips":
+        story.tell(task.SkipStep("one", "not needed"))
+    elif status == "blocked":
+        story.propose_step("one", READ, verdict="deny", code="policy")
+    else:
+        (action_id,) = story.propose_step("one", READ)
+        story.start(action_id, READ)
+        if status == "completed":
+            story.tell(task.RecordSuccess(action_id=action_id, effects=()))
+        else:
+            story.tell(task.RecordFailure(action_id=action_id, reason_code="io", reason="no"))
+    story.tell(task.FinishTask())
+
+
+def task_plan() -> Plan:
+    return Plan(title="p", steps=(_step("one"),))
+
+
+@pytest.mark.parametrize("status", get_args(task.TaskStatus))
+def test_the_row_has_the_status_that_the_aggregate_has(status: str) -> None:
+    story = Story()
+    _until(story, status)
+    state = story.state_of(TASK)
+    assert isinstance(state, task.Task)
+    assert story.task().status == state.status == status
+
+
+def test_a_plan_has_the_shape_that_programs_expect() -> None:
+    story = Story()
+    everything = Batch(of="file.delete", match="**/*.tmp")
+    story.begin(_step("one"), _step("two", everything, needs=("one",)))
+    plan = msgspec.json.decode(msgspec.json.encode(story.task()))["plan"]
+    assert plan == {
+        "planId": "plan-1",
+        "steps": [
+            {
+                "stepId": "one",
+                "title": "Step one",
+                "description": "",
+                "requiresConfirmation": False,
+                "actions": [{"kind": "file.read", "at": {"grantId": "grant-1", "path": "a.txt"}}],
+            },
+            {
+                "stepId": "two",
+                "title": "Step two",
+                "description": "",
+                "requiresConfirmation": True,
+                "actions": [{"kind": "batch", "of": "file.delete", "match": "**/*.tmp"}],
+            },
+        ],
+        "dependencies": [{"stepId": "two", "dependsOn": ["one"]}],
+        "riskTags": ["delete", "batch"],
+        "estimatedActions": ["file.read", "file.delete"],
+    }
+
+
+def test_whether_a_step_asks_is_an_estimate_until_it_begins_and_a_fact_from_then_on() -> None:
+    story = Story()
+    move = FileMove(at=Location("grant-1", "a"), to=Location("grant-1", "b"))
+    story.begin(_step("read"), _step("move", move), _step("delete", DELETE))
+    story.propose_step("read", READ, verdict="allow_with_confirm", asked="confirmation-1")
+    story.propose_step("move", move)
+    plan = story.task().plan
+    assert plan is not None
+    assert [step.requires_confirmation for step in plan.steps] == [True, False, True]
+
+
+def test_a_task_tells_times_position_and_policy() -> None:
+    story = Story()
+    story.begin(_step("one"))
+    (action_id,) = story.propose_step("one", READ)
+    story.start(action_id, READ)
+    told = story.task()
+    assert told.created_at.endswith("Z")
+    assert told.created_at < told.updated_at
+    assert told.position == story.events[-1].position
+    assert told.policy_digest == "sha256:policy"
+    assert story.model().rows("sessions")[0]["policy_digest"] == digest_of_rules(BASELINE)
+
+
+def test_a_task_that_ended_says_why_and_what_it_left_out() -> None:
+    story = Story()
+    _until(story, "completed_with_skips")
+    assert story.task().skipped == ("one",)
+    story = Story()
+    _until(story, "failed")
+    assert story.task().reason == "did not succeed: one"
+    assert msgspec.json.decode(msgspec.json.encode(story.task()))["parentTaskId"] is None

@@ -1,0 +1,167 @@
+"""A task's timeline: what belongs together, when it began, and how it ended."""
+
+from cowork.domain import subagent, task
+from cowork.domain.action import FileDelete, FileMove, FileRead, Location
+from cowork.domain.effect import Result
+from cowork.domain.plan import Step
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from tests.projections.history import History
+from tests.projections.story import TASK, Story
+
+READ = FileRead(at=Location("grant-1", "a.txt"))
+DELETE = FileDelete(at=Location("grant-2", "b.txt"))
+MOVE = FileMove(at=Location("grant-1", "a.txt"), to=Location("grant-1", "c d.txt"))
+
+
+def _story(*names: str) -> Story:
+    story = Story()
+    story.begin(*(Step(step_id=name, title=name, request=READ) for name in names))
+    return story
+
+
+def _last(story: History) -> str:
+    return story.events[-1].origin.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def test_the_events_of_an_action_are_one_group() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", READ)
+    story.start(name, READ)
+    story.tell(task.RecordSuccess(action_id=name, effects=(), result=Result(summary="3 lines")))
+    (group,) = [group for group in story.timeline() if group.group == name]
+    assert (group.kind, group.label, group.step_id, group.outcome) == ("file.read", "a.txt", "one", "succeeded")
+    assert [(event.event, event.outcome, event.details) for event in group.events] == [
+        ("task.action_proposed", "waiting", ""),
+        ("task.action_allowed", "waiting", "allow-rule"),
+        ("task.action_started", "started", ""),
+        ("task.action_succeeded", "succeeded", "3 lines"),
+    ]
+    assert group.started_at == group.events[0].at
+    assert group.ended_at == _last(story)
+    assert group.events[0].actor == "agent:plan-file"
+
+
+def test_a_question_about_one_action_stands_in_its_group_with_the_answer() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", DELETE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.approve("confirmation-1", "go on")
+    (group,) = [group for group in story.timeline() if group.group == name]
+    assert [event.event for event in group.events] == [
+        "task.action_proposed",
+        "task.action_confirmation_required",
+        "confirmation.requested",
+        "confirmation.approved",
+    ]
+    assert group.events[-1].details == "by person:ann: go on"
+    assert (group.label, group.outcome, group.ended_at) == ("photos:b.txt", "approved", None)
+
+
+def test_a_question_about_several_actions_stands_with_their_step() -> None:
+    story = _story("one")
+    names = story.propose_step("one", DELETE, MOVE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.reject("confirmation-1")
+    groups = {group.group: group for group in story.timeline()}
+    assert [event.event for event in groups["step:one"].events] == [
+        "task.step_begun",
+        "confirmation.requested",
+        "confirmation.rejected",
+    ]
+    assert groups[names[1]].label == "a.txt to c d.txt"
+    assert groups[names[1]].outcome == "waiting"
+
+
+def test_what_happens_to_an_action_again_is_all_there() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", DELETE)
+    story.start(name, DELETE)
+    story.tell(task.RecordUnknown(action_id=name, observed="half"))
+    story.ask_again(name, "one", "confirmation-1", "it changed")
+    story.approve("confirmation-1")
+    story.start(name, DELETE, "confirmation-1")
+    story.tell(task.RecordFailure(action_id=name, reason_code="io", reason="no luck"))
+    (group,) = [group for group in story.timeline() if group.group == name]
+    assert [(event.event, event.details) for event in group.events] == [
+        ("task.action_proposed", ""),
+        ("task.action_allowed", "allow-rule"),
+        ("task.action_started", ""),
+        ("task.action_outcome_unknown", "half"),
+        ("task.action_confirmation_required", "it changed"),
+        ("confirmation.requested", "Delete a.csv"),
+        ("confirmation.approved", "by person:ann"),
+        ("task.action_started", "attempt 2"),
+        ("task.action_failed", "no luck"),
+    ]
+    assert group.outcome == "failed"
+
+
+def test_a_denial_and_a_refusal_end_a_group_in_their_own_words() -> None:
+    story = _story("one", "two")
+    (denied,) = story.propose_step("one", DELETE, verdict="deny", code="policy")
+    (refused,) = story.propose_step("two", DELETE)
+    story.tell(task.DeclineAction(action_id=refused, reason_code="policy", reason="no longer allowed"))
+    groups = {group.group: group for group in story.timeline()}
+    assert [(e.event, e.details) for e in groups[denied].events][1:] == [
+        ("task.action_denied", "deny-rule: the rules say deny")
+    ]
+    assert [(e.event, e.details) for e in groups[refused].events][1:] == [
+        ("task.action_allowed", "allow-rule"),
+        ("task.action_declined", "no longer allowed"),
+    ]
+    assert {groups[denied].outcome, groups[refused].outcome} == {"denied"}
+    assert groups[denied].ended_at
+
+
+def test_the_tasks_own_events_and_those_of_its_steps_have_groups() -> None:
+    story = _story("one", "two")
+    story.propose_step("one")
+    story.tell(task.SkipStep("two", "no need"))
+    story.tell(task.PauseTask("lunch"))
+    story.tell(task.ResumeTask())
+    story.tell(task.FinishTask())
+    groups = {group.group: group for group in story.timeline()}
+    assert list(groups) == ["task", "step:one", "step:two"]
+    assert [event.event.removeprefix("task.") for event in groups["task"].events] == [
+        "queued",
+        "planning_started",
+        "planned",
+        "started",
+        "paused",
+        "resumed",
+        "completed",
+    ]
+    assert (groups["task"].label, groups["task"].outcome) == ("Tidy up", "succeeded")
+    assert groups["step:one"].events[0].details == "nothing matched"
+    assert (groups["step:two"].outcome, groups["step:two"].step_id) == ("skipped", "two")
+
+
+def test_a_subagent_is_a_group_of_its_task() -> None:
+    story = _story("one")
+    scope = Scope(
+        (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
+    )
+    spawn = subagent.SpawnSubagent(
+        subagent_id="subagent-1",
+        parent_id=TASK,
+        task_id=TASK,
+        title="Helper",
+        parent_scope=scope,
+        wished_scope=scope,
+        parent_depth=0,
+    )
+    story.execute(subagent, "subagent-1", spawn)
+    story.execute(subagent, "subagent-1", subagent.Stop("not needed"))
+    (group,) = [group for group in story.timeline() if group.group == "subagent-1"]
+    assert (group.kind, group.label, group.outcome) == ("subagent", "Helper", "cancelled")
+    assert [event.event for event in group.events] == ["subagent.spawned", "subagent.stopped"]
+
+
+def test_every_event_of_a_task_is_in_its_timeline_once() -> None:
+    story = _story("one", "two", "three")
+    story.propose_step("one", DELETE, MOVE, verdict="allow_with_confirm", asked="confirmation-1")
+    story.approve("confirmation-1")
+    story.start(f"{TASK}.1", DELETE, "confirmation-1")
+    story.tell(task.RecordSuccess(action_id=f"{TASK}.1", effects=(), recovered=True))
+    story.tell(task.CancelTask("enough"))
+    told = [event.position for group in story.timeline() for event in group.events]
+    about_it = [r.position for r in story.events if r.stream in (TASK, "confirmation-1")]
+    assert sorted(told) == about_it
