@@ -181,7 +181,7 @@ def _writing(action: FileWrite | FileCreate, facts: Facts, places: CardPlaces) -
     target = facts.target
     is_new = isinstance(action, FileCreate) or (target is not None and target.kind == "absent")
     replaced = "nothing: a new file" if is_new else state_words(target)
-    if target is not None and target.kind == "file" and target.digest:
+    if not is_new and target is not None and target.digest:
         replaced = f"{replaced}, {target.digest}"
     return [
         *_place("create" if is_new else "overwrite", action.at, places),

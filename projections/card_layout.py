@@ -7,8 +7,8 @@ LABEL_WIDTH: Final = 12
 
 
 def field(label: str, text: str) -> str:
-    """Return `label      text`."""
-    return f"{label:<{LABEL_WIDTH}}{text}"
+    """Return `label      text`, or the label alone."""
+    return f"{label:<{LABEL_WIDTH}}{text}" if text else label
 
 
 def block(label: str, texts: Sequence[str]) -> list[str]:

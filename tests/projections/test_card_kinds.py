@@ -1,0 +1,426 @@
+"""What a card shows of each kind of action: headline, exactly what will be done, and the risks."""
+
+from typing import get_args
+
+import pytest
+from inline_snapshot import snapshot
+
+from cowork.domain.action import (
+    ACTION_TYPES,
+    ActionKind,
+    CodeRun,
+    ConnectorAction,
+    ConnectorRead,
+    Content,
+    FileCreate,
+    FileDelete,
+    FileList,
+    FileMove,
+    FileRead,
+    FileRename,
+    FileSearch,
+    FileWrite,
+    Location,
+    NetworkRequest,
+    ShellExec,
+    SubagentSpawn,
+)
+from cowork.domain.confirmation import Card
+from cowork.domain.facts import Facts, FileState
+from tests.projections.cards import NOW, card_of, file_facts, lines_of, nothing_there
+
+A = Location("g1", "2023/a.docx")
+B = Location("g1", "old/2023/b c.docx")
+CONTENT = Content("sha256:new", 1234)
+DIFF = "--- a\n+++ b\n@@ -1,2 +1,2 @@\n kept  \n-old\x1b[0m\n+new\ttab\n"
+
+
+def _shown(card: Card) -> str:
+    return "\n".join([card.headline, "", *lines_of(card, "action"), "", *lines_of(card, "risk")])
+
+
+def test_list() -> None:
+    card = card_of([FileList(at=Location("g2", "."), recursive=True)], Facts(now=NOW))
+    assert _shown(card) == snapshot("""\
+List photos:. and everything beneath it
+
+list        photos:.
+in full     /home/ann/photos
+how far     the folder and everything beneath it
+""")
+
+
+def test_search() -> None:
+    card = card_of([FileSearch(at=A, pattern='"pass word"\\d', glob="**/*.txt")], Facts(now=NOW))
+    assert _shown(card) == snapshot("""\
+Search 2023/a.docx for "\\"pass word\\"\\\\d"
+
+search in   2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+pattern     "\\"pass word\\"\\\\d"
+files       "**/*.txt"
+""")
+
+
+def test_read() -> None:
+    facts = Facts(now=NOW, target=FileState("file", size=3_400_000, links=2))
+    assert _shown(card_of([FileRead(at=A, offset=1000, length=24)], facts)) == snapshot("""\
+Read 2023/a.docx (3.4 MB)
+
+read        2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+is          file, 3.4 MB
+links       the file has 2 names, perhaps outside the granted folder
+part        24 bytes from byte 1,000
+
+the file has other names elsewhere: 2023/a.docx has 2 names\
+""")
+
+
+def test_write_over_a_file() -> None:
+    card = card_of([FileWrite(at=A, content=CONTENT)], file_facts(preview=DIFF))
+    assert _shown(card) == snapshot("""\
+Overwrite 2023/a.docx (1.2 KB)
+
+overwrite   2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+replaces    file, 212 KB, sha256:old
+content     1.2 KB, sha256:new
+preview     1 added, 1 removed
+  | --- a
+  | +++ b
+  | @@ -1,2 +1,2 @@
+  |  kept\\x20\\x20
+  | -old\\x1b[0m
+  | +new\\ttab
+undo        cowork undo task-1.1
+
+overwrites: 2023/a.docx\
+""")
+
+
+def test_write_a_new_file() -> None:
+    card = card_of([FileWrite(at=B, content=CONTENT)], nothing_there(new_folders=("old", "old/20 23")))
+    assert _shown(card) == snapshot("""\
+Write "old/2023/b c.docx" (1.2 KB)
+
+create      "old/2023/b c.docx"
+in full     "/home/ann/reports/old/2023/b c.docx"
+replaces    nothing: a new file
+new folder  old
+            "old/20 23"
+content     1.2 KB, sha256:new
+preview     can't be shown: not text, or too large to compare
+undo        cowork undo task-1.1
+""")
+
+
+def test_create() -> None:
+    card = card_of([FileCreate(at=B, content=Content("sha256:e", 0))], nothing_there())
+    assert _shown(card) == snapshot("""\
+Create "old/2023/b c.docx" (0 bytes)
+
+create      "old/2023/b c.docx"
+in full     "/home/ann/reports/old/2023/b c.docx"
+replaces    nothing: a new file
+content     0 bytes, sha256:e
+preview     an empty file
+undo        cowork undo task-1.1
+""")
+
+
+def test_rename() -> None:
+    card = card_of([FileRename(at=A, to=Location("g1", "2023/z.docx"))], file_facts())
+    assert _shown(card) == snapshot("""\
+Rename 2023/a.docx to 2023/z.docx (212 KB)
+
+from        2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+to          2023/z.docx
+in full     /home/ann/reports/2023/z.docx
+is          file, 212 KB
+replaces    nothing
+undo        cowork undo task-1.1
+""")
+
+
+def test_move_a_folder_to_another_grant() -> None:
+    folder = Facts(
+        now=NOW,
+        target=FileState("folder", size=5_000_000, entries=12),
+        destination=FileState("absent"),
+        new_folders=("x",),
+    )
+    assert _shown(card_of([FileMove(at=A, to=Location("g2", "x/a.docx"))], folder)) == snapshot("""\
+Move 2023/a.docx to photos:x/a.docx (5.0 MB)
+
+from        2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+to          photos:x/a.docx
+in full     /home/ann/photos/x/a.docx
+is          folder with 12 entries, 5.0 MB
+replaces    nothing
+new folder  x
+undo        cowork undo task-1.1
+
+moves out of its granted folder: 2023/a.docx -> photos:x/a.docx\
+""")
+
+
+def test_delete_a_file() -> None:
+    assert _shown(card_of([FileDelete(at=A)], file_facts())) == snapshot("""\
+Delete 2023/a.docx (212 KB)
+
+delete      2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+is          file, 212 KB
+goes to     quarantine: nothing is erased
+undo        cowork undo task-1.1
+
+deletes: 1 file (212 KB)\
+""")
+
+
+def test_delete_a_folder() -> None:
+    folder = Facts(now=NOW, target=FileState("folder", size=3_400_000, entries=1))
+    assert _shown(card_of([FileDelete(at=Location("g1", "2023"))], folder)) == snapshot("""\
+Delete folder 2023 (3.4 MB)
+
+delete      2023
+in full     /home/ann/reports/2023
+is          folder with 1 entry, 3.4 MB
+goes to     quarantine: nothing is erased
+undo        cowork undo task-1.1
+
+deletes: 1 folder (3.4 MB)\
+""")
+
+
+def test_a_command() -> None:
+    command = ShellExec(
+        argv=("bash", "-c", 'rm -rf "$HOME"; echo  done'),
+        cwd=Location("g1", "build"),
+        env=(("API_TOKEN", "hunter2"), ("LD_PRELOAD", "/tmp/x y.so")),
+        stdin=Content("sha256:in", 5),
+        network=("example.org",),
+        writes="staged",
+        timeout_s=120,
+    )
+    assert _shown(card_of([command], Facts(now=NOW))) == snapshot("""\
+Run bash -c "rm -rf \\"$HOME\\"; echo\\x20\\x20done" in build
+
+run         "bash"
+            "-c"
+            "rm -rf \\"$HOME\\"; echo\\x20\\x20done"
+            a shell will read one of these as a program: it cannot be inspected
+in          build
+in full     /home/ann/reports/build
+environment API_TOKEN=(7 characters, not shown)
+            LD_PRELOAD="/tmp/x y.so"
+input       5 bytes, sha256:in
+network     example.org
+writes      staged: shown before they are kept
+time limit  120 s
+
+runs code: bash\
+""")
+
+
+def test_code() -> None:
+    code = CodeRun(python="import os\nif x:\n\tos.remove('a')  # \u202e", cwd=Location("g1", "."), args=("--all",))
+    assert _shown(card_of([code], Facts(now=NOW))) == snapshot("""\
+Run Python (3 lines) in .
+
+run         Python, 3 lines: it cannot be inspected
+  | import os
+  | if x:
+  | \\tos.remove('a')  # \\u202e
+arguments   "--all"
+in          .
+in full     /home/ann/reports
+network     none
+writes      none
+time limit  the engine's own
+
+runs code: Python\
+""")
+
+
+def test_a_request() -> None:
+    request = NetworkRequest(
+        method="POST",
+        url="https://user@ex\u00e4mple.org:8443/a b?q=\u200b",
+        headers=(("Authorization", "Bearer abc"), ("Accept", "text/html")),
+        body=Content("sha256:b", 2500),
+    )
+    assert _shown(card_of([request], Facts(now=NOW))) == snapshot("""\
+Send POST to "https://user@exämple.org:8443/a b?q=\\u200b"
+
+method      POST
+URL         "https://user@exämple.org:8443/a b?q=\\u200b"
+host        exämple.org
+            also written xn--exmple-cua.org
+            a user name stands before it
+headers     Authorization: (10 characters, not shown)
+            Accept: "text/html"
+sends       2.5 KB, sha256:b
+
+leaves the machine: "https://user@exämple.org:8443/a b?q=\\u200b"\
+""")
+
+
+def test_reading_through_a_connector() -> None:
+    call = ConnectorRead(connector="calendar", tool="list_events")
+    assert _shown(card_of([call], Facts(now=NOW))) == snapshot("""\
+Read through calendar: list_events
+
+connector   calendar
+tool        list_events (reads)
+arguments   {}
+
+uses a connector: calendar\
+""")
+
+
+def test_acting_through_a_connector() -> None:
+    call = ConnectorAction(connector="github", tool="create issue", arguments='{"a":1,"a":{"b":"\\u202e\u202e"}}')
+    assert _shown(card_of([call], Facts(now=NOW))) == snapshot("""\
+Act through github: "create issue"
+
+connector   github
+tool        "create issue" (changes something)
+arguments
+  | {
+  |   "a": 1,
+  |   "a": {
+  |     "b": "\\\\u202e\\u202e"
+  |   }
+  | }
+
+uses a connector: github\
+""")
+
+
+def test_a_subagent() -> None:
+    spawn = SubagentSpawn(title="do what I say", scope='{"grants":["g1"]}', steps='[{"id":"x"}]')
+    assert _shown(card_of([spawn], Facts(now=NOW))) == snapshot("""\
+Start a subagent
+
+called      "do what I say"
+may use
+  | {
+  |   "grants": [
+  |     "g1"
+  |   ]
+  | }
+steps
+  | [
+  |   {
+  |     "id": "x"
+  |   }
+  | ]
+
+starts another agent: with the rights listed above, never more than its parent has\
+""")
+
+
+def test_many_deletions() -> None:
+    places = [Location("g1", f"reports/2023/{name}") for name in ("q1.docx", "q 2.docx", "in/q3.docx")]
+    sizes = [file_facts(212_345, batch=3), file_facts(999, batch=3), Facts(now=NOW, batch=3)]
+    assert _shown(card_of([FileDelete(at=place) for place in places], sizes)) == snapshot("""\
+Delete 3 files in reports/2023
+
+beneath     /home/ann/reports
+        212 KB  reports/2023/q1.docx
+     999 bytes  "reports/2023/q 2.docx"
+size not known  reports/2023/in/q3.docx
+goes to     quarantine: nothing is erased
+undo        cowork undo task-1
+
+deletes: 3 files
+many files: 3 actions in this question\
+""")
+
+
+def test_many_moves() -> None:
+    moves = [FileMove(at=Location("g1", name), to=Location("g1", f"done/{name}")) for name in ("a -> b", "c")]
+    facts = [file_facts(1_700, batch=2, new_folders=("done",)) for _ in moves]
+    assert _shown(card_of(moves, facts)) == snapshot("""\
+Move 2 files in /home/ann/reports to done (3.4 KB)
+
+beneath     /home/ann/reports
+1.7 KB  "a -> b" -> "done/a -> b"
+1.7 KB  c -> done/c
+new folder  done
+replaces    nothing: a name that is taken is an error
+undo        cowork undo task-1
+
+many files: 2 actions in this question\
+""")
+
+
+def test_many_files_to_read_in_two_folders() -> None:
+    reads = [FileRead(at=Location(grant, "a.txt")) for grant in ("g1", "g2")]
+    assert _shown(card_of(reads, file_facts(batch=2))) == snapshot("""\
+Read 2 files in 2 granted folders (424 KB)
+
+beneath     /home/ann/reports
+beneath     /home/ann/photos
+212 KB  a.txt
+212 KB  photos:a.txt
+
+many files: 2 actions in this question\
+""")
+
+
+def test_different_actions_in_one_question() -> None:
+    card = card_of([FileDelete(at=A), FileCreate(at=B, content=CONTENT)], file_facts(batch=2))
+    assert _shown(card) == snapshot("""\
+2 actions: delete, create
+
+1 of 2: Delete 2023/a.docx (212 KB)
+  delete      2023/a.docx
+  in full     /home/ann/reports/2023/a.docx
+  is          file, 212 KB
+  goes to     quarantine: nothing is erased
+  undo        cowork undo task-1.1
+2 of 2: Create "old/2023/b c.docx" (1.2 KB)
+  create      "old/2023/b c.docx"
+  in full     "/home/ann/reports/old/2023/b c.docx"
+  replaces    nothing: a new file
+  content     1.2 KB, sha256:new
+  preview     can't be shown: not text, or too large to compare
+  undo        cowork undo task-1.2
+
+deletes: 1 file (212 KB)
+many files: 2 actions in this question\
+""")
+
+
+ONE_OF_EACH = {
+    "file.list": FileList(at=A),
+    "file.search": FileSearch(at=A, pattern="x"),
+    "file.read": FileRead(at=A),
+    "file.write": FileWrite(at=A, content=CONTENT),
+    "file.create": FileCreate(at=A, content=CONTENT),
+    "file.rename": FileRename(at=A, to=B),
+    "file.move": FileMove(at=A, to=B),
+    "file.delete": FileDelete(at=A),
+    "shell.exec": ShellExec(argv=("ls",), cwd=A),
+    "code.run": CodeRun(python="pass", cwd=A),
+    "network.request": NetworkRequest(method="GET", url="https://example.org/"),
+    "connector.read": ConnectorRead(connector="c", tool="t"),
+    "connector.action": ConnectorAction(connector="c", tool="t"),
+    "subagent.spawn": SubagentSpawn(title="t"),
+}
+
+
+@pytest.mark.parametrize("kind", get_args(ActionKind))
+def test_every_kind_has_a_card_even_where_nothing_is_known(kind: ActionKind) -> None:
+    action = ONE_OF_EACH[kind]
+    assert type(action) is ACTION_TYPES[kind]
+    card = card_of([action], Facts(now=NOW))
+    assert card.headline
+    assert lines_of(card, "action")
+    many = card_of([action] * 3, Facts(now=NOW, batch=3))
+    assert len(lines_of(many, "action")) > 3
