@@ -127,6 +127,7 @@ def assemble(
         opener=opener,
         handler=handler,
         scheduler=Scheduler(handler=handler, pipeline=pipeline, recovery=recovery, clock=clock),
+        recovery=recovery,
         locks=locks,
         clock=clock,
         ids=ids,

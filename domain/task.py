@@ -173,10 +173,10 @@ def decide(command: TaskCommand, state: TaskState) -> tuple[TaskEvent, ...]:
             return _decide_life(command, existing(state))
         case ProposeActions():
             return _propose(command, existing(state))
-        case SkipStep(step_id=step_id, reason=reason):
+        case SkipStep(step_id=step_id, reason=reason, reason_code=code):
             task = _running(existing(state))
             _not_begun(task, step_id)
-            return (StepSkipped(task_id=task.task_id, step_id=step_id, reason=reason),)
+            return (StepSkipped(task_id=task.task_id, step_id=step_id, reason=reason, reason_code=code),)
         case StartAction():
             return (_start(command, _running(existing(state))),)
         case AskAgain() | DeclineAction():

@@ -115,10 +115,11 @@ class RecordUnknown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SkipStep(msgspec.Struct, frozen=True):
-    """Leave a step out whose needs did not succeed."""
+    """Leave a step out whose needs did not succeed, or, with a reason code, whose request can't be met."""
 
     step_id: str
     reason: str
+    reason_code: ReasonCode | None = None
 
 
 class AwaitConfirmation(msgspec.Struct, frozen=True):

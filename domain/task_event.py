@@ -112,12 +112,13 @@ class StepBegun(Event, frozen=True, kw_only=True):
 
 
 class StepSkipped(Event, frozen=True, kw_only=True):
-    """A step was not begun: one that it needs did not succeed."""
+    """A step was not begun: one that it needs did not succeed, or (with a reason code) its request can't be met."""
 
     TOPIC: ClassVar[str] = "task.step_skipped.v1"
     task_id: str
     step_id: str
     reason: str
+    reason_code: ReasonCode | None = None
 
 
 # Events: an action's life

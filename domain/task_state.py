@@ -228,8 +228,8 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
             return _with(task, status="cancelled")
         case StepBegun(step_id=step_id, actions=actions):
             return _with(task, steps=task.steps.insert(step_id, Tally(actions=actions)))
-        case StepSkipped(step_id=step_id):
-            return _with(task, steps=task.steps.insert(step_id, Tally(left_out=True)))
+        case StepSkipped(step_id=step_id, reason_code=code):
+            return _with(task, steps=task.steps.insert(step_id, _left_out(code)))
         case TaskQueued():
             raise DomainError("damaged", f"task `{task.task_id}` was queued twice")
         case _:
@@ -237,6 +237,12 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
 
 
 _with = msgspec.structs.replace
+
+
+def _left_out(code: ReasonCode | None) -> Tally:
+    if code is None:
+        return Tally(left_out=True)
+    return Tally(actions=1, failed=1) if code in FAILURE_CODES else Tally(actions=1, denied=1)
 
 
 def _evolve_action(task: Task, event: ActionEvent) -> Task:

@@ -29,12 +29,13 @@ from ..domain.confirmation import (
     RequestConfirmation,
     digest_of_question,
 )
-from ..domain.errors import DomainError
+from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
 from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_object
 from ..domain.plan import Batch, OnAsk, Step
 from ..domain.policy import Decision
 from ..domain.reason import ReasonCode
+from ..domain.scope import find_gap
 from ..domain.task import (
     ActionStarted,
     AskAgain,
@@ -75,6 +76,24 @@ from .ports import (
 from .session_view import SessionView, SessionViews
 
 
+class RequestRefused(Exception):  # noqa: N818 - an answer, not an error
+    """A step's request stands for no actions that could be decided about: its folder is closed, or it is too large."""
+
+    def __init__(self, reason_code: ReasonCode, reason: str) -> None:
+        super().__init__(reason)
+        self.reason_code: ReasonCode = reason_code
+        self.reason = reason
+
+
+_REASON_OF_ERROR: dict[ErrorCode, ReasonCode] = {
+    "denied": "no_grant",
+    "limit": "limit",
+    "not_found": "not_found",
+    "conflict": "conflict",
+    "invalid": "name",
+}
+
+
 class ActionPipeline:
     """Takes steps' requests from proposal to outcome. Executors are called from here and from nowhere else."""
 
@@ -102,7 +121,8 @@ class ActionPipeline:
     async def propose(self, task: Task, step: Step, on_ask: OnAsk, proposed_by: str) -> None:
         """Propose a step's actions, decide about each, and carry out a single action that is allowed at once.
 
-        What needs a person is put into one question; what a pattern stands for is decided file by file.
+        What needs a person is put into one question; what a pattern stands for is decided file by file. Raises
+        `RequestRefused` for a pattern that can't be followed.
         """
         for _ in range(limits.COMMAND_RETRIES_MAX):
             view = self._views.view(task.session_id)
@@ -132,7 +152,14 @@ class ActionPipeline:
         if not isinstance(request, Batch):
             return [bind(request, view.scope)]
         pattern = bind_text(request.match, view.scope)
-        paths = await self._finder.find(pattern.grant_id, pattern.path, view.scope, limit=limits.BATCH_ACTIONS_MAX)
+        # Finding out which names exist is reading, whatever is done with them afterwards.
+        gap = find_gap(view.scope.folder(pattern.grant_id), pattern.path, "read", self._clock.now())
+        if gap is not None:
+            raise RequestRefused(gap.code, gap.message)
+        try:
+            paths = await self._finder.find(pattern.grant_id, pattern.path, view.scope, limit=limits.BATCH_ACTIONS_MAX)
+        except DomainError as error:
+            raise RequestRefused(_REASON_OF_ERROR.get(error.code, "io"), error.message) from error
         return expand(request, pattern, paths, view.scope)
 
     async def _gather(self, actions: Sequence[Action], view: SessionView) -> list[Facts]:

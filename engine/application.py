@@ -38,6 +38,7 @@ from .command_handler import (
     order_task,
 )
 from .ports import BlobStore, Clock, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
+from .recovery import Recovery
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
 
@@ -99,6 +100,7 @@ class Application:
         opener: FolderOpener,
         handler: CommandHandler,
         scheduler: Scheduler,
+        recovery: Recovery,
         locks: TaskLocks,
         clock: Clock,
         ids: Ids,
@@ -110,6 +112,7 @@ class Application:
         self._opener = opener
         self._handler = handler
         self._scheduler = scheduler
+        self._recovery = recovery
         self._locks = locks
         self._clock = clock
         self._ids = ids
@@ -187,7 +190,17 @@ class Application:
             task = self.task(task_id)
             if task.is_final:
                 raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
-            return await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
+            task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
+            await self._close_session(task)
+            return task
+
+    async def _close_session(self, task: Task) -> None:
+        """End the session of a task that has ended otherwise than by its last step."""
+        session = self._handler.load(task.session_id, SESSION).state
+        started = any(isinstance(action.phase, Started) for action in task.open_actions.values())
+        if task.is_final and not started and isinstance(session, OpenSession):
+            order = order_session(task.session_id, EndSession(f"its task is {task.status}"))
+            await self._handler.execute(order, actor="engine", cause="application")
 
     def task(self, task_id: str) -> Task:
         """Return the task's present state. Raises `DomainError` not_found."""
@@ -208,12 +221,12 @@ class Application:
         task = self.task(task_id)
         orders = [order_task(task_id, CancelTask(reason or f"cancelled by {by}"))]
         orders += [order_confirmation(asked, Withdraw("the task was cancelled")) for asked in open_questions(task)]
-        session = self._handler.load(task.session_id, SESSION).state
-        if isinstance(session, OpenSession) and not any(
-            isinstance(action.phase, Started) for action in task.open_actions.values()
-        ):
-            orders.append(order_session(task.session_id, EndSession("its task was cancelled")))
         await self._handler.execute(*orders, actor=by, cause="cancel")
+        with self._locks.hold(task_id) as idle:
+            # Where another process is running it, that one records the outcome at hand and ends the session.
+            if idle:
+                await self._recovery.close(self.task(task_id))
+                await self._close_session(self.task(task_id))
 
     def resumable(self) -> list[str]:
         """Return the ids of the tasks that `carry_on` can go on with, oldest first."""

@@ -9,6 +9,7 @@ from ..domain.task import (
     ActionStarted,
     NoTask,
     OpenAction,
+    RecordFailure,
     RecordSuccess,
     RecordUnknown,
     Started,
@@ -17,7 +18,7 @@ from ..domain.task import (
 )
 from .action_pipeline import ActionPipeline
 from .command_handler import TASK, CommandHandler, order_task
-from .ports import Done, EventStore, NotApplied, Unclear
+from .ports import Done, EventStore, Finding, NotApplied, Unclear
 
 
 class Recovery:
@@ -39,10 +40,26 @@ class Recovery:
             starts = self._starts(task_id)
             for action in started:
                 await self._settle(task, steps[action.step_id], action, starts[action.action_id])
+
+    async def ask_about_unknown(self, task_id: str) -> None:
+        """Put a question about every action of a running task whose outcome nobody can tell."""
         task = self._running(task_id)
-        for action in () if task is None else task.open_actions.values():
-            if task is not None and isinstance(action.phase, Unknown):
+        if task is None or task.plan is None:
+            return
+        steps = {step.step_id: step for step in task.plan.steps}
+        for action in task.open_actions.values():
+            if isinstance(action.phase, Unknown):
                 await self._pipeline.ask_about_unknown(task, steps[action.step_id], action, action.phase.observed)
+
+    async def close(self, task: Task) -> None:
+        """Settle what a crash left open in a task that was cancelled afterwards: it is looked at, never made again."""
+        started = [a for a in task.open_actions.values() if isinstance(a.phase, Started)]
+        starts = self._starts(task.task_id) if started else {}
+        for action in started:
+            finding = await self._pipeline.look(action, starts[action.action_id], task.session_id)
+            await self._handler.execute(
+                order_task(task.task_id, _closing(action.action_id, finding)), actor="engine", cause="recovery"
+            )
 
     async def _settle(self, task: Task, step: Step, action: OpenAction, start: Recorded[Event]) -> None:
         finding = await self._pipeline.look(action, start, task.session_id)
@@ -67,3 +84,16 @@ class Recovery:
     def _starts(self, task_id: str) -> dict[str, Recorded[Event]]:
         """Return each action's last recorded start: the attempt that is open."""
         return {r.event.action_id: r for r in self._store.read_stream(task_id) if isinstance(r.event, ActionStarted)}
+
+
+def _closing(action_id: str, finding: Finding) -> RecordSuccess | RecordFailure | RecordUnknown:
+    match finding:
+        case Done(effects=effects, result=result):
+            return RecordSuccess(action_id=action_id, effects=effects, result=result, recovered=True)
+        case NotApplied():
+            reason = "it was interrupted before it did anything, and its task was cancelled"
+            return RecordFailure(action_id=action_id, reason_code="withdrawn", reason=reason)
+        case Unclear(observed=observed):
+            return RecordUnknown(action_id=action_id, observed=observed)
+        case _:
+            assert_never(finding)

@@ -38,7 +38,7 @@ from ..domain.task import (
     Task,
     open_questions,
 )
-from .action_pipeline import ActionPipeline
+from .action_pipeline import ActionPipeline, RequestRefused
 from .command_handler import CONFIRMATION, TASK, CommandHandler, order_confirmation, order_session, order_task
 from .ports import Clock
 from .recovery import Recovery
@@ -90,6 +90,7 @@ class Scheduler:
         while (task := self._task(task_id)).status == "running":
             await self._settle_answers(task)
             await self._carry_out_ready(task_id)
+            await self._recovery.ask_about_unknown(task_id)
             if await self._take_steps(task_id, agent):
                 continue
             task = self._task(task_id)
@@ -154,7 +155,12 @@ class Scheduler:
                 order_task(task.task_id, SkipStep(step.step_id, reason)), actor="engine", cause="scheduler"
             )
             return
-        await self._pipeline.propose(task, step, plan.on_ask, agent)
+        try:
+            await self._pipeline.propose(task, step, plan.on_ask, agent)
+        except RequestRefused as refusal:
+            skip = SkipStep(step.step_id, refusal.reason, refusal.reason_code)
+            await self._handler.execute(order_task(task.task_id, skip), actor="engine", cause=step.step_id)
+            return
         await self._carry_out_ready(task.task_id)
 
     def _plan(self, task: Task) -> Plan:
@@ -187,7 +193,12 @@ class Scheduler:
             if answer is None:
                 left_open.add(confirmation_id)
                 continue
-            await self.answer(state.request.confirmation_id, state.request.digest, answer)
+            try:
+                await self.answer(state.request.confirmation_id, state.request.digest, answer)
+            except DomainError as error:
+                # Somebody else was faster, or the time ran out while it was open: the answer on record counts.
+                if error.code not in ("conflict", "expired"):
+                    raise
             return True
         return False
 
