@@ -27,7 +27,7 @@ def render_card(request: Question) -> Card:
     hides = any(has_escapes(text.replace("\n", "")) for text in _agents_words(request))
     blocks = (
         CardBlock("who", _who(request)),
-        CardBlock("action", action_lines(request.items, visible(request.task_id), places)),
+        CardBlock("action", action_lines(request.items, places)),
         CardBlock("risk", risk_lines(request.items, places, agent_hides=hides)),
         CardBlock("why", _why(request.items)),
         CardBlock("changed", _changed(request)),

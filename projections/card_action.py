@@ -33,13 +33,16 @@ from .visible_text import quoted, visible_lines
 
 _LISTED: Final = ("file.read", "file.rename", "file.move", "file.delete")
 
+_GOES_TO: Final = field("goes to", "quarantine, in the store or in .cowork of the granted folder: nothing is erased")
+_OLD_BYTES: Final = field("old bytes", "kept, in the store or in quarantine: nothing is erased")
 
-def action_lines(items: Sequence[QuestionItem], task_id: str, places: CardPlaces) -> tuple[str, ...]:
+
+def action_lines(items: Sequence[QuestionItem], places: CardPlaces) -> tuple[str, ...]:
     """Return what will be done, line by line."""
     if len(items) == 1:
         return tuple(_of_one(items[0], places))
     if len({kind_of(item.action) for item in items}) == 1 and kind_of(items[0].action) in _LISTED:
-        return tuple(_of_many(items, task_id, places))
+        return tuple(_of_many(items, places))
     lines: list[str] = []
     for number, item in enumerate(items, start=1):
         lines.append(f"{number} of {len(items)}: {headline((item,), places)}")
@@ -50,7 +53,7 @@ def action_lines(items: Sequence[QuestionItem], task_id: str, places: CardPlaces
 # Many files in one request
 
 
-def _of_many(items: Sequence[QuestionItem], task_id: str, places: CardPlaces) -> list[str]:
+def _of_many(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
     sizes = [_short_size(item.facts.target) for item in items]
     width = max(map(len, sizes))
     lines = [_root_line(places, grant_id) for grant_id in _grants(items)]
@@ -59,11 +62,9 @@ def _of_many(items: Sequence[QuestionItem], task_id: str, places: CardPlaces) ->
     lines += _new_folders(folders)
     match items[0].action:
         case FileDelete():
-            lines.append(field("goes to", "quarantine: nothing is erased"))
-            lines.append(field("undo", f"cowork undo {task_id}"))
+            lines.append(_GOES_TO)
         case FileMove() | FileRename():
             lines.append(field("replaces", "nothing: a name that is taken is an error"))
-            lines.append(field("undo", f"cowork undo {task_id}"))
         case _:
             pass
     return lines
@@ -115,16 +116,15 @@ def _of_one(item: QuestionItem, places: CardPlaces) -> list[str]:
         case FileRead():
             return _reading(action, facts, places)
         case FileWrite() | FileCreate():
-            return [*_writing(action, facts, places), field("undo", f"cowork undo {item.action_id}")]
+            return _writing(action, facts, places)
         case FileMove() | FileRename():
-            return [*_moving(action, facts, places), field("undo", f"cowork undo {item.action_id}")]
+            return _moving(action, facts, places)
         case FileDelete(at=at):
             return [
                 *_place("delete", at, places),
                 field("is", state_words(facts.target)),
                 *_other_names(facts),
-                field("goes to", "quarantine: nothing is erased"),
-                field("undo", f"cowork undo {item.action_id}"),
+                _GOES_TO,
             ]
         case ShellExec():
             return command_lines(action, places)
@@ -186,6 +186,7 @@ def _writing(action: FileWrite | FileCreate, facts: Facts, places: CardPlaces) -
     return [
         *_place("create" if is_new else "overwrite", action.at, places),
         field("replaces", replaced),
+        *(() if is_new else (_OLD_BYTES,)),
         *_other_names(facts),
         *_new_folders(facts.new_folders),
         field("content", f"{size_words(content.size)}, {content.digest}"),

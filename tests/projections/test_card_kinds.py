@@ -85,6 +85,7 @@ Overwrite 2023/a.docx (1.2 KB)
 overwrite   2023/a.docx
 in full     /home/ann/reports/2023/a.docx
 replaces    file, 212 KB, sha256:old
+old bytes   kept, in the store or in quarantine: nothing is erased
 content     1.2 KB, sha256:new
 preview     1 added, 1 removed
   | --- a
@@ -93,7 +94,6 @@ preview     1 added, 1 removed
   |  kept\\x20\\x20
   | -old\\x1b[0m
   | +new\\ttab
-undo        cowork undo task-1.1
 
 overwrites: 2023/a.docx\
 """)
@@ -111,7 +111,6 @@ new folder  old
             "old/20 23"
 content     1.2 KB, sha256:new
 preview     can't be shown: not text, or too large to compare
-undo        cowork undo task-1.1
 """)
 
 
@@ -125,7 +124,6 @@ in full     "/home/ann/reports/old/2023/b c.docx"
 replaces    nothing: a new file
 content     0 bytes, sha256:e
 preview     an empty file
-undo        cowork undo task-1.1
 """)
 
 
@@ -140,7 +138,6 @@ to          2023/z.docx
 in full     /home/ann/reports/2023/z.docx
 is          file, 212 KB
 replaces    nothing
-undo        cowork undo task-1.1
 """)
 
 
@@ -161,7 +158,6 @@ in full     /home/ann/photos/x/a.docx
 is          folder with 12 entries, 5.0 MB
 replaces    nothing
 new folder  x
-undo        cowork undo task-1.1
 
 moves out of its granted folder: 2023/a.docx -> photos:x/a.docx\
 """)
@@ -174,8 +170,7 @@ Delete 2023/a.docx (212 KB)
 delete      2023/a.docx
 in full     /home/ann/reports/2023/a.docx
 is          file, 212 KB
-goes to     quarantine: nothing is erased
-undo        cowork undo task-1.1
+goes to     quarantine, in the store or in .cowork of the granted folder: nothing is erased
 
 deletes: 1 file (212 KB)\
 """)
@@ -189,8 +184,7 @@ Delete folder 2023 (3.4 MB)
 delete      2023
 in full     /home/ann/reports/2023
 is          folder with 1 entry, 3.4 MB
-goes to     quarantine: nothing is erased
-undo        cowork undo task-1.1
+goes to     quarantine, in the store or in .cowork of the granted folder: nothing is erased
 
 deletes: 1 folder (3.4 MB)\
 """)
@@ -334,8 +328,7 @@ beneath     /home/ann/reports
         212 KB  reports/2023/q1.docx
      999 bytes  "reports/2023/q 2.docx"
 size not known  reports/2023/in/q3.docx
-goes to     quarantine: nothing is erased
-undo        cowork undo task-1
+goes to     quarantine, in the store or in .cowork of the granted folder: nothing is erased
 
 deletes: 3 files
 many files: 3 actions in this question\
@@ -353,7 +346,6 @@ beneath     /home/ann/reports
 1.7 KB  c -> done/c
 new folder  done
 replaces    nothing: a name that is taken is an error
-undo        cowork undo task-1
 
 many files: 2 actions in this question\
 """)
@@ -382,15 +374,13 @@ def test_different_actions_in_one_question() -> None:
   delete      2023/a.docx
   in full     /home/ann/reports/2023/a.docx
   is          file, 212 KB
-  goes to     quarantine: nothing is erased
-  undo        cowork undo task-1.1
+  goes to     quarantine, in the store or in .cowork of the granted folder: nothing is erased
 2 of 2: Create "old/2023/b c.docx" (1.2 KB)
   create      "old/2023/b c.docx"
   in full     "/home/ann/reports/old/2023/b c.docx"
   replaces    nothing: a new file
   content     1.2 KB, sha256:new
   preview     can't be shown: not text, or too large to compare
-  undo        cowork undo task-1.2
 
 deletes: 1 file (212 KB)
 many files: 2 actions in this question\
