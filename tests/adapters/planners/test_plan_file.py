@@ -1,0 +1,168 @@
+"""A plan file is read whole or refused in one sentence that names the offending value."""
+
+import base64
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cowork.adapters.planners.plan_file import PlanFile
+from cowork.domain.action import ACTION_TYPES, FileCreate, FileMove, Location, ShellExec, kind_of
+from cowork.domain.errors import DomainError
+from cowork.domain.plan import Batch
+from cowork.engine.ports import PlannedTask
+
+
+def plan_of(path: Path) -> PlannedTask:
+    return anyio.run(PlanFile(path).plan)
+
+
+def written(folder: Path, text: str, name: str = "plan.toml") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refusal(path: Path) -> DomainError:
+    with pytest.raises(DomainError) as caught:
+        plan_of(path)
+    return caught.value
+
+
+ONE_STEP = '[[step]]\nid = "a"\naction = {{ {} }}\n'
+
+
+def test_a_plan_says_the_same_in_toml_and_in_json(tmp_path: Path) -> None:
+    toml = written(
+        tmp_path,
+        'title = "T"\non_ask = "skip"\n[[step]]\nid = "a"\naction = { kind = "file.list", path = "." }\n'
+        '[[step]]\nid = "b"\nneeds = ["a"]\naction = { kind = "file.move", match = "**/*.csv", to = "x/" }\n',
+    )
+    same = {
+        "title": "T",
+        "on_ask": "skip",
+        "step": [
+            {"id": "a", "action": {"kind": "file.list", "path": "."}},
+            {"id": "b", "needs": ["a"], "action": {"kind": "file.move", "match": "**/*.csv", "to": "x/"}},
+        ],
+    }
+    from_toml = plan_of(toml).plan
+    from_json = plan_of(written(tmp_path, json.dumps(same), "plan.json")).plan
+
+    assert (from_toml.title, from_toml.on_ask, from_toml.steps) == (
+        from_json.title,
+        from_json.on_ask,
+        from_json.steps,
+    )
+    assert from_toml.steps[1].request == Batch(of="file.move", match="**/*.csv", to="x/")
+
+
+def test_content_travels_beside_the_plan_and_the_action_has_its_digest(tmp_path: Path) -> None:
+    raw = bytes(range(256))
+    text = ONE_STEP.format(f'kind = "file.create", path = "x.bin", content_base64 = "{base64.b64encode(raw).decode()}"')
+    planned = plan_of(written(tmp_path, text))
+
+    request = planned.plan.steps[0].request
+    assert isinstance(request, FileCreate)
+    assert planned.contents == (raw,)
+    assert request.content.size == 256
+
+
+EXAMPLES = {
+    "file.list": 'path = "."',
+    "file.search": 'path = ".", pattern = "x+"',
+    "file.read": 'path = "a"',
+    "file.write": 'path = "a", content = "x"',
+    "file.create": 'path = "a", content = "x"',
+    "file.rename": 'path = "a", to = "b"',
+    "file.move": 'path = "a", to = "b/"',
+    "file.delete": 'match = "*.tmp"',
+    "shell.exec": 'argv = ["ls", "-l"], env = { B = "2", A = "1" }',
+    "code.run": 'python = "print(1)"',
+    "network.request": 'method = "GET", url = "https://example.org/"',
+    "connector.read": 'connector = "c", tool = "t", arguments = { b = 1, a = [2] }',
+    "connector.action": 'connector = "c", tool = "t"',
+    "subagent.spawn": 'title = "helper", step = [{ id = "x" }]',
+}
+
+
+@pytest.mark.parametrize("kind", ACTION_TYPES)
+def test_every_kind_can_be_planned(tmp_path: Path, kind: str) -> None:
+    request = plan_of(written(tmp_path, ONE_STEP.format(f'kind = "{kind}", {EXAMPLES[kind]}'))).plan.steps[0].request
+
+    assert (request.of if isinstance(request, Batch) else kind_of(request)) == kind
+
+
+def test_a_move_of_one_path_is_one_action(tmp_path: Path) -> None:
+    text = ONE_STEP.format('kind = "file.move", path = "a", to = "photos:b"')
+
+    assert plan_of(written(tmp_path, text)).plan.steps[0].request == FileMove(
+        at=Location("", "a"), to=Location("", "photos:b")
+    )
+
+
+def test_environment_additions_have_one_order(tmp_path: Path) -> None:
+    request = plan_of(written(tmp_path, ONE_STEP.format(f'kind = "shell.exec", {EXAMPLES["shell.exec"]}')))
+
+    assert isinstance(request.plan.steps[0].request, ShellExec)
+    assert request.plan.steps[0].request.env == (("A", "1"), ("B", "2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("not = = toml", "is not TOML"),
+        ('{"title": "x"', "is not TOML"),
+        ('title = "x"', "the plan has no steps"),
+        ('frob = 1\n[[step]]\nid="a"\naction={kind="file.list",path="."}', "unknown field `frob`"),
+        (ONE_STEP.format('kind = "file.frob", path = "x"'), "unknown kind `file.frob`"),
+        (ONE_STEP.format('path = "x"'), "the field `kind` is missing"),
+        (ONE_STEP.format('kind = "file.read", path = "x", force = true'), "step `a`: unknown field `force`"),
+        (ONE_STEP.format('kind = "file.read"'), "give either `path` or `match`"),
+        (ONE_STEP.format('kind = "file.read", path = "x", match = "y"'), "give either `path` or `match`"),
+        (ONE_STEP.format('kind = "file.move", match = "*", to = "x"'), "must end in `/`"),
+        (ONE_STEP.format('kind = "file.create", path = "x"'), "give either `content` or `content_base64`"),
+        (ONE_STEP.format('kind = "file.create", path = "x", content_base64 = "?"'), "is not base64"),
+        (ONE_STEP.format('kind = "shell.exec", argv = "ls"'), "`argv` can't be `'ls'`"),
+        (ONE_STEP.format('kind = "file.list", path = 3'), "`path` can't be `3`"),
+        (ONE_STEP.format('kind = "file.list", path = "."') * 2, "two steps have the id `a`"),
+        ('[[step]]\nid="a"\nneeds=["z"]\naction={kind="file.list",path="."}', "needs `z`, which is not in the plan"),
+        ('[[step]]\nid="a"\nneeds=["a"]\naction={kind="file.list",path="."}', "in a circle: `a` -> `a`"),
+        ('on_ask = "maybe"\n' + ONE_STEP.format('kind = "file.list", path = "."'), "`on_ask` can't be `'maybe'`"),
+    ],
+)
+def test_a_bad_plan_is_refused_in_one_sentence_with_the_value(tmp_path: Path, text: str, said: str) -> None:
+    error = refusal(written(tmp_path, text))
+
+    assert error.code == "invalid"
+    assert said in error.message
+    assert "\n" not in error.message.partition("is not TOML")[0]
+
+
+def test_a_key_given_twice_is_refused_and_never_overwritten(tmp_path: Path) -> None:
+    text = '{"step": [{"id": "a", "action": {"kind": "file.read", "path": "safe", "path": "evil"}}]}'
+
+    assert "the key `path` is given twice" in refusal(written(tmp_path, text, "plan.json")).message
+
+
+def test_a_missing_file_a_folder_and_a_binary_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+
+    assert refusal(tmp_path / "none.toml").code == "not_found"
+    assert "is not a file" in refusal(tmp_path).message
+    assert "not UTF-8" in refusal(tmp_path / "binary.toml").message
+
+
+@given(
+    st.one_of(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(json.dumps))
+)
+def test_no_text_makes_anything_but_a_plan_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.plan"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+    error = refusal(path)
+
+    assert error.code in ("invalid", "limit")
