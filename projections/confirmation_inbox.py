@@ -28,7 +28,6 @@ from .row import (
     Table,
     json_text,
     micros,
-    number_of,
     positions_of,
     rfc3339,
     text_of,
@@ -193,8 +192,3 @@ def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
         note=text_of(row, "note") or None,
         positions=positions_of(row, "requested_position", "answered_position"),
     )
-
-
-def requested_first(row: Row) -> int:
-    """Order rows of `confirmations` by when they were asked."""
-    return number_of(row, "requested_position")

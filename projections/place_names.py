@@ -23,6 +23,9 @@ class PlaceNames(msgspec.Struct, frozen=True):
 
     def of(self, grant_id: str, path: str) -> str:
         """Return the place as a plan would write it, its text unchanged; an unknown grant goes by its id."""
+        if not grant_id and path.startswith("/"):
+            # It lies in no granted folder: without its first character it would look as if it lay in one.
+            return path
         relative = normal(path)
         if grant_id in (self.first, ""):
             before, colon, _ = relative.partition(":")

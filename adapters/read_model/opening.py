@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +42,9 @@ def opening_lock(path: Path) -> Iterator[None]:
 def connect(path: Path, lock_wait_s: float) -> sqlite3.Connection:
     """Open the file, which has to be a read model or new. Raises `ForeignFileError` and `sqlite3.DatabaseError`."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
-    try:
+    with ExitStack() as unless_opened:
+        connection = sqlite3.connect(path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
+        unless_opened.callback(connection.close)
         (known,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if known != APPLICATION_ID and (known or tables):
@@ -53,9 +54,7 @@ def connect(path: Path, lock_wait_s: float) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         if known != APPLICATION_ID:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    except BaseException:
-        connection.close()
-        raise
+        unless_opened.pop_all()
     return connection
 
 

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -66,14 +66,13 @@ class SqliteReadModel:
 
     def _prepared(self) -> sqlite3.Connection:
         connection = connect(self.path, self._lock_wait_s)
-        try:
+        with ExitStack() as unless_prepared:
+            unless_prepared.callback(connection.close)
             with _transaction(connection):
                 create_progress(connection)
                 self._make_missing(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._inode = self.path.stat().st_ino
+            self._inode = self.path.stat().st_ino
+            unless_prepared.pop_all()
         return connection
 
     def _make_missing(self, connection: sqlite3.Connection) -> None:
@@ -261,7 +260,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise

@@ -1,9 +1,24 @@
 """Who, what, why allowed, and what came of it."""
 
 import msgspec
+import pytest
 
 from cowork.domain import grant, session, subagent, task
-from cowork.domain.action import Content, FileDelete, FileRead, FileWrite, Location
+from cowork.domain.action import (
+    Action,
+    CodeRun,
+    ConnectorAction,
+    Content,
+    FileDelete,
+    FileMove,
+    FileRead,
+    FileSearch,
+    FileWrite,
+    Location,
+    NetworkRequest,
+    ShellExec,
+    SubagentSpawn,
+)
 from cowork.domain.plan import Step
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.projections.audit_log import audit_rows
@@ -155,3 +170,23 @@ def test_a_line_has_the_names_that_programs_expect() -> None:
         "digestBefore digestAfter"
     )
     assert set(expected.split()) <= set(line)
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "destination"),
+    [
+        (FileMove(at=READ.at, to=Location("grant-2", "b\u202e.txt")), "a.txt", "photos:b\u202e.txt"),
+        (FileSearch(at=Location("grant-2", "."), pattern="x"), "photos:.", ""),
+        (ShellExec(argv=("rm", "a b\x1b"), cwd=READ.at), '"rm" "a b\\x1b"', ""),
+        (CodeRun(python="a\nb", cwd=READ.at), "Python, 2 lines", ""),
+        (NetworkRequest(method="GET", url="https://x/\u200b"), "GET https://x/\\u200b", ""),
+        (ConnectorAction(connector="github", tool="issue"), "github: issue", ""),
+        (SubagentSpawn(title="my \x07 helper"), '"my \\x07 helper"', ""),
+        (FileRead(at=Location("", "/etc/passwd")), "etc/passwd", ""),
+    ],
+)
+def test_what_an_action_is_about_is_told_for_every_kind(action: Action, target: str, destination: str) -> None:
+    story = _story("one")
+    story.propose_step("one", action)
+    (row,) = [row for row in story.audit() if row.action_id]
+    assert (row.target, row.destination) == (target, destination)

@@ -195,12 +195,27 @@ def test_a_locked_file_is_said_to_be_unavailable(tmp_path: Path) -> None:
     model.position("play", 1)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DomainError) as refusal:
-        model.apply("play", 1, [], 9)
-    assert refusal.value.code == "unavailable"
+    writes = (
+        lambda: model.apply("play", 1, [], 9),
+        lambda: model.reset("play"),
+        lambda: model.position("play", 2),
+        lambda: SqliteReadModel(path, SHAPES, lock_wait_s=0.05),
+    )
+    for write in writes:
+        with pytest.raises(DomainError) as refusal:
+            write()
+        assert refusal.value.code == "unavailable"
     other.execute("ROLLBACK")
     model.apply("play", 1, [], 9)
     assert model.position("play", 1) == 9
+
+
+def test_a_model_that_was_closed_is_unavailable(tmp_path: Path) -> None:
+    model = SqliteReadModel(tmp_path / "read.db", SHAPES)
+    model.close()
+    with pytest.raises(DomainError) as refusal:
+        model.rows("toys")
+    assert refusal.value.code == "unavailable"
 
 
 def test_a_place_where_no_file_can_be_is_said_to_be_unavailable(tmp_path: Path) -> None:
