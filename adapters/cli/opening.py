@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ...domain.errors import DomainError
+from ...projections.visible_text import visible
 from .options import Options
 
 if TYPE_CHECKING:
@@ -20,7 +22,15 @@ def store_folder(options: Options) -> "Path":
         return options.store
     from ..bootstrap import default_store_dir
 
-    return default_store_dir()
+    try:
+        return default_store_dir()
+    except ValueError as error:
+        raise DomainError("invalid", f"a COWORK_ variable of the environment is wrong: {_first(error)}") from error
+
+
+def _first(error: ValueError) -> str:
+    """Return the part of a complaint about settings that says which one, on one line."""
+    return visible(" ".join(str(error).split("\n")[1:3]))
 
 
 @contextmanager
