@@ -107,6 +107,14 @@ def _parsed(data: bytes, path: Path) -> dict[str, Any]:
     form = "JSON" if is_json else "TOML"
     try:
         value = json.loads(text, object_pairs_hook=_once_each) if is_json else tomllib.loads(text)
+        if is_json:
+            # JSON can spell half of a character, which no file name and no event can have.
+            canonical_json(value).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise DomainError(
+            "invalid", f"the plan `{path}` has half of a character: `{half}`", "write it whole"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise DomainError("invalid", f"the plan `{path}` is not {form}: {error}", f"mend the {form}") from error
     if not isinstance(value, dict):

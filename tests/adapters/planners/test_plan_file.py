@@ -148,6 +148,12 @@ def test_a_key_given_twice_is_refused_and_never_overwritten(tmp_path: Path) -> N
     assert "the key `path` is given twice" in refusal(written(tmp_path, text, "plan.json")).message
 
 
+def test_half_of_a_character_is_refused(tmp_path: Path) -> None:
+    text = '{"step": [{"id": "a", "action": {"kind": "file.read", "path": "x\\ud800y"}}]}'
+
+    assert "half of a character: `\\ud800`" in refusal(written(tmp_path, text, "plan.json")).message
+
+
 def test_a_missing_file_a_folder_and_a_binary_are_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
 
