@@ -35,6 +35,7 @@ from ..domain.task import (
     TaskStarted,
 )
 from .fold import OnEvent, when
+from .outcome import outcome_of_step_left_out
 from .row import Changes, Put, Scalar, Table, json_text, micros
 
 LIFE: Final = Table(
@@ -194,7 +195,8 @@ def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
 
 def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
     event = recorded.event
-    return (_life(recorded, "task.step_skipped", step_id=event.step_id, reason=event.reason, outcome="skipped"),)
+    outcome = outcome_of_step_left_out(event.reason_code)
+    return (_life(recorded, "task.step_skipped", step_id=event.step_id, reason=event.reason, outcome=outcome),)
 
 
 def _spawned(recorded: Recorded[SubagentSpawned]) -> Changes:

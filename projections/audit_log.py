@@ -39,7 +39,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The JSON object `AuditRow`. `position` is where it began (an action: its proposal), `positions` all it rests on.
 
     `target` and `destination` are the text as recorded: make it visible before a terminal shows it. `outcome` of an
-    action is one of `outcome.py`; `outcome_reason` says why, where it is not success.
+    action is one of `OUTCOMES`; `outcome_reason` says why, where it is not success.
     """
 
     position: int

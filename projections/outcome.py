@@ -3,6 +3,7 @@
 from typing import Final, Literal, TypeAlias, get_args
 
 from ..domain.reason import ReasonCode
+from ..domain.task import FAILURE_CODES
 
 Outcome: TypeAlias = Literal[
     "waiting",  # proposed, not started: for its turn or for a person
@@ -26,3 +27,10 @@ def outcome_of_refusal(code: ReasonCode) -> Outcome:
             return code
         case _:
             return "denied"
+
+
+def outcome_of_step_left_out(code: ReasonCode | None) -> Outcome:
+    """Return how a step ended that was not begun: with a code its request could not be met, as the task counts it."""
+    if code is None:
+        return "skipped"
+    return "failed" if code in FAILURE_CODES else "denied"

@@ -10,10 +10,9 @@ from .outcome import Outcome
 from .output_files import OutputKind, output_kind, standing_outputs
 from .place_names import NO_NAMES, PlaceNames
 from .row import Row, number_of, positions_of, text_of, time_of
-from .summary_words import action_words, followup_words
+from .summary_words import action_words, followup_words, step_words
 from .task_actions import POSITIONS as ACTION_POSITIONS
 from .task_actions import effect_in, outcome_in
-from .visible_text import visible
 
 _LEFT_OPEN: Final[frozenset[Outcome]] = frozenset(
     ["failed", "unknown", "denied", "rejected", "expired", "skipped", "withdrawn"]
@@ -203,12 +202,8 @@ def _followup(row: Row, names: PlaceNames) -> Followup:
 
 
 def _step_followup(row: Row) -> Followup:
-    step_id = text_of(row, "step_id")
-    why = visible(text_of(row, "skipped_because"))
     return Followup(
-        text=f"step {visible(step_id)} was left out: {why}. To do: see to what it needs, then run the task again",
-        step_id=step_id,
-        positions=positions_of(row, "skipped_position"),
+        text=step_words(row), step_id=text_of(row, "step_id"), positions=positions_of(row, "skipped_position")
     )
 
 
@@ -232,7 +227,7 @@ def _skipped(steps: Sequence[Row], actions: Sequence[Row], names: PlaceNames) ->
             positions=positions_of(row, "skipped_position"),
         )
         for row in steps
-        if number_of(row, "skipped_position")
+        if number_of(row, "skipped_position") and not text_of(row, "skipped_code")
     ]
     left_out += [
         Skipped(

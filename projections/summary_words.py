@@ -93,3 +93,12 @@ def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     by_rule = f" (rule {visible(rule)})" if outcome == "denied" and rule else ""
     words = action_words(row, outcome, names)
     return f"{words}{by_rule}. To do: {advice or 'run the task again'}"
+
+
+def step_words(row: Row) -> str:
+    """Return why a step of `summary_steps` was not begun, and what a person can do about it."""
+    step_id, why = visible(text_of(row, "step_id")), visible(text_of(row, "skipped_because"))
+    code = text_of(row, "skipped_code")
+    if not code:
+        return f"step {step_id} was left out: {why}. To do: see to what it needs, then run the task again"
+    return f"step {step_id} could not begin: {why}. To do: {_ADVICE_BY_CODE.get(code, 'run the task again')}"

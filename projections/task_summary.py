@@ -50,6 +50,7 @@ STEPS: Final = Table(
         "begun_position": "integer",
         "actions": "integer",
         "skipped_because": "text",
+        "skipped_code": "text",
         "skipped_position": "integer",
     },
 )
@@ -124,7 +125,11 @@ def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
 
 def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
     event = recorded.event
-    values: dict[str, Scalar] = {"skipped_because": event.reason, "skipped_position": recorded.position}
+    values: dict[str, Scalar] = {
+        "skipped_because": event.reason,
+        "skipped_code": event.reason_code,
+        "skipped_position": recorded.position,
+    }
     return (Put("summary_steps", (event.task_id, event.step_id), values),)
 
 

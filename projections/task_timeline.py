@@ -44,6 +44,7 @@ from ..domain.task import (
 )
 from ..domain.topics import AnyEvent
 from .fold import Fold, OnEvent, nothing, when
+from .outcome import outcome_of_step_left_out
 from .place_names import NO_NAMES, PlaceNames
 from .row import Changes, Put, Row, Scalar, Table, micros, number_of, text_of, time_of
 from .subject import shown_subject
@@ -178,8 +179,8 @@ def _said(event: LifeEvent) -> tuple[str | None, str | None]:
     match event:
         case StepBegun(actions=actions):
             return None, "nothing matched" if not actions else f"{actions} action{'' if actions == 1 else 's'}"
-        case StepSkipped(reason=reason):
-            return "skipped", reason
+        case StepSkipped(reason=reason, reason_code=code):
+            return outcome_of_step_left_out(code), reason
         case TaskQueued(title=title):
             return "waiting", title
         case TaskPlanningStarted(planner=planner):

@@ -196,7 +196,9 @@ class History:
             return
         step_id = self._one([step.step_id for step in plan.steps])
         if self.random.random() < 0.1:
-            self.execute(task, name, task.SkipStep(step_id, "its need failed"))
+            self.execute(
+                task, name, task.SkipStep(step_id, "its need failed", self.random.choice((None, "policy", "io")))
+            )
             return
         proposals = [self._proposal(step_id) for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
         asked = f"confirmation-{len(self._questions) + 1}"

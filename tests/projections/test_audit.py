@@ -182,7 +182,7 @@ def test_a_line_has_the_names_that_programs_expect() -> None:
         (NetworkRequest(method="GET", url="https://x/\u200b"), "GET https://x/\\u200b", ""),
         (ConnectorAction(connector="github", tool="issue"), "github: issue", ""),
         (SubagentSpawn(title="my \x07 helper"), '"my \\x07 helper"', ""),
-        (FileRead(at=Location("", "/etc/passwd")), "etc/passwd", ""),
+        (FileRead(at=Location("", "/etc/passwd")), "/etc/passwd", ""),
     ],
 )
 def test_what_an_action_is_about_is_told_for_every_kind(action: Action, target: str, destination: str) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import msgspec
+import pytest
 
 from cowork.domain import subagent, task
 from cowork.domain.action import Content, FileCreate, FileDelete, FileMove, FileRead, FileWrite, Location, ShellExec
 from cowork.domain.effect import Effect, Result
 from cowork.domain.plan import Step
+from cowork.domain.reason import ReasonCode
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.projections.output_files import output_kind, standing_outputs
 from cowork.projections.summary_report import TaskSummary
@@ -120,6 +122,29 @@ def test_skipped_steps_and_actions_are_told_with_their_reasons() -> None:
         ("skipped", "Step skipped", f"{TASK}.7"),
         ("left", "Step left", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "advice", "outcome", "status"),
+    [
+        ("no_grant", "grant the folder to the session, then run the task again", "denied", "blocked"),
+        ("not_found", "check the path, then run the task again", "failed", "failed"),
+        (None, "see to what it needs, then run the task again", "skipped", "completed_with_skips"),
+    ],
+)
+def test_a_step_whose_request_cannot_be_met_is_told_as_the_task_counts_it(
+    code: ReasonCode | None, advice: str, outcome: str, status: str
+) -> None:
+    story = Story()
+    story.begin(_step("one"))
+    story.tell(task.SkipStep("one", "no such \x1b folder", code))
+    story.tell(task.FinishTask())
+    (followup,) = story.summary().followups
+    assert followup.text.endswith(f"no such \\x1b folder. To do: {advice}")
+    assert len(story.summary().skipped) == (0 if code else 1)
+    assert [group.outcome for group in story.timeline() if group.group == "step:one"] == [outcome]
+    assert [row.outcome for row in story.audit() if row.kind == "task.step_skipped"] == [outcome]
+    assert story.task().status == status
 
 
 def test_questions_are_told_with_their_answers() -> None:
