@@ -108,6 +108,11 @@ def assemble(
     ids: Ids,
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
+    from .read_model.memory import MemoryReadModel
+
+    def made_again() -> CatchUp[Any]:
+        return CatchUp[Any](store, MemoryReadModel(TABLES), PROJECTIONS)
+
     handler = CommandHandler(store, clock, ids)
     pipeline = ActionPipeline(
         handler=handler,
@@ -123,6 +128,7 @@ def assemble(
         store=store,
         read_model=read_model,
         catch_up=CatchUp(store, read_model, PROJECTIONS),
+        made_again=made_again,
         blobs=blobs,
         opener=opener,
         handler=handler,

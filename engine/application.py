@@ -1,6 +1,6 @@
 """Application: the one object that interfaces talk to: it opens sessions, runs tasks, takes answers, shows the log."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -23,6 +23,7 @@ from ..domain.task import (
     Task,
     open_questions,
 )
+from .audit import AuditReport, audit, dumps_of
 from .catch_up import CatchUp
 from .command_handler import (
     CONFIRMATION,
@@ -47,6 +48,7 @@ __all__ = [
     "Answer",
     "Application",
     "Asker",
+    "AuditReport",
     "FolderRequest",
     "Frame",
     "PlannedTask",
@@ -96,6 +98,7 @@ class Application:
         store: EventStore,
         read_model: ReadModel[object],
         catch_up: CatchUp[object],
+        made_again: Callable[[], CatchUp[object]],
         blobs: BlobStore,
         opener: FolderOpener,
         handler: CommandHandler,
@@ -108,6 +111,7 @@ class Application:
         self._store = store
         self._read_model = read_model
         self._catch_up = catch_up
+        self._made_again = made_again
         self._blobs = blobs
         self._opener = opener
         self._handler = handler
@@ -273,6 +277,23 @@ class Application:
     def rebuild_projections(self) -> int:
         """Fold the whole log into the read model again; return the position reached."""
         return self._catch_up.rebuild()
+
+    def audit(self) -> AuditReport:
+        """Check the whole log, and the read model against it; return every violation of the engine's invariants.
+
+        Nothing is changed, but the read model is brought up to date. Raises `DomainError` damaged for a log that can't
+        be read, unavailable.
+        """
+        made_again = self._made_again()
+        return audit(
+            self._store,
+            dumps=lambda: dumps_of(self._store, self._catch_up, made_again),
+            is_running=self._is_running,
+        )
+
+    def _is_running(self, task_id: str) -> bool:
+        with self._locks.hold(task_id) as mine:
+            return not mine
 
     @property
     def store(self) -> EventStore:

@@ -39,3 +39,9 @@ class CatchUp(Generic[R]):
         for projection in self._projections:
             self._read_model.reset(projection.name)
         return self.run()
+
+    def dump_at(self, position: int) -> bytes:
+        """Return all rows as canonical bytes, after everything up to `position` (at least) has been delivered."""
+        if position > min((self._read_model.position(p.name, p.code_version) for p in self._projections), default=0):
+            self.run()
+        return self._read_model.dump()

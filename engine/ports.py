@@ -118,6 +118,10 @@ class ReadModel(Protocol[RowChange_contra]):
         """Return rows as plain values, by equality of the given columns, ordered by a column or by key."""
         ...
 
+    def dump(self) -> bytes:
+        """Return all rows as canonical bytes: the same for the same rows, whoever keeps them and since when."""
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

@@ -1,0 +1,143 @@
+"""What is in force in a session at each position of the log: its policy, grants and subagents (invariants 3, 5, 9)."""
+
+import msgspec
+
+from ..domain.grant import INITIAL as NO_GRANT
+from ..domain.grant import FolderGrant, FolderGranted, GrantEvent, GrantNarrowed
+from ..domain.grant import evolve as evolve_grant
+from ..domain.policy import Policy
+from ..domain.scope import Scope, attenuate
+from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
+from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
+from .audit_finding import Findings, Seen
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What decides in a session at one position."""
+
+    scope: Scope
+    scope_digest: str
+    policy: Policy
+
+
+class _Session(msgspec.Struct):
+    policy: Policy | None = None
+    grant_ids: tuple[str, ...] = ()
+    in_force: InForce | None = None
+
+
+class _Subagent(msgspec.Struct, frozen=True):
+    scope: Scope
+    depth: int
+
+
+class Rights:
+    """Sessions, grants and subagents as the log leaves them at the position that was read last."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._sessions: dict[str, _Session] = {}
+        self._grants: dict[str, FolderGrant] = {}
+        self._owners: dict[str, str] = {}
+        self._subagents: dict[str, _Subagent] = {}
+        self._policies: dict[str, Policy] = {}
+
+    def in_force(self, session_id: str) -> InForce | None:
+        """Return what is in force in the session; None where it is not open, or has no policy."""
+        session = self._sessions.get(session_id)
+        if session is None or session.policy is None:
+            return None
+        if session.in_force is None:
+            grants = (self._grants.get(grant_id) for grant_id in session.grant_ids)
+            scope = Scope(tuple(grant.scope for grant in grants if grant is not None))
+            session.in_force = InForce(scope, scope.digest(), session.policy)
+        return session.in_force
+
+    def subagent_scope(self, name: str) -> Scope | None:
+        """Return what the subagent of that name may touch, None where there is no such subagent at work."""
+        subagent = self._subagents.get(name)
+        return None if subagent is None else subagent.scope
+
+    def is_foreign(self, grant_id: str, session_id: str) -> bool:
+        """Whether the grant is not one that this session was given."""
+        return self._owners.get(grant_id) != session_id
+
+    # Sessions
+
+    def on_session(self, seen: Seen, event: SessionEvent) -> None:
+        """Fold an event of a session."""
+        if isinstance(event, SessionStarted):
+            self._findings.count("sessions")
+            self._sessions[event.session_id] = _Session()
+            return
+        session = self._sessions.get(event.session_id)
+        if session is None:
+            return
+        match event:
+            case PolicyAdopted():
+                adopted = Policy(event.rules)
+                session.policy = self._policies.setdefault(adopted.digest, adopted)
+                if adopted.digest != event.policy_digest:
+                    self._findings.add(3, seen, "the adopted rules are not those that their digest names")
+            case GrantAdded():
+                session.grant_ids = (*session.grant_ids, event.grant_id)
+                if self._owners.setdefault(event.grant_id, event.session_id) != event.session_id:
+                    self._findings.add(9, seen, f"grant `{event.grant_id}` belongs to another session")
+            case SessionEnded():
+                for grant_id in session.grant_ids:
+                    self._grants.pop(grant_id, None)
+                del self._sessions[event.session_id]
+        session.in_force = None
+
+    def on_grant(self, seen: Seen, event: GrantEvent) -> None:
+        """Fold an event of a grant."""
+        known = self._grants.get(event.grant_id)
+        if isinstance(event, FolderGranted):
+            owner = self._owners.setdefault(event.grant_id, event.session_id)
+            if owner != event.session_id:
+                self._findings.add(9, seen, f"session `{owner}` was given a grant of `{event.session_id}`")
+            if known is not None:
+                self._findings.add(3, seen, f"grant `{event.grant_id}` was given a second time")
+        elif known is None:
+            return
+        state = evolve_grant(NO_GRANT if known is None else known, event)
+        if not isinstance(state, FolderGrant):
+            return
+        if known is not None and isinstance(event, GrantNarrowed):
+            self._check_narrowed(seen, known, state)
+        self._grants[event.grant_id] = state
+        session = self._sessions.get(state.session_id)
+        if session is not None:
+            session.in_force = None
+
+    def _check_narrowed(self, seen: Seen, before: FolderGrant, after: FolderGrant) -> None:
+        if attenuate(Scope((before.scope,)), Scope((after.scope,))) != Scope((after.scope,)):
+            self._findings.add(3, seen, f"grant `{after.scope.grant_id}` covers more after it was narrowed")
+
+    # Subagents
+
+    def on_gone(self, event: SubagentReported | SubagentStopped) -> None:
+        """Fold the end of a subagent."""
+        self._subagents.pop(event.subagent_id, None)
+
+    def on_spawned(self, seen: Seen, event: SubagentSpawned, session_id: str | None) -> None:
+        """Fold the beginning of a subagent. `session_id` is its task's session, None where there is no such task."""
+        if session_id is None:
+            self._findings.add(9, seen, f"a subagent of task `{event.task_id}`, which there is not")
+            return
+        parent = self._parent_of(event, session_id)
+        self._subagents[event.subagent_id] = _Subagent(event.scope, event.depth)
+        if parent is None:
+            self._findings.add(5, seen, f"subagent `{event.subagent_id}` was spawned by nobody who has rights")
+        elif attenuate(parent.scope, event.scope) != event.scope:
+            self._findings.add(5, seen, f"subagent `{event.subagent_id}` may touch more than `{event.parent_id}` may")
+        elif event.depth != parent.depth + 1:
+            self._findings.add(5, seen, f"subagent `{event.subagent_id}` says that it is {event.depth} deep")
+
+    def _parent_of(self, event: SubagentSpawned, session_id: str) -> _Subagent | None:
+        if event.parent_id in self._subagents:
+            return self._subagents[event.parent_id]
+        if event.parent_id not in (event.task_id, session_id):
+            return None
+        held = self.in_force(session_id)
+        return None if held is None else _Subagent(held.scope, 0)
