@@ -61,6 +61,7 @@ def test_what_hides_is_written_out_and_what_people_write_stays(text: str, shown:
 @given(TRICKY, TRICKY)
 @example("e\u0301", "\u00e9")
 @example("\\x20", " ")
+@example("", '""')
 @example("\u212b", "\u00c5")
 @example("\u1100\u1161", "\uac00")
 @example("a\u0301\u0302\u0303b", "a\u0301\u0302\\u0303b")
