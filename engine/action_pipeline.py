@@ -353,7 +353,7 @@ class ActionPipeline:
             try:
                 outcome: Outcome | None = await executor.perform(permit)
                 broken = ""
-            except Exception as error:  # the executor boundary: a bug there must not leave an attempt without an outcome
+            except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome
                 outcome, broken = None, f"the executor broke: {type(error).__name__}: {error}"
             command = _outcome_command(permit.action_id, outcome, broken)
             await self._handler.execute(order_task(task_id, command), actor="engine", cause=permit.action_id)
