@@ -88,15 +88,15 @@ class FileExecutor:
 
     async def observe(self, actions: Sequence[Action], scope: Scope, now: datetime, *, batch: int) -> list[Facts]:
         """Look at what the actions would touch, changing nothing. Never raises for any path, name or kind of file."""
-        return await anyio.to_thread.run_sync(observe_actions, self._world, actions, scope, now, batch)
+        return await anyio.to_thread.run_sync(self.observe_now, actions, scope, now, batch)
 
     async def perform(self, permit: Permit) -> Outcome:
         """Do it, if the targets are still as the permit's facts say. Whatever fails half way is undone."""
-        return await anyio.to_thread.run_sync(self._perform, permit)
+        return await anyio.to_thread.run_sync(self.perform_now, permit)
 
     async def reconcile(self, permit: Permit) -> Finding:
         """After a crash: find out by looking whether the attempt happened, and clear away what it left half done."""
-        return await anyio.to_thread.run_sync(self._reconcile, permit)
+        return await anyio.to_thread.run_sync(self.reconcile_now, permit)
 
     async def restore(self, kept_as: str, at: Location, scope: Scope) -> Outcome:
         """Move what is in quarantine under that name (`Effect.kept` without `quarantine:`) back to a free place."""
@@ -110,13 +110,19 @@ class FileExecutor:
         """Let go of the granted folders."""
         self._world.roots.close()
 
-    def _perform(self, permit: Permit) -> Outcome:
+    def observe_now(self, actions: Sequence[Action], scope: Scope, now: datetime, batch: int) -> list[Facts]:
+        """`observe` for a caller that has a thread to itself."""
+        return observe_actions(self._world, actions, scope, now, batch)
+
+    def perform_now(self, permit: Permit) -> Outcome:
+        """`perform` for a caller that has a thread to itself."""
         try:
             return _perform(self._world, permit)
         except EXPECTED as error:
             return Failed(*sentence_of(error))
 
-    def _reconcile(self, permit: Permit) -> Finding:
+    def reconcile_now(self, permit: Permit) -> Finding:
+        """`reconcile` for a caller that has a thread to itself."""
         try:
             return _reconcile(self._world, permit)
         except EXPECTED as error:

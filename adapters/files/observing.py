@@ -1,9 +1,8 @@
 """What can be known about an action's places before it is decided, without changing anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
@@ -32,8 +31,6 @@ from .reading import bytes_to_read, is_whole, too_large
 from .searching import compile_pattern
 from .state import look
 from .world import World
-
-_CHANGES_OF_CONTENT: Final = (FileWrite, FileDelete, FileRename, FileMove)
 
 
 def observe_actions(world: World, actions: Sequence[Action], scope: Scope, now: datetime, batch: int) -> list[Facts]:
@@ -117,20 +114,24 @@ def _observe_opened(world: World, action: FileAction, blank: Facts, roots: list[
 def _target(world: World, root: int, action: FileAction) -> FileState:
     """Look at the action's target; its content is read only where the action depends on it and is not closed anyway."""
     path = action.at.path
-    seen = _look(world, root, path, digest=False)
-    if isinstance(action, FileRead) and seen.kind == "file":
-        is_closed = is_sensitive(path) or is_hidden(path)
-        wanted = is_whole(action) and seen.size <= world.limits.read_bytes_max and not is_closed
-    else:
-        wanted = isinstance(action, _CHANGES_OF_CONTENT) and not (
-            isinstance(action, FileWrite) and seen.kind == "folder"
-        )
-    return _look(world, root, path, digest=True) if wanted and seen.kind in ("file", "folder") else seen
+    match action:
+        case FileRead():
+            wanted = is_whole(action) and not is_sensitive(path) and not is_hidden(path)
+            size_max = world.limits.read_bytes_max
+            return _look(world, root, path, digest=wanted, unless=lambda s: s.kind != "file" or s.size > size_max)
+        case FileWrite():
+            return _look(world, root, path, digest=True, unless=lambda seen: seen.kind == "folder")
+        case FileDelete() | FileRename() | FileMove():
+            return _look(world, root, path, digest=True)
+        case FileList() | FileSearch() | FileCreate():
+            return _look(world, root, path, digest=False)
 
 
-def _look(world: World, root: int, path: str, *, digest: bool) -> FileState:
+def _look(
+    world: World, root: int, path: str, *, digest: bool, unless: Callable[[FileState], bool] = lambda _seen: False
+) -> FileState:
     try:
-        return look(world, root, name_of_text("/".join(components(path))), digest=digest)
+        return look(world, root, name_of_text("/".join(components(path))), digest=digest, unless=unless)
     except NotADirectoryError:
         # A file stands where a folder would be: nothing is there, and `missing_parents` says why nothing can be.
         return ABSENT

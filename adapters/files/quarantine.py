@@ -97,7 +97,8 @@ class Quarantine:
     def _open_state(self, *, create: bool) -> int:
         path = self._state_dir / os.fsdecode(_FOLDER_NAME)
         if create:
-            path.mkdir(mode=0o700, exist_ok=True)
+            with opened(os.open(self._state_dir, FOLDER)) as state:
+                _make(state, _FOLDER_NAME)
         return os.open(path, FOLDER)
 
     def _open_in_grant(self, root: int, *, create: bool) -> int:

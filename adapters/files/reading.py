@@ -41,7 +41,15 @@ def perform_list(world: World, permit: Permit, action: FileList) -> Done:
     ):
         require_same(permit.facts.target, state_of(os.fstat(folder)), action.at.path)
         if action.recursive:
-            found = list(walk(world.resolver, folder, entries_max=entries_max, lenient=True))
+            found = list(
+                walk(
+                    world.resolver,
+                    folder,
+                    entries_max=entries_max,
+                    lenient=True,
+                    enters=lambda path: not is_engines(text_of_name(path)),
+                )
+            )
         else:
             found = list_folder(folder)
     if len(found) > entries_max:

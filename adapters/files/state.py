@@ -51,8 +51,12 @@ def state_of(status: os.stat_result) -> FileState:
     )
 
 
-def look(world: World, folder: int, path: bytes, *, digest: bool) -> FileState:
+def look(
+    world: World, folder: int, path: bytes, *, digest: bool, unless: Callable[[FileState], bool] = lambda _seen: False
+) -> FileState:
     """Return what stands at a path beneath an open folder; with `digest`, read it to say which content it is.
+
+    `unless` says, from all but the digest, that this one is not to be read.
 
     Links and special files are told, not refused. Raises `OSError` for what stands in the way, `PathError` limit
     for more than `hash_bytes_max` bytes or `list_entries_max` entries, conflict for what changes meanwhile.
@@ -64,7 +68,7 @@ def look(world: World, folder: int, path: bytes, *, digest: bool) -> FileState:
     with opened(entry):
         status = os.fstat(entry)
         seen = state_of(status)
-        if not digest:
+        if not digest or unless(seen):
             return seen
         if seen.kind == "file":
             if seen.size > world.limits.hash_bytes_max:

@@ -17,7 +17,7 @@ from .quarantine import Quarantine
 from .resolver import Resolver
 from .roots import Roots
 
-CHUNK_BYTES: Final = 1024 * 1024
+CHUNK_BYTES: Final = 128 * 1024
 
 
 class FileLimits(msgspec.Struct, frozen=True, kw_only=True):

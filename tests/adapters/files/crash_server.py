@@ -12,7 +12,7 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import BuiltinFunctionType, FrameType
 from typing import Literal
 
 from cowork.adapters.blobs.store import FileBlobStore
@@ -54,7 +54,7 @@ class Killer:
             # It opens what is there, and changes nothing.
             return
         if event in ("c_call", "c_return", "c_exception"):
-            is_point = isinstance(argument, type(os.open)) and argument.__name__ in CHANGING
+            is_point = isinstance(argument, BuiltinFunctionType) and argument.__name__ in CHANGING
         else:
             is_point = frame.f_code is openat2.renameat2.__code__
         if is_point:
@@ -68,7 +68,7 @@ def run(request: Request) -> tuple[Outcome | Finding, int]:
     what, permit, state, blobs, resolver_name, kill_at = request
     executor = executor_of(FileBlobStore(blobs), state, resolver_name)
     killer = Killer(kill_at)
-    work: Callable[[Permit], Outcome | Finding] = executor._perform if what == "perform" else executor._reconcile
+    work: Callable[[Permit], Outcome | Finding] = executor.perform_now if what == "perform" else executor.reconcile_now
     sys.setprofile(killer)
     try:
         came_to = work(permit)

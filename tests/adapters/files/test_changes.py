@@ -135,8 +135,8 @@ async def test_what_was_appended_meanwhile_is_not_lost(
 ) -> None:
     path = ground.grant / "f"
     path.write_text("as decided")
-    file = path.open("a")
-    interloper.at(point, lambda: (file.write(", and more"), file.flush()))
+    file = path.open("ab", buffering=0)
+    interloper.at(point, lambda: file.write(b", and more"))
     outcome = await perform(watched, FileWrite(at=ground.at("f"), content=ground.content("ours")))
     file.close()
     assert isinstance(outcome, Failed)
@@ -155,6 +155,25 @@ async def test_a_file_that_appears_meanwhile_is_not_replaced(
     assert outcome.reason_code == "conflict"
     assert path.read_text() == "theirs"
     assert ground.leftovers() == []
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_what_appears_at_the_destination_meanwhile_is_not_replaced(
+    is_elsewhere: bool, ground: Ground, watched: DirectDriver, interloper: Interloper, tmp_path: Path
+) -> None:
+    if is_elsewhere:
+        ground.grant2 = tmp_path
+        ground.grant_again()
+        watched.scope = ground.scope
+    (ground.grant / "f").write_text("ours")
+    destination = ground.grant2 / "f"
+    interloper.at("publish" if is_elsewhere else "move", lambda: destination.write_text("theirs"))
+    outcome = await perform(watched, FileMove(at=ground.at("f"), to=ground.at("f", "g2")))
+    assert isinstance(outcome, Failed)
+    assert outcome.reason_code == "conflict"
+    assert ((ground.grant / "f").read_text(), destination.read_text()) == ("ours", "theirs")
+    assert ground.leftovers() == []
+    assert os.listdir(ground.grant2) == ["f"]
 
 
 @pytest.mark.parametrize("point", ["make-folder", "temporary", "write", "publish", "sync"])

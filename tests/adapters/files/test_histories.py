@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from cowork.adapters.files.executor import FileExecutor
-from cowork.adapters.files.observing import observe_actions
 from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRename, FileWrite
 from cowork.domain.policy import BASELINE, Policy
 from cowork.engine.ports import Done, Failed, NotApplied, Permit, Unclear
@@ -55,7 +54,7 @@ class History(RuleBasedStateMachine):
 
     def _leave(self, action: Action) -> Permit | None:
         """Observe and decide; None where it is denied."""
-        (facts,) = observe_actions(self.executor._world, [action], self.ground.scope, datetime.now(UTC), 1)
+        (facts,) = self.executor.observe_now([action], self.ground.scope, datetime.now(UTC), 1)
         if self.policy.decide(action, facts, self.ground.scope).verdict == "deny":
             return None
         return self.driver.permit(action, facts)
@@ -80,10 +79,10 @@ class History(RuleBasedStateMachine):
         action, data = self._action(kind, path, other)
         permit = self._leave(action)
         if permit is not None:
-            outcome = self.executor._perform(permit)
+            outcome = self.executor.perform_now(permit)
             assert isinstance(outcome, Done), outcome
             self.written |= {data} if data else set()
-            assert self.executor._reconcile(permit) == outcome
+            assert self.executor.reconcile_now(permit) == outcome
 
     @rule(kind=st.sampled_from(["create", "write", "delete", "move"]), path=PATHS, other=PATHS, kill_at=KILLS)
     def crash(self, kind: str, path: str, other: str, kill_at: int) -> None:
@@ -93,7 +92,7 @@ class History(RuleBasedStateMachine):
         if permit is None:
             return
         self.server.run("perform", permit, kill_at)
-        finding = self.executor._reconcile(permit)
+        finding = self.executor.reconcile_now(permit)
         assert isinstance(finding, Done | NotApplied)
         if isinstance(finding, Done) and data:
             self.written.add(data)
@@ -107,7 +106,7 @@ class History(RuleBasedStateMachine):
             return
         self.server.run("perform", permit, kill_at)
         self.meddle(path)
-        finding = self.executor._reconcile(permit)
+        finding = self.executor.reconcile_now(permit)
         assert isinstance(finding, Done | NotApplied | Unclear)
 
     @rule(path=PATHS, other=PATHS, kind=st.sampled_from(["write", "delete", "move"]))
@@ -118,7 +117,7 @@ class History(RuleBasedStateMachine):
         if permit is None:
             return
         self.meddle(path)
-        outcome = self.executor._perform(permit)
+        outcome = self.executor.perform_now(permit)
         assert isinstance(outcome, Done | Failed)
 
     @rule(path=PATHS)
@@ -162,7 +161,11 @@ def run_histories(examples: int, steps: int) -> None:
                     max_examples=examples,
                     stateful_step_count=steps,
                     deadline=None,
-                    suppress_health_check=list(HealthCheck),
+                    suppress_health_check=[
+                        HealthCheck.too_slow,
+                        HealthCheck.data_too_large,
+                        HealthCheck.filter_too_much,
+                    ],
                 ),
             )
         History.ground.close()

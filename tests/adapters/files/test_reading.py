@@ -4,6 +4,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -112,6 +113,19 @@ async def test_a_search_can_be_narrowed_and_be_of_one_file(ground: Ground, drive
     assert [(m["path"], m["line"]) for m in json.loads(found)["matches"]] == [("notes/a.txt", 2)]
 
 
+async def test_a_match_lies_within_one_line(ground: Ground, driver: DirectDriver) -> None:
+    (ground.grant / "f").write_text("alpha\nbeta\n\nalpha beta\n")
+    for pattern, lines in (
+        (r"alpha\s+beta", [4]),
+        ("(?s)a.*a", [1, 4]),
+        ("[^x]+", [1, 2, 4]),
+        ("^$", [3]),
+        ("$", [1, 2, 3, 4]),
+    ):
+        _, found = await result_of(driver, FileSearch(at=ground.at("."), pattern=pattern))
+        assert [match["line"] for match in json.loads(found)["matches"]] == lines, pattern
+
+
 async def test_what_is_no_pattern_is_refused_with_the_reason(ground: Ground, driver: DirectDriver) -> None:
     for pattern in ("(", "(?=x)", r"(a)\1", "x" * 20_000):
         answer = await driver.act(FileSearch(at=ground.at("."), pattern=pattern))
@@ -217,13 +231,18 @@ async def test_a_folders_digest_is_of_its_content_and_nothing_else(ground: Groun
         lambda: (ground.grant / "two" / "inner" / "f").write_text("g"),
         (ground.grant / "two" / "more").mkdir,
         lambda: (ground.grant / "two" / "more").rename(ground.grant / "two" / "less"),
-        lambda: ((ground.grant / "two" / "link").unlink(), (ground.grant / "two" / "link").symlink_to("more")),
+        lambda: _relink(ground.grant / "two" / "link", "more"),
     ):
         change()
         changed = (await driver.observe(FileDelete(at=ground.at("two")))).target
         assert changed is not None
         digests.add(changed.digest)
     assert len(digests) == 5
+
+
+def _relink(link: Path, target: str) -> None:
+    link.unlink()
+    link.symlink_to(target)
 
 
 async def test_a_grant_not_in_force_is_not_even_looked_at(ground: Ground) -> None:
@@ -287,7 +306,7 @@ async def test_what_is_not_shown_says_why(ground: Ground, driver: DirectDriver) 
     (ground.grant / "text").write_text("text")
     (ground.grant / ".env").write_text("KEY=1")
     large, binary = ground.content("x\n" * 200_000), ground.content(b"\0\1\2")
-    cases = [
+    cases: list[tuple[Action, str]] = [
         (FileCreate(at=ground.at("new"), content=large), f"too large to be shown: 400.0 kB, {large.digest}"),
         (FileCreate(at=ground.at("new"), content=binary), f"not text: 3 bytes, {binary.digest}"),
         (FileWrite(at=ground.at("binary"), content=ground.content("x")), "the file that is replaced is not text"),
@@ -356,7 +375,7 @@ async def test_an_unreadable_folder_is_left_out_of_a_listing_and_stops_a_delete(
 ) -> None:
     """As root everything can be read, so the refusal is made: by a resolver that refuses one name."""
     (ground.grant / "d" / "closed").mkdir(parents=True)
-    world = driver.executor._world
+    inner = Openat2Resolver()
 
     class Refusing:
         name = "refusing"
@@ -364,10 +383,10 @@ async def test_an_unreadable_folder_is_left_out_of_a_listing_and_stops_a_delete(
         def open(self, folder: int, path: bytes, flags: int) -> int:
             if path.endswith(b"closed") and flags & os.O_DIRECTORY:
                 raise PermissionError(13, "Permission denied")
-            return world.resolver.open(folder, path, flags)
+            return inner.open(folder, path, flags)
 
         def open_root(self, path: bytes) -> int:
-            return world.resolver.open_root(path)
+            return inner.open_root(path)
 
     executor = FileExecutor(ground.blobs, ground.state, Refusing())
     refusing = DirectDriver(executor, ground.blobs, ground.scope)

@@ -140,7 +140,7 @@ def test_a_tree_that_is_renamed_for_ever_is_given_up(monkeypatch: pytest.MonkeyP
         return -1
 
     monkeypatch.setattr(openat2, "_SYSCALL", busy)
-    monkeypatch.setattr(openat2.ctypes, "get_errno", lambda: errno.EAGAIN)
+    monkeypatch.setattr("ctypes.get_errno", lambda: errno.EAGAIN)
     with pytest.raises(BlockingIOError):
         openat2.openat2(0, b"a", 0, 0)
     assert len(calls) == 128

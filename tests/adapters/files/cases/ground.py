@@ -102,8 +102,8 @@ class Ground:
                 for name in files:
                     path = Path(folder, name)
                     status = path.lstat()
-                    small = status.st_size < 16 * 1024 * 1024
-                    if stat.S_ISREG(status.st_mode) and small and marker in path.read_bytes():
+                    is_small = stat.S_ISREG(status.st_mode) and status.st_size < 16 * 1024 * 1024
+                    if is_small and os.access(path, os.R_OK) and marker in path.read_bytes():
                         found.append(str(path))
         return found
 
