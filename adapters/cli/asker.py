@@ -170,7 +170,7 @@ class Dialog:
         """Print the card page by page; return whether its end was reached."""
         card, width = self._question.card, self._width
         right = f"{self._question.confirmation_id} · {time_left(self._question.expires_at, datetime.now(UTC))}"
-        lines = boxed_lines(card, width) if self._boxed else self._plain_lines()
+        lines = boxed_lines(card, right, width) if self._boxed else self._plain_lines()
         if self._boxed:
             output.line(box_top(card, right, width))
         page = max(4, rows() - 5)

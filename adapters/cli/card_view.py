@@ -18,12 +18,13 @@ def plain_card(card: Card) -> Iterator[str]:
         yield from (f"  {line}".rstrip() for line in block.lines)
 
 
-def boxed_lines(card: Card, width: int) -> list[str]:
-    """Return the lines inside the box, wrapped to its width, the headline first where the frame can't hold it."""
+def boxed_lines(card: Card, right: str, width: int) -> list[str]:
+    """Return the lines inside the box, wrapped to its width; first what its upper edge can't hold."""
     inner = width - 4
-    lines: list[str] = []
-    if not _fits_frame(card.headline, width):
-        lines += [*wrapped(card.headline, inner), ""]
+    in_edge = _in_edge(card.headline, right, width)
+    lines = [part for text in (card.headline, right) if text not in in_edge for part in wrapped(text, inner)]
+    if lines and card.blocks:
+        lines.append("")
     for number, block in enumerate(card.blocks):
         if number:
             lines.append("")
@@ -33,13 +34,18 @@ def boxed_lines(card: Card, width: int) -> list[str]:
 
 
 def box_top(card: Card, right: str, width: int) -> str:
-    """Return the frame's upper edge with the headline and what stands to its right."""
-    left = f"┌ {card.headline} " if _fits_frame(card.headline, width) else "┌ "
-    return f"{left}{'─' * (width - width_of(left) - width_of(right) - 3)} {right} ┐"
+    """Return the frame's upper edge with the headline and what stands to its right, as far as they fit."""
+    in_edge = _in_edge(card.headline, right, width)
+    left = f"┌ {card.headline} " if card.headline in in_edge else "┌"
+    end = f" {right} ┐" if right in in_edge else "┐"
+    return f"{left}{'─' * (width - width_of(left) - width_of(end))}{end}"
 
 
-def _fits_frame(headline: str, width: int) -> bool:
-    return width_of(headline) <= width - 44
+def _in_edge(headline: str, right: str, width: int) -> tuple[str, ...]:
+    """Return what the upper edge holds: both, only what stands to the right, or nothing."""
+    if width_of(headline) + width_of(right) + 8 <= width:
+        return headline, right
+    return (right,) if width_of(right) + 6 <= width else ()
 
 
 def box_line(text: str, width: int) -> str:
@@ -72,5 +78,5 @@ def time_left(expires_at: datetime, now: datetime) -> str:
 def drawn_card(card: Card, right: str, width: int) -> Iterator[str]:
     """Yield the whole card in its frame, without keys."""
     yield box_top(card, right, width)
-    yield from (box_line(line, width) for line in boxed_lines(card, width))
+    yield from (box_line(line, width) for line in boxed_lines(card, right, width))
     yield f"└{'─' * (width - 2)}┘"

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from ...domain.errors import DomainError
 from ...projections.visible_text import visible
@@ -13,10 +13,15 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 
 def usage_error(error: CycloptsError) -> DomainError:
     """Return the parser's complaint as a refusal: its first sentence, and the rest as the hint."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return DomainError("invalid", f"unexpected argument `{visible(error.unused_tokens[0])}`", _see(error))
     first, *rest = _SENTENCE_END.split(" ".join(visible(line) for line in str(error).splitlines()))
-    command = " ".join(("cowork", *(error.command_chain or ())))
-    hint = " ".join(_lowered(sentence) for sentence in rest) or f"see `{command} --help`"
+    hint = " ".join(_lowered(sentence) for sentence in rest) or _see(error)
     return DomainError("invalid", _lowered(first), hint)
+
+
+def _see(error: CycloptsError) -> str:
+    return f"see `{' '.join(('cowork', *(error.command_chain or ())))} --help`"
 
 
 def _lowered(sentence: str) -> str:

@@ -13,11 +13,19 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
+
+from cowork.adapters.bootstrap import open_application
+from cowork.engine.application import Application
+from cowork.projections.confirmation_inbox import confirmation_of
+from cowork.projections.task_status import task_of
 
 COWORK = Path(sys.executable).parent / "cowork"
 # Where the surroundings forbid to keep bytecode, every command would compile a hundred modules anew.
@@ -110,16 +118,40 @@ class CommandLine:
         return self.run("replay", task_id, "--json").lines()
 
     def only_task(self) -> dict[str, Any]:
-        (task,) = self.run("task", "list", "--json").json()
-        return dict(task)
+        """Return the JSON object of the one task, read without the command: it takes a tenth of the time."""
+        with self.engine() as engine:
+            (row,) = engine.rows("tasks")
+            steps = engine.rows("task_steps", {"task_id": row["task_id"]})
+        return _plain(task_of(row, steps))
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Return the JSON objects of all questions, in the order in which they were asked."""
+        with self.engine() as engine:
+            rows = engine.rows("confirmations", order_by="requested_position")
+        return [_plain(confirmation_of(row)) for row in rows]
 
     def question(self) -> dict[str, Any]:
         """Return the one question that is open."""
-        (question,) = self.run("confirmation", "list", "--json").json()
-        return dict(question)
+        (question,) = [one for one in self.questions() if one["status"] == "pending"]
+        return question
 
-    def terminal(self, *arguments: str, rows: int = 40, columns: int = 100, **env: str) -> "Terminal":
+    @contextmanager
+    def engine(self) -> Iterator[Application]:
+        """Give the engine on the store, in this process."""
+        engine = open_application(self.store, create=False)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    def terminal(
+        self, *arguments: str, rows: int = 40, columns: int = 100, env: Mapping[str, str] | None = None
+    ) -> "Terminal":
         return Terminal([str(COWORK), *arguments], self.folder, self.environment(env), rows, columns)
+
+
+def _plain(value: msgspec.Struct) -> dict[str, Any]:
+    return dict(json.loads(msgspec.json.encode(value)))
 
 
 def _take_terminal() -> None:

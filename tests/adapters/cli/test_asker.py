@@ -17,14 +17,19 @@ def one_file(cowork: CommandLine) -> CommandLine:
 
 
 def _run(
-    cowork: CommandLine, plan: str = DELETE, *more: str, rows: int = 40, columns: int = 100, **env: str
+    cowork: CommandLine,
+    plan: str = DELETE,
+    *more: str,
+    rows: int = 40,
+    columns: int = 100,
+    env: dict[str, str] | None = None,
 ) -> Terminal:
     command = ("run", cowork.plan(plan), "--folder", "inbox", *more)
-    return cowork.terminal(*command, rows=rows, columns=columns, **env)
+    return cowork.terminal(*command, rows=rows, columns=columns, env=env)
 
 
 def _answers(cowork: CommandLine) -> list[str]:
-    return [question["status"] for question in cowork.run("confirmation", "list", "--all", "--json").json()]
+    return [question["status"] for question in cowork.questions()]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_a_note_goes_with_the_rejection(one_file: CommandLine) -> None:
         terminal.press("keep thas")
         terminal.press("\x7f\x7fis\r", after=0.1)
         assert terminal.ended() == 4, terminal.text
-    (question,) = one_file.run("confirmation", "list", "--all", "--json").json()
+    (question,) = one_file.questions()
     assert (question["status"], question["note"]) == ("rejected", "keep this")
 
 
@@ -133,9 +138,9 @@ def test_the_question_mark_explains_and_the_question_stays(one_file: CommandLine
 
 
 def test_a_long_card_is_paged_and_can_not_be_approved_before_its_end(cowork: CommandLine) -> None:
-    names = [f"{number:03}.txt" for number in range(60)]
+    names = [f"{number:03}.txt" for number in range(30)]
     cowork.fill(*names)
-    with _run(cowork, DELETE_ALL, rows=24) as terminal:
+    with _run(cowork, DELETE_ALL, rows=18) as terminal:
         terminal.read_until("lines   Space for more")
         assert KEYS not in terminal.text
         terminal.press("a")
@@ -188,7 +193,7 @@ def test_a_task_cancelled_from_elsewhere_closes_the_question(one_file: CommandLi
     assert one_file.files() == ["a.txt"]
 
 
-@pytest.mark.parametrize("how", ["key", signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", ["key", signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_while_a_question_is_open_pauses_the_task(
     one_file: CommandLine, how: signal.Signals | str
 ) -> None:
@@ -227,7 +232,7 @@ def test_a_terminal_that_goes_away_leaves_the_question_open(one_file: CommandLin
 def test_plainly_the_same_card_is_asked_without_a_frame_or_an_escape(
     one_file: CommandLine, more: tuple[str, ...], env: dict[str, str]
 ) -> None:
-    with _run(one_file, DELETE, *more, **env) as terminal:
+    with _run(one_file, DELETE, *more, env=env) as terminal:
         terminal.read_until(f"[{KEYS}")
         assert b"\x1b" not in terminal.raw
         assert "│" not in terminal.text

@@ -31,6 +31,7 @@ def test_the_list_and_the_question_itself_have_the_fields_of_the_contract(asked:
     question = asked.question()
     assert set(question) >= CONFIRMATION_FIELDS
     assert asked.run("confirmation", "show", question["confirmationId"], "--json").json() == question
+    assert asked.run("confirmation", "list", "--json").json() == [question]
     assert question["riskTags"] == ["delete"]
     assert question["expiresAt"].endswith("Z")
 
@@ -88,7 +89,7 @@ def test_a_question_is_answered_once(asked: CommandLine) -> None:
     again = asked.run("confirmation", "reject", question["confirmationId"], "--digest", question["digest"])
     assert again.status == 5
     assert again.says("was already approved by person:")
-    (after,) = asked.run("confirmation", "list", "--all", "--json").json()
+    (after,) = asked.questions()
     assert after["status"] == "approved"
 
 

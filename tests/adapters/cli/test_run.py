@@ -69,7 +69,7 @@ def test_an_answer_for_all_questions_is_recorded_as_the_persons(
 ) -> None:
     cowork.fill("a.txt")
     run = cowork.run_plan(DELETE, "--answer", answer)
-    (question,) = cowork.run("confirmation", "list", "--all", "--json").json()
+    (question,) = cowork.questions()
     assert run.status == status
     assert cowork.files() == left
     assert question["answeredBy"].startswith("person:")
@@ -200,11 +200,11 @@ def test_all_tasks_that_can_go_on_are_resumed_in_turn_and_the_worst_end_counts(c
     run = cowork.run("resume", "--answer", "reject")
     assert run.status == 4
     statuses = [task["status"] for task in cowork.run("task", "list", "--json").json()]
-    assert statuses == ["blocked", "failed", "blocked"]
+    assert sorted(statuses) == ["blocked", "blocked", "failed"]
 
 
 def test_a_task_that_another_process_is_running_is_named_and_left_alone(cowork: CommandLine) -> None:
-    cowork.fill(*(f"{number:03}.txt" for number in range(400)))
+    cowork.fill(*(f"{number:03}.txt" for number in range(150)))
     other = cowork.start("run", cowork.plan(DELETE_ALL), "--folder", "inbox", "--answer", "approve", "--json")
     assert other.stdout is not None
     while "task.action_succeeded" not in other.stdout.readline():
@@ -235,7 +235,7 @@ def test_a_task_that_has_ended_can_not_be_resumed(cowork: CommandLine) -> None:
 
 
 def test_a_run_that_was_killed_is_resumed_and_nothing_is_done_twice(cowork: CommandLine) -> None:
-    names = [f"{number:03}.txt" for number in range(200)]
+    names = [f"{number:03}.txt" for number in range(100)]
     cowork.fill(*names)
     other = cowork.start("run", cowork.plan(DELETE_ALL), "--folder", "inbox", "--answer", "approve", "--json")
     assert other.stdout is not None
