@@ -63,7 +63,7 @@ FinalStatus: TypeAlias = Literal["completed", "completed_with_skips", "failed", 
 FINAL_STATUSES: tuple[FinalStatus, ...] = get_args(FinalStatus)
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What policy said last about an action, and what it was told."""
 
     decision: Decision
@@ -71,31 +71,31 @@ class Judgement(msgspec.Struct, frozen=True):
     scope_digest: str
 
 
-class Proposed(msgspec.Struct, frozen=True):
+class Proposed(msgspec.Struct, frozen=True, gc=False):
     """Asked for; what policy says follows in the same commit."""
 
 
-class Ready(msgspec.Struct, frozen=True):
+class Ready(msgspec.Struct, frozen=True, gc=False):
     """Allowed, not started."""
 
     judgement: Judgement
 
 
-class Awaiting(msgspec.Struct, frozen=True):
+class Awaiting(msgspec.Struct, frozen=True, gc=False):
     """Waiting for the answer to a question."""
 
     judgement: Judgement
     confirmation_id: str
 
 
-class Started(msgspec.Struct, frozen=True):
+class Started(msgspec.Struct, frozen=True, gc=False):
     """Started, no outcome yet."""
 
     judgement: Judgement
     confirmation_id: str = ""
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class Unknown(msgspec.Struct, frozen=True, gc=False):
     """The outcome of the last attempt is unknown, and no question about it is open yet."""
 
     judgement: Judgement
@@ -105,7 +105,7 @@ class Unknown(msgspec.Struct, frozen=True):
 ActionPhase: TypeAlias = Proposed | Ready | Awaiting | Started | Unknown
 
 
-class OpenAction(msgspec.Struct, frozen=True):
+class OpenAction(msgspec.Struct, frozen=True, gc=False):
     """An action that is not settled."""
 
     action_id: str
@@ -116,7 +116,7 @@ class OpenAction(msgspec.Struct, frozen=True):
     attempts: int = 0
 
 
-class Tally(msgspec.Struct, frozen=True):
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """How far a step is: how many actions it has, and how those that are settled ended."""
 
     actions: int = 0
@@ -137,11 +137,11 @@ class Tally(msgspec.Struct, frozen=True):
         return not self.left_out and self.succeeded == self.actions
 
 
-class NoTask(msgspec.Struct, frozen=True):
+class NoTask(msgspec.Struct, frozen=True, gc=False):
     """Before the first event."""
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies."""
 
     task_id: str
@@ -188,7 +188,7 @@ def open_questions(task: Task) -> tuple[str, ...]:
 def evolve(state: TaskState, event: TaskEvent) -> TaskState:
     """Return the state after an event."""
     match event:
-        case TaskQueued():
+        case TaskQueued() if isinstance(state, NoTask):
             return Task(task_id=event.task_id, session_id=event.session_id, title=event.title, status="queued")
         case (
             ActionProposed()

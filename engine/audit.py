@@ -113,12 +113,14 @@ def _compare_projections(findings: Findings, dumps: Dumps, position: int) -> Non
         return
     pairs = zip_longest(kept.splitlines(), made_again.splitlines(), fillvalue=b"nothing")
     line, (ours, theirs) = next((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1])
-    sentence = f"made from nothing, the projections differ from line {line} on: {_start(ours)}, now {_start(theirs)}"
-    findings.add_at(6, position, "", sentence)
+    differing = f"{_around(ours, theirs)}, now {_around(theirs, ours)}"
+    findings.add_at(6, position, "", f"made from nothing, the projections differ from line {line} on: {differing}")
 
 
-def _start(line: bytes) -> str:
-    return f"`{line[:120].decode(errors='replace')}`"
+def _around(line: bytes, other: bytes) -> str:
+    """Return the part of a line where it first differs from the other, after the row's table and key."""
+    first = next((n for n, pair in enumerate(zip(line, other, strict=False)) if pair[0] != pair[1]), len(line))
+    return f"`{line[:60].decode(errors='replace')} … {line[max(first - 20, 0) : first + 40].decode(errors='replace')}`"
 
 
 def dumps_of(store: EventStore, kept: CatchUp[object], made_again: CatchUp[object]) -> tuple[bytes, bytes]:

@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
-from ..domain.confirmation import Expired, Rejected, Withdrawn
+from ..domain.confirmation import ConfirmationRequested, Expired, Rejected, Withdrawn
 from ..domain.errors import DomainError
 from ..domain.event import Event
-from ..domain.session import EndedSession
-from ..domain.subagent import Ended
-from ..domain.task import Started, Task
+from ..domain.grant import FolderGranted
+from ..domain.session import EndedSession, SessionStarted
+from ..domain.subagent import Ended, SubagentSpawned
+from ..domain.task import Started, Task, TaskQueued
 from .audit_finding import Findings, Seen
 from .command_handler import CONFIRMATION, GRANT, SESSION, SUBAGENT, TASK, Aggregate
 from .ports import EventStore
@@ -15,6 +16,7 @@ from .ports import EventStore
 _AGGREGATES: Final[dict[str, Aggregate[Any, Any, Any]]] = {
     aggregate.name: aggregate for aggregate in (SESSION, GRANT, TASK, SUBAGENT, CONFIRMATION)
 }
+_BEGINNINGS: Final = (SessionStarted, FolderGranted, TaskQueued, SubagentSpawned, ConfirmationRequested)
 
 
 def aggregate_of(event: Event) -> Aggregate[Any, Any, Any]:
@@ -65,6 +67,9 @@ class StreamFolds:
             self._findings.add(7, seen, f"version {seen.version} stands where version {expected} must follow")
         if seen.position <= self._position:
             self._findings.add(7, seen, f"position {seen.position} is read after position {self._position}")
+        if isinstance(seen.event, _BEGINNINGS) is not (expected == 1):
+            said = "begins with" if expected == 1 else "begins again with"
+            self._findings.add(7, seen, f"`{seen.stream}` {said} {seen.event.TOPIC}")
         self._position = seen.position
         self._versions[seen.stream] = seen.version
 
