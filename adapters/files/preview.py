@@ -27,6 +27,10 @@ def preview_of(world: World, root: int, action: FileWrite | FileCreate, target: 
     content = action.content
     if is_sensitive(action.at.path) or is_hidden(action.at.path):
         return f"the content is not shown: the file is hidden or may hold secrets ({_described(content)})"
+    if target.kind == "file" and target.links > 1:
+        return (
+            f"the difference is not shown: the file has another name, perhaps outside the grant ({_described(content)})"
+        )
     if max(content.size, target.size) > world.limits.preview_bytes_max:
         return f"too large to be shown: {_described(content)}" + _replaced(target)
     try:

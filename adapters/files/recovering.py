@@ -31,7 +31,7 @@ from .quarantine import remove_tree
 from .resolver import ENTRY, opened
 from .state import chunks_of, look, open_data
 from .world import World
-from .writing import effect_of_replacing
+from .writing import effect_of_replacing, goes_to_quarantine
 
 
 def reconcile_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Finding:
@@ -81,7 +81,7 @@ def _written(world: World, permit: Permit, action: FileWrite | FileCreate, place
 
 def _drop_old(world: World, permit: Permit, temporary: Place, expected: FileState) -> None:
     """Remove the replaced file where its bytes are kept; else keep it, as `perform` would have."""
-    if world.blobs.has(expected.digest):
+    if not goes_to_quarantine(world, expected) and world.blobs.has(expected.digest):
         os.unlink(temporary.name, dir_fd=temporary.parent)
     else:
         world.quarantine.put(temporary.root, temporary.parent, temporary.name, quarantine_name(permit))

@@ -45,7 +45,7 @@ def perform_write(world: World, permit: Permit, action: FileWrite | FileCreate) 
     """Write a whole file. Two syncs, of the file and of its folder, one more for each new folder.
 
     A replacement first puts the old bytes into the blob store, which costs that store's two syncs where it has not got
-    them yet; a file over `read_bytes_max` goes to quarantine instead.
+    them yet; a file over `read_bytes_max` or with several names goes to quarantine instead, which costs one more.
     """
     data = world.blobs.get(action.content.digest)
     expected = permit.facts.target
@@ -78,7 +78,7 @@ def _create(world: World, permit: Permit, root: int, action: FileWrite | FileCre
 
 
 def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: bytes, expected: FileState) -> Done:
-    in_quarantine = expected.size > world.limits.read_bytes_max
+    in_quarantine = goes_to_quarantine(world, expected)
     kept_as = quarantine_name(permit)
     with place_of(world, root, action.at.path) as place:
         temporary = msgspec.structs.replace(place, name=temporary_name(permit))
@@ -106,6 +106,14 @@ def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: b
     return Done((effect_of_replacing(permit, action, in_quarantine),))
 
 
+def goes_to_quarantine(world: World, old: FileState) -> bool:
+    """Whether a replaced file is kept as it is rather than as bytes in the store.
+
+    One with several names may have another outside the grant: its content is not copied, and its links stay as many.
+    """
+    return old.size > world.limits.read_bytes_max or old.links > 1
+
+
 def effect_of_replacing(permit: Permit, action: FileWrite | FileCreate, in_quarantine: bool) -> Effect:
     """Return what replacing the file of the permit's facts comes to."""
     before = permit.facts.target.digest if permit.facts.target is not None else ""
@@ -126,8 +134,8 @@ def _open_expected(world: World, place: Place, expected: FileState) -> int:
 
 
 def _keep_bytes(world: World, old: int, expected: FileState, shown: str) -> None:
-    """Put the old bytes into the blob store (unless they are too many) and compare them with what was shown."""
-    if expected.size <= world.limits.read_bytes_max:
+    """Put the old bytes into the blob store (unless it goes to quarantine) and compare them with what was shown."""
+    if not goes_to_quarantine(world, expected):
         content = world.blobs.put_stream(chunks_of(old, bytes_max=expected.size))
     else:
         content = Content(*digest_of_data(old, expected.size))

@@ -76,6 +76,12 @@ def _replace(ground: Ground) -> Action:
     return FileWrite(at=ground.at("a.txt"), content=ground.content(b"after" * 1000))
 
 
+def _replace_linked(ground: Ground) -> Action:
+    (ground.out / "linked.txt").chmod(0o644)
+    os.link(ground.out / "linked.txt", ground.grant / "a.txt")
+    return FileWrite(at=ground.at("a.txt"), content=ground.content(b"after" * 1000))
+
+
 def _tree(top: Path) -> None:
     (top / "inner" / "empty").mkdir(parents=True)
     (top / "one").write_bytes(b"one")
@@ -112,6 +118,7 @@ CHANGES: dict[str, Callable[[Ground], Action]] = {
     "create with new folders": _create,
     "write a new file": _write_new,
     "replace": _replace,
+    "replace a file with several names": _replace_linked,
     "delete a file": _delete_file,
     "delete a tree": _delete_tree,
     "rename": _rename,

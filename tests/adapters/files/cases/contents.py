@@ -223,6 +223,10 @@ def _script_and_hooks(ground: Ground) -> None:
     (ground.grant / ".git").mkdir()
 
 
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and text in path.read_text(errors="replace")
+
+
 def _words(answers: list[Answer], expected: set[str]) -> None:
     assert {answer.word for answer in answers} == expected
 
@@ -263,10 +267,18 @@ CONTENTS: tuple[Case, ...] = (
         ask=lambda g: [FileWrite(at=g.at("hl"), content=g.content("new"))],
         allowed=("completed",),
         asked=True,
-        links_may_drop=True,
         check=lambda g, _: _same(
             ((g.out / "linked.txt").read_text(), (g.grant / "hl").read_text()), ("linked from outside\n", "new")
         ),
+    ),
+    Case(
+        id="FIL-05-preview",
+        title="what such a file holds is neither shown nor copied when it is replaced",
+        arrange=lambda g: os.link(g.out / "secret.txt", g.grant / "hl"),
+        ask=lambda g: [FileWrite(at=g.at("hl"), content=g.content("new"))],
+        allowed=("completed",),
+        asked=True,
+        check=lambda g, _: _same([p for p in (g.state / "blobs").rglob("*") if _holds(p, g.canary)], []),
     ),
     Case(
         id="FIL-07",
