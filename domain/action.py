@@ -13,21 +13,23 @@ import msgspec
 ACTION_DOMAIN: Final = b"cowork.action.v1\n"
 
 
-class Location(msgspec.Struct, frozen=True):
+class Location(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A place beneath a granted folder. `grant_id` is empty where no grant is meant; `path` as in `domain/path.py`."""
 
     grant_id: str
     path: str
 
 
-class Content(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """Bytes kept in the blob store: their digest (`sha256:<hex>`) and their size in bytes."""
 
     digest: str
     size: int
 
 
-class _Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", rename="camel", omit_defaults=True):
+class _Action(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", rename="camel", omit_defaults=True
+):
     """Fields are part of the digest: adding one with a default leaves older digests as they were."""
 
 
@@ -185,7 +187,7 @@ ACTION_TYPES: Final[dict[ActionKind, type[Action]]] = {
     "subagent.spawn": SubagentSpawn,
 }
 _KIND_OF: Final = {struct: kind for kind, struct in ACTION_TYPES.items()}
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
 def kind_of(action: Action) -> ActionKind:

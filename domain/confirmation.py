@@ -50,7 +50,7 @@ def _shown(state: FileState | None) -> FileState | None:
     return None if state is None else msgspec.structs.replace(state, mtime_ns=0)
 
 
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 Purpose: TypeAlias = Literal["action", "unknown_outcome"]
 

@@ -9,7 +9,7 @@ from .action import Location
 Change: TypeAlias = Literal["create", "update", "delete", "rename", "move"]
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Effect(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """One change to one file or folder.
 
     Digests are `sha256:<hex>` (of a folder: of its manifest). `kept` says where the bytes from before can be found:
@@ -25,7 +25,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     new_folders: tuple[str, ...] = ()
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Result(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """What an action brought back: one sentence, and the whole of it in the blob store (`sha256:<hex>`, bytes)."""
 
     summary: str

@@ -8,7 +8,7 @@ import msgspec
 from .reason import ReasonCode
 
 
-class FileState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+class FileState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """What stands at a place, as it was seen. An approval and a start are bound to it.
 
     `size` is in bytes (of a folder: of all its files), `mtime_ns` in nanoseconds since 1970, `digest` is
@@ -43,14 +43,14 @@ def is_same_object(before: FileState, now: FileState) -> bool:
     )
 
 
-class Obstacle(msgspec.Struct, frozen=True, rename="camel"):
+class Obstacle(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Why a place can't be used, found while looking it up: the code, and a sentence for people."""
 
     code: ReasonCode
     message: str
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """The facts that policy may ask about. An absent fact is unknown, and never helps an action along.
 
     `target` and `destination` are what stands there now; `new_folders` the missing parents that the action would

@@ -17,7 +17,7 @@ ON_ASK: tuple[OnAsk, ...] = get_args(OnAsk)
 BatchKind: TypeAlias = Literal["file.read", "file.rename", "file.move", "file.delete"]
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="batch", omit_defaults=True):
+class Batch(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="batch", omit_defaults=True):
     """One request for many files: everything that `match` matches, each its own action. `to` is a folder."""
 
     of: BatchKind
@@ -28,7 +28,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ba
 Request: TypeAlias = Action | Batch
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """One step: it starts when all that it needs has succeeded."""
 
     step_id: str
@@ -38,7 +38,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     request: Request
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """Steps in the order of the plan. `on_ask` says what to do where a step would have to ask a person."""
 
     title: str

@@ -49,7 +49,7 @@ Verdict: TypeAlias = Literal["allow", "allow_with_confirm", "deny"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
 
-class Conditions(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", forbid_unknown_fields=True):
+class Conditions(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel", forbid_unknown_fields=True):
     """What a rule asks about: every given key must hold. A list holds when one of its members does."""
 
     path_within_grant: bool | None = None
@@ -63,7 +63,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     hard_link: bool | None = None
 
 
-class Rule(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", forbid_unknown_fields=True):
+class Rule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel", forbid_unknown_fields=True):
     """One rule. `actions` are kinds, or `file.*` and `*`; `code` is the reason code of a denial."""
 
     id: str
@@ -75,14 +75,14 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", forb
     code: ReasonCode = "policy"
 
 
-class RuleSet(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", forbid_unknown_fields=True):
+class RuleSet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel", forbid_unknown_fields=True):
     """An ordered list of rules under a name; what no rule matches is denied."""
 
     name: str
     rules: tuple[Rule, ...]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """The answer with its whole explanation: stored in the event, printed by the CLI, drawn on the card.
 
     `matched` are the ids of all rules that matched, in order; `lost` those among them that did not decide;
@@ -179,7 +179,7 @@ BASELINE: Final = RuleSet(
 )
 """The rules in force where nobody gave others."""
 
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
 def digest_of_rules(rules: RuleSet) -> str:

@@ -13,14 +13,14 @@ Verb: TypeAlias = Literal["read", "create", "write", "move", "delete"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
 
-class FolderIdentity(msgspec.Struct, frozen=True):
+class FolderIdentity(msgspec.Struct, frozen=True, gc=False):
     """Which folder it is, whatever its name says later: device and inode number, as at the time of the grant."""
 
     device: int
     inode: int
 
 
-class FolderScope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """One granted folder. `output_roots` are paths below it (`.` is all of it); `name` is how plans call it."""
 
     grant_id: str
@@ -37,7 +37,7 @@ class FolderScope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return any(is_beneath(path, root) for root in self.output_roots)
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """Every grant of a session or subagent, those no longer in force included (so that a refusal can name them)."""
 
     folders: tuple[FolderScope, ...] = ()
@@ -51,10 +51,10 @@ class Scope(msgspec.Struct, frozen=True):
         return f"sha256:{hashlib.sha256(_ENCODER.encode(self)).hexdigest()}"
 
 
-_ENCODER = msgspec.json.Encoder(order="deterministic")
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-class NotCovered(msgspec.Struct, frozen=True):
+class NotCovered(msgspec.Struct, frozen=True, gc=False):
     """Why a verb is not covered at a place: a reason code, the invariant's id and a sentence."""
 
     code: ReasonCode

@@ -12,7 +12,7 @@ from .policy import Decision
 from .reason import ReasonCode
 
 
-class QueueTask(msgspec.Struct, frozen=True, kw_only=True):
+class QueueTask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Hand over a piece of work."""
 
     task_id: str
@@ -22,23 +22,23 @@ class QueueTask(msgspec.Struct, frozen=True, kw_only=True):
     parent_task_id: str = ""
 
 
-class StartPlanning(msgspec.Struct, frozen=True):
+class StartPlanning(msgspec.Struct, frozen=True, gc=False):
     """Let a planner begin."""
 
     planner: str
 
 
-class AdoptPlan(msgspec.Struct, frozen=True):
+class AdoptPlan(msgspec.Struct, frozen=True, gc=False):
     """Take a plan over; it is checked."""
 
     plan: Plan
 
 
-class StartTask(msgspec.Struct, frozen=True):
+class StartTask(msgspec.Struct, frozen=True, gc=False):
     """Begin with the first step."""
 
 
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One action of a step with what policy said about it.
 
     Where policy wants a person, `confirmation_id` names the question, or `unasked` says why none is put.
@@ -53,7 +53,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     unasked: Literal["", "skipped", "no_approval"] = ""
 
 
-class ProposeActions(msgspec.Struct, frozen=True, kw_only=True):
+class ProposeActions(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Begin a step with all its actions. With `start`, a single allowed action starts in the same breath."""
 
     step_id: str
@@ -62,7 +62,7 @@ class ProposeActions(msgspec.Struct, frozen=True, kw_only=True):
     start: bool = False
 
 
-class StartAction(msgspec.Struct, frozen=True, kw_only=True):
+class StartAction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Start an allowed action, an approved one (`approval` names the confirmation), or try again after a crash."""
 
     action_id: str
@@ -71,7 +71,7 @@ class StartAction(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts | None = None
 
 
-class AskAgain(msgspec.Struct, frozen=True, kw_only=True):
+class AskAgain(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Put a new question about an action whose approval no longer fits the world, or whose outcome is unknown."""
 
     action_id: str
@@ -82,7 +82,7 @@ class AskAgain(msgspec.Struct, frozen=True, kw_only=True):
     changed: str
 
 
-class DeclineAction(msgspec.Struct, frozen=True, kw_only=True):
+class DeclineAction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Settle an action that will not be carried out."""
 
     action_id: str
@@ -90,7 +90,7 @@ class DeclineAction(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordSuccess(msgspec.Struct, frozen=True, kw_only=True):
+class RecordSuccess(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The executor, or a look after a restart, says that it is done."""
 
     action_id: str
@@ -99,7 +99,7 @@ class RecordSuccess(msgspec.Struct, frozen=True, kw_only=True):
     recovered: bool = False
 
 
-class RecordFailure(msgspec.Struct, frozen=True, kw_only=True):
+class RecordFailure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The executor says that it changed nothing."""
 
     action_id: str
@@ -107,14 +107,14 @@ class RecordFailure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordUnknown(msgspec.Struct, frozen=True, kw_only=True):
+class RecordUnknown(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Nobody can tell."""
 
     action_id: str
     observed: str
 
 
-class SkipStep(msgspec.Struct, frozen=True):
+class SkipStep(msgspec.Struct, frozen=True, gc=False):
     """Leave a step out whose needs did not succeed, or, with a reason code, whose request can't be met."""
 
     step_id: str
@@ -122,25 +122,25 @@ class SkipStep(msgspec.Struct, frozen=True):
     reason_code: ReasonCode | None = None
 
 
-class AwaitConfirmation(msgspec.Struct, frozen=True):
+class AwaitConfirmation(msgspec.Struct, frozen=True, gc=False):
     """Stop until one of the open questions is answered."""
 
 
-class PauseTask(msgspec.Struct, frozen=True):
+class PauseTask(msgspec.Struct, frozen=True, gc=False):
     """Stop after the action at hand."""
 
     reason: str
 
 
-class ResumeTask(msgspec.Struct, frozen=True):
+class ResumeTask(msgspec.Struct, frozen=True, gc=False):
     """Go on."""
 
 
-class FinishTask(msgspec.Struct, frozen=True):
+class FinishTask(msgspec.Struct, frozen=True, gc=False):
     """End the task; how it ended follows from its steps."""
 
 
-class CancelTask(msgspec.Struct, frozen=True):
+class CancelTask(msgspec.Struct, frozen=True, gc=False):
     """End the task early. An action that has started still gets its outcome."""
 
     reason: str

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
 from . import limits
 from .ports import EventStore, Projection, ReadModel
@@ -20,7 +21,17 @@ class CatchUp(Generic[R]):
 
     def run(self) -> int:
         """Deliver what is new; return the position up to which everything has been applied."""
-        positions = {p.name: self._read_model.position(p.name, p.code_version) for p in self._projections}
+        for _ in range(limits.COMMAND_RETRIES_MAX):
+            try:
+                return self._run()
+            except DomainError as error:
+                # Another process began a projection anew: what was folded for it starts from another place now.
+                if error.code != "conflict":
+                    raise
+        return self._run()
+
+    def _run(self) -> int:
+        positions = {p.name: self._position(p) for p in self._projections}
         after = min(positions.values(), default=0)
         while page := self._store.read_log(after=after, limit=limits.CATCH_UP_PAGE_EVENTS):
             after = page[-1].position
@@ -29,6 +40,14 @@ class CatchUp(Generic[R]):
                     self._deliver(projection, page, positions[projection.name])
                     positions[projection.name] = after
         return after
+
+    def _position(self, projection: Projection[R]) -> int:
+        position = self._read_model.position(projection.name, projection.code_version)
+        if position <= self._store.head():
+            return position
+        # The log is shorter than what was read of it: it was put back from a copy, so everything is folded again.
+        self._read_model.reset(projection.name)
+        return 0
 
     def _deliver(self, projection: Projection[R], page: Sequence[Recorded[Event]], position: int) -> None:
         changes = [change for recorded in page if recorded.position > position for change in projection.on(recorded)]

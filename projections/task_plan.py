@@ -58,7 +58,7 @@ def plan_shape(task_id: str, plan: Plan, now: datetime) -> TaskPlan:
                 title=step.title,
                 description=step.description,
                 requires_confirmation=kind in ASKED_AS_A_RULE or any(tag != "batch" for tag in of_step),
-                actions=(_camel(msgspec.to_builtins(step.request)),),
+                actions=(msgspec.to_builtins(step.request),),
             )
             for step, of_step, kind in zip(plan.steps, tags, kinds, strict=True)
         ),
@@ -84,17 +84,6 @@ def _with_answer(step: PlanStep, row: Row | None) -> PlanStep:
 
 def _kind(request: Request) -> str:
     return request.of if isinstance(request, Batch) else kind_of(request)
-
-
-def _camel(value: object) -> object:
-    """Return the JSON value with the one key that the domain writes otherwise as it is written outside."""
-    match value:
-        case dict():
-            return {"grantId" if key == "grant_id" else key: _camel(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_camel(item) for item in value]
-        case _:
-            return value
 
 
 def _expected_tags(request: Request, now: datetime) -> tuple[RiskTag, ...]:
