@@ -37,7 +37,7 @@ SUBAGENT = Aggregate("subagent", subagent.INITIAL, subagent.decide, subagent.evo
 CONFIRMATION = Aggregate("confirmation", confirmation.INITIAL, confirmation.decide, confirmation.evolve)
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """A command for one stream. Made by the `order_…` functions, which know the command's type."""
 
     stream: str
@@ -65,7 +65,7 @@ def order_confirmation(confirmation_id: str, command: confirmation.ConfirmationC
     return Order(confirmation_id, CONFIRMATION, command)
 
 
-class Live(msgspec.Struct, Generic[S], frozen=True):
+class Live(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """A stream's folded state and its version."""
 
     state: S

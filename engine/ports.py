@@ -20,7 +20,7 @@ from ..domain.scope import FolderIdentity, Scope
 # The log
 
 
-class StreamWrite(msgspec.Struct, frozen=True):
+class StreamWrite(msgspec.Struct, frozen=True, gc=False):
     """Events for one stream, on condition that its last version is `expected_version` (0: the stream is new)."""
 
     stream: str
@@ -28,7 +28,7 @@ class StreamWrite(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
 
 
-class Guard(msgspec.Struct, frozen=True):
+class Guard(msgspec.Struct, frozen=True, gc=False):
     """A stream that was read for the decision and must still be at that version when it is recorded."""
 
     stream: str
@@ -150,7 +150,7 @@ class BlobStore(Protocol):
 # Acting
 
 
-class Permit(msgspec.Struct, frozen=True, kw_only=True):
+class Permit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Leave to carry out one attempt. Only step (7) of the action pipeline makes one, from a recorded `ActionStarted`.
 
     `position` is where the start was recorded; `facts` the state of the targets that the start is bound to.
@@ -165,25 +165,25 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """Carried out."""
 
     effects: tuple[Effect, ...] = ()
     result: Result | None = None
 
 
-class Failed(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """Not carried out, and nothing was changed."""
 
     reason_code: ReasonCode
     reason: str
 
 
-class NotApplied(msgspec.Struct, frozen=True):
+class NotApplied(msgspec.Struct, frozen=True, gc=False):
     """A look after a restart: the attempt left no trace and can be made again."""
 
 
-class Unclear(msgspec.Struct, frozen=True):
+class Unclear(msgspec.Struct, frozen=True, gc=False):
     """A look after a restart: neither the old state nor the intended one. `observed` says what is there, in words."""
 
     observed: str
@@ -237,7 +237,7 @@ class FolderOpener(Protocol):
 # Planning and asking
 
 
-class PlannedTask(msgspec.Struct, frozen=True):
+class PlannedTask(msgspec.Struct, frozen=True, gc=False):
     """A plan with the bytes that its actions refer to by digest."""
 
     plan: Plan
@@ -254,7 +254,7 @@ class Planner(Protocol):
         ...
 
 
-class CardItem(msgspec.Struct, frozen=True):
+class CardItem(msgspec.Struct, frozen=True, gc=False):
     """One action that a question is about, with what was found out and decided about it."""
 
     action_id: str
@@ -264,7 +264,7 @@ class CardItem(msgspec.Struct, frozen=True):
     facts: Facts
 
 
-class CardRequest(msgspec.Struct, frozen=True, kw_only=True):
+class CardRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything that a question may show. `changed` says, in a question asked again, what is no longer as shown."""
 
     confirmation_id: str

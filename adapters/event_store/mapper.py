@@ -28,7 +28,7 @@ UPCASTERS: Final[Mapping[str, Upcaster]] = {}
 """Old topics: what they are called now, and how their data (as plain values) becomes that of the newer one."""
 
 
-class Row(msgspec.Struct, Generic[DataT], frozen=True, array_like=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, Generic[DataT], frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """The body of a stored row. The first two fields bear the library's names for stream and version."""
 
     originator_id: str
