@@ -38,9 +38,6 @@ SEARCH_BYTES_MAX: Final = 256 * 1024 * 1024
 SEARCH_MATCHES_MAX: Final = 10_000
 """How many matching lines one search may return."""
 
-ACTION_TIMEOUT_S: Final = 600.0
-"""How long one action of a file may take."""
-
 PLAN_BYTES_MAX: Final = 16 * 1024 * 1024
 """The largest plan file."""
 

@@ -6,7 +6,8 @@ How a page is written:
 - A block ```` ```console ```` is typed: each line after `$ ` is a command (`> ` continues it), the lines below are its
   output. A line `…` stands for any number of lines, `…` within a line for any text, and a last line
   `[exit status 3]` for a command that is expected to fail. Commands of one page share one shell and one empty folder.
-- In a command, an id shortened with `…` (`task-…`) is the last id with that prefix that the page has printed.
+- In a command, an id shortened with `…` (`task-…`) is the last id with that prefix that the page has printed, and
+  `--digest …` the digest that was last printed behind the question's id.
 - A block ```` ```python run ```` is run as a program; it says with `assert` what is true.
 - A comment `<!-- prepare` … `-->` holds commands, one a line, that a reader need not see; each must succeed.
 
@@ -27,6 +28,7 @@ from tests.house.tree import ROOT
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)$")
 _EXIT_STATUS = re.compile(r"^\[exit status (\d+)\]$")
 _SHORTENED_ID = re.compile(r"\b([a-z]+-)…")
+_SHORTENED_DIGEST = re.compile(r"(?<=--digest )…")
 _DONE = "command-done-7f3a"
 
 
@@ -209,6 +211,8 @@ class Reader:
     def _type(self, command: Command) -> list[str]:
         try:
             text = _SHORTENED_ID.sub(self._last_id, command.text)
+            if _SHORTENED_DIGEST.search(text):
+                text = _SHORTENED_DIGEST.sub(self._last_digest(text), text)
         except LookupError as error:
             return [f"line {command.line}: {error.args[0]}"]
         status, printed = self._execute(text)
@@ -243,6 +247,14 @@ class Reader:
         found = re.findall(rf"\b{re.escape(prefix)}[0-9A-Za-z.]*[0-9A-Za-z]", self._printed)
         if not found:
             raise LookupError(f"no id that begins with {prefix} has been printed so far")
+        return str(found[-1])
+
+    def _last_digest(self, command: str) -> str:
+        question = re.search(r"\bconfirmation-[0-9a-z]+", command)
+        name = question[0] if question else "confirmation-"
+        found = re.findall(rf"\b{re.escape(name)}(?: --digest| +) *([0-9a-f]{{8,}})\b", self._printed)
+        if not found:
+            raise LookupError(f"no digest of {name} has been printed so far")
         return str(found[-1])
 
 

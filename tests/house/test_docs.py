@@ -199,6 +199,12 @@ hello task-…
 9
 end
 
+$ echo "question            digest"; echo "confirmation-07x  9c417e02  23 h left"
+…
+confirmation-07x  …  23 h left
+$ echo approve confirmation-… --digest …
+approve confirmation-07x --digest 9c417e02
+
 $ echo "show task-…" >&2; printf x; (exit 3)
 show task-01ABC
 x
@@ -233,6 +239,7 @@ def test_a_page_that_is_right_has_nothing_to_complain_about(tmp_path: Path) -> N
         ("x\n[exit status 3]", "x", "ended with 3, not 0"),
         ("greeting=hello", "false", "ended with 1, not 0"),
         ('"show task-…"', '"show grant-…"', "no id that begins with grant-"),
+        ('"confirmation-07x  9c417e02  23', '"confirmation-07x  unknown  23', "no digest of confirmation-07x"),
         ("$ cat inbox/plan.toml\n", "$ exit 0\n", "ended the shell"),
         ("inbox/plan.toml\ntitle", "../plan.toml\ntitle", "lies outside"),
         (").exists()", ").is_dir()", "the program fails"),
