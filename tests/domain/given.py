@@ -18,7 +18,7 @@ class Given(Generic[S]):
         initial: S,
         decide: Callable[[Any, S], Sequence[Any]],
         evolve: Callable[[S, Any], S],
-        events: Sequence[Any],
+        events: Sequence[Any] = (),
     ) -> None:
         self._decide = decide
         self._evolve = evolve
