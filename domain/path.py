@@ -43,6 +43,8 @@ def _carried(character: str) -> str:
 
 def name_of_text(text: str) -> bytes:
     """Return the bytes that the operating system knows the path by: the inverse of `text_of_name`."""
+    if text.isascii():
+        return text.encode()
     if not any(FOREIGN_BYTE <= ord(c) <= FOREIGN_BYTE + 0xFF for c in text):
         return text.encode("utf-8", "surrogatepass")
     return b"".join(
@@ -53,7 +55,10 @@ def name_of_text(text: str) -> bytes:
 
 def components(path: str) -> tuple[str, ...]:
     """Return the path's components; `.` alone is the granted folder itself and has none."""
-    return tuple(part for part in path.split("/") if part not in ("", "."))
+    parts = path.split("/")
+    if "" in parts or "." in parts:
+        return tuple([part for part in parts if part not in ("", ".")])
+    return tuple(parts)
 
 
 def normal(path: str) -> str:
@@ -76,17 +81,18 @@ def find_problem(path: str, *, root_allowed: bool) -> PathProblem | None:
         return PathProblem("name", "a path can't contain NUL")
     if path.startswith("/"):
         return PathProblem("no_grant", "an absolute path outside every granted folder")
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in path):
+    if not path.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in path):
         return PathProblem("name", "a path can't contain half of a character")
     parts = path.split("/")
     if ".." in parts:
         return PathProblem("escape", "a path can't contain `..`")
-    if len(name_of_text(path)) > PATH_BYTES_MAX:
+    length = len(name_of_text(path))
+    if length > PATH_BYTES_MAX:
         return PathProblem("limit", f"a path has at most {PATH_BYTES_MAX} bytes")
     real = components(path)
     if len(real) > COMPONENTS_MAX:
         return PathProblem("limit", f"a path has at most {COMPONENTS_MAX} components")
-    if any(len(name_of_text(part)) > COMPONENT_BYTES_MAX for part in real):
+    if length > COMPONENT_BYTES_MAX and any(len(name_of_text(part)) > COMPONENT_BYTES_MAX for part in real):
         return PathProblem("limit", f"a name has at most {COMPONENT_BYTES_MAX} bytes")
     if not path.strip():
         return PathProblem("name", "a path can't be empty or blank")
@@ -97,6 +103,8 @@ def find_problem(path: str, *, root_allowed: bool) -> PathProblem | None:
 
 def has_hidden_characters(path: str) -> bool:
     """Whether the text has characters that can't be seen or that reorder what is seen (control, format, separators)."""
+    if path.isascii() and path.isprintable():
+        return False
     return any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co") for c in path)
 
 

@@ -8,7 +8,10 @@ dots and spaces removed, case folded.
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from .path import components
 
@@ -94,8 +97,31 @@ _FIND_EXECUTED: Final = _finder(EXECUTED)
 _FIND_ENGINES: Final = re.compile(rf"/{re.escape(ENGINE_FOLDER)}(?:-[^/]*)?(?=/)")
 
 
+class Look(msgspec.Struct, frozen=True, gc=False):
+    """A path held against all the lists at once."""
+
+    hidden: bool
+    sensitive: bool
+    executed: bool
+    engines: bool
+
+
+@lru_cache(maxsize=1024)
+def look_at(path: str) -> Look:
+    """Return what the four questions below have for answers. One decision asks them several times about one path."""
+    text = folded(path)
+    return Look(
+        _has_hidden_name(path),
+        _FIND_SENSITIVE.search(text) is not None,
+        _FIND_EXECUTED.search(text) is not None,
+        _FIND_ENGINES.search(text) is not None,
+    )
+
+
 def folded(path: str) -> str:
     """Return `/a/b/`: the path as the most forgiving file system would compare it."""
+    if path.isascii() and path.isprintable() and not _is_untidy(path):
+        return f"/{path.lower()}/"
     return f"/{'/'.join(_folded_name(part) for part in components(path))}/"
 
 
@@ -108,21 +134,30 @@ def _folded_name(name: str) -> str:
     return (plain.rstrip(". ") or plain).casefold()
 
 
+def _is_untidy(path: str) -> bool:
+    """Whether a component is empty, `.` or `..`, or ends in a dot or a space: not so in an ordinary path."""
+    return path.startswith("/") or path[-1:] in "/. " or "//" in path or "./" in path or " /" in path
+
+
 def is_hidden(path: str) -> bool:
     """Whether a component of the path begins with a dot."""
-    return any(part.startswith(".") for part in components(path))
+    return look_at(path).hidden
+
+
+def _has_hidden_name(path: str) -> bool:
+    return (path.startswith(".") or "/." in path) and any(part.startswith(".") for part in components(path))
 
 
 def is_sensitive(path: str) -> bool:
     """Whether the path is on the list of credentials and keys."""
-    return _FIND_SENSITIVE.search(folded(path)) is not None
+    return look_at(path).sensitive
 
 
 def is_executed(path: str) -> bool:
     """Whether the path is on the list of files that other programs execute or trust."""
-    return _FIND_EXECUTED.search(folded(path)) is not None
+    return look_at(path).executed
 
 
 def is_engines(path: str) -> bool:
     """Whether the path is the engine's own: its folder in a grant, or one of its temporary files."""
-    return _FIND_ENGINES.search(folded(path)) is not None
+    return look_at(path).engines
