@@ -27,7 +27,7 @@ def print_log(
     cowork audit log --task task-06bq2wr0t0x5k9qz
     cowork audit log --json
     """
-    with opened(options) as engine:
+    with opened(options, absent_is_empty=True) as engine:
         rows = audit_rows_in(engine, task)
     if options.json:
         output.document(rows)
@@ -48,7 +48,7 @@ def check(*, options: Options = PLAIN_OPTIONS) -> ExitStatus:
     from ...projections.visible_text import visible
     from .layout import plural
 
-    with opened(options) as engine:
+    with opened(options, absent_is_empty=True) as engine:
         report = engine.audit()
     if options.json:
         output.document(report)

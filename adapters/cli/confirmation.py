@@ -37,7 +37,7 @@ def list_confirmations(
     from ...projections.confirmation_inbox import confirmation_of
 
     now = datetime.now(UTC)
-    with opened(options) as engine:
+    with opened(options, absent_is_empty=True) as engine:
         rows = engine.rows("confirmations", None if all_of_them else {"status": "pending"})
     questions = sorted((confirmation_of(row, now) for row in rows), key=lambda one: (one.expires_at, one.positions))
     if options.json:

@@ -29,7 +29,7 @@ def list_grants(
     cowork grant list
     cowork grant list --all --json
     """
-    with opened(options) as engine:
+    with opened(options, absent_is_empty=True) as engine:
         grants = [grant for grant in _grants(engine) if all_of_them or grant.status == "in_force"]
     if options.json:
         output.document(grants)

@@ -3,7 +3,9 @@
 import getpass
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ...domain.errors import DomainError
@@ -11,12 +13,10 @@ from ...projections.visible_text import visible
 from .options import Options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ...engine.application import Application
 
 
-def store_folder(options: Options) -> "Path":
+def store_folder(options: Options) -> Path:
     """Return the folder that the command works on."""
     if options.store is not None:
         return options.store
@@ -34,18 +34,24 @@ def _first(error: ValueError) -> str:
 
 
 @contextmanager
-def opened(options: Options, *, create: bool = False) -> Iterator["Application"]:
+def opened(options: Options, *, create: bool = False, absent_is_empty: bool = False) -> Iterator["Application"]:
     """Give the application on the command's store for the length of the block.
 
-    Without `create` a store that does not exist is `DomainError` not_found.
+    Without `create` a store that does not exist is `DomainError` not_found; with `absent_is_empty` it is as an empty
+    one, which is said, and nothing is made in its place.
     """
     from ..bootstrap import open_application
+    from . import output
 
-    app = open_application(store_folder(options), create=create)
-    try:
+    folder = store_folder(options)
+    with ExitStack() as stack:
+        if absent_is_empty and not folder.exists():
+            output.note(f"there is no store in `{visible(str(folder))}` yet")
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="cowork-empty-")))
+            create = True
+        app = open_application(folder, create=create)
+        stack.callback(app.close)
         yield app
-    finally:
-        app.close()
 
 
 def user_name() -> str:

@@ -68,7 +68,7 @@ def resume(
         cowork resume
         cowork resume task-06bq2wr0t0x5k9qz
     """
-    with opened(options) as app:
+    with opened(options, absent_is_empty=not task_id) as app:
         if task_id:
             app.task(task_id)
             return carried(app, options, viewing, answer, task_ids=[task_id])

@@ -35,7 +35,7 @@ def list_tasks(
 
     if status and status not in TASK_STATUSES:
         raise DomainError("invalid", f"`{visible(status)}` is no status", f"one of {', '.join(TASK_STATUSES)}")
-    with opened(options) as engine:
+    with opened(options, absent_is_empty=True) as engine:
         rows = engine.rows("tasks", {"status": status} if status else None, order_by="created_position")
         tasks = [task_of(row, engine.rows("task_steps", {"task_id": row["task_id"]})) for row in reversed(rows)]
     if options.json:
