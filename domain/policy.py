@@ -40,7 +40,7 @@ from .action import (
 from .facts import Facts
 from .glob import parse_glob
 from .path import find_new_name_problem, find_problem, normal
-from .places import is_engines, is_executed, is_hidden, is_sensitive
+from .places import is_engines, look_at
 from .reason import ReasonCode
 from .risk import derive_risk_tags
 from .scope import Scope, Verb, find_gap
@@ -187,14 +187,22 @@ def digest_of_rules(rules: RuleSet) -> str:
     return f"sha256:{hashlib.sha256(_ENCODER.encode(rules)).hexdigest()}"
 
 
+class _Ready(msgspec.Struct, frozen=True, gc=False):
+    """A rule with the conditions that it has: what is asked, and the answer that it wants."""
+
+    rule: Rule
+    wanted: tuple[tuple[str, bool], ...]
+
+
 class Policy:
     """A rule set made ready for many decisions: rules sorted by the kinds that they name, digest computed once."""
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
         self.digest = digest_of_rules(rules)
-        self._of_kind: dict[ActionKind, tuple[Rule, ...]] = {
-            kind: tuple(rule for rule in rules.rules if _names(rule, kind)) for kind in get_args(ActionKind)
+        ready = [_Ready(rule, _wanted(rule.when)) for rule in rules.rules]
+        self._of_kind: dict[ActionKind, tuple[_Ready, ...]] = {
+            kind: tuple(one for one in ready if _names(one.rule, kind)) for kind in get_args(ActionKind)
         }
 
     def decide(self, action: Action, facts: Facts, scope: Scope) -> Decision:
@@ -203,9 +211,10 @@ class Policy:
         broken = find_broken_invariant(action, facts, scope)
         if broken is not None:
             return msgspec.structs.replace(broken, risk_tags=tags, policy_digest=self.digest)
-        answers = [(rule, _holds(rule.when, action, facts, scope)) for rule in self._of_kind[kind_of(action)]]
-        candidates = [rule for rule, held in answers if held is not False]
-        deciding = _strictest_until_certain(answers)
+        answers = _answers(action, facts, scope)
+        held = [(one.rule, _holds(one, answers, action, scope)) for one in self._of_kind[kind_of(action)]]
+        candidates = [(rule, certain) for rule, certain in held if certain is not False]
+        deciding = _strictest_until_certain(candidates)
         if deciding is None:
             return Decision(
                 verdict="deny",
@@ -223,10 +232,10 @@ class Policy:
             rule_id=rule_id,
             reason=reason,
             reason_code=rule.code if verdict == "deny" else None,
-            risk_tags=(*tags, *(tag for tag in rule.risk_tags if tag not in tags)),
+            risk_tags=(*tags, *(tag for tag in rule.risk_tags if tag not in tags)) if rule.risk_tags else tags,
             layer=self.rules.name,
-            matched=tuple(r.id for r in candidates),
-            lost=tuple(r.id for r in candidates if r.id != rule.id),
+            matched=tuple([r.id for r, _ in candidates]),
+            lost=tuple([r.id for r, _ in candidates if r.id != rule.id]),
             by_missing_fact=unknown,
             confirm_rules=(rule_id,) if verdict == "allow_with_confirm" else (),
             policy_digest=self.digest,
@@ -243,16 +252,14 @@ def _names(rule: Rule, kind: ActionKind) -> bool:
     return any(name in (kind, "*", f"{family}.*") for name in rule.actions)
 
 
-def _strictest_until_certain(answers: list[tuple[Rule, bool | None]]) -> tuple[Rule, bool] | None:
+def _strictest_until_certain(candidates: list[tuple[Rule, bool | None]]) -> tuple[Rule, bool] | None:
     """Return the rule that decides and whether a missing fact made it so.
 
     A rule whose condition can't be answered may match: it stays a candidate, the search goes on to the first certain
     match, and the strictest of them decides. Without a certain match the default, deny, is among them.
     """
     open_rules: list[Rule] = []
-    for rule, held in answers:
-        if held is False:
-            continue
+    for rule, held in candidates:
         if held is None:
             open_rules.append(rule)
             continue
@@ -271,44 +278,50 @@ def _raised_to_floor(rule: Rule, tags: tuple[str, ...]) -> tuple[Verdict, str, s
     return rule.decision, rule.id, rule.reason
 
 
-def _holds(when: Conditions, action: Action, facts: Facts, scope: Scope) -> bool | None:
-    """Return whether the conditions hold; None when a fact that they need is missing and nothing else refutes them."""
+def _wanted(when: Conditions) -> tuple[tuple[str, bool], ...]:
+    asked = {
+        "hidden": when.hidden,
+        "sensitive": when.sensitive,
+        "executed": when.executed,
+        "cross_root": when.cross_root,
+        "path_within_grant": when.path_within_grant,
+        "path_within_output_root": when.path_within_output_root,
+        "target_exists": when.target_exists,
+        "hard_link": when.hard_link,
+    }
+    return tuple((name, wanted) for name, wanted in asked.items() if wanted is not None)
+
+
+def _answers(action: Action, facts: Facts, scope: Scope) -> dict[str, bool | None]:
+    """Return the answer to everything that rules ask about but patterns; None where a fact is missing."""
     places = locations_of(action)
-    paths = [place.path for place in places]
-    if when.hidden is not None and any(map(is_hidden, paths)) is not when.hidden:
-        return False
-    if when.sensitive is not None and any(map(is_sensitive, paths)) is not when.sensitive:
-        return False
-    if when.executed is not None and any(map(is_executed, paths)) is not when.executed:
-        return False
-    if when.cross_root is not None and (len({p.grant_id for p in places}) > 1) is not when.cross_root:
-        return False
-    if when.path_within_grant is not None:
-        within = bool(places) and all(scope.folder(p.grant_id) is not None for p in places)
-        if within is not when.path_within_grant:
-            return False
-    if when.path_within_output_root is not None:
-        within = bool(places) and all(_is_output(p, scope) for p in places)
-        if within is not when.path_within_output_root:
-            return False
-    if when.matches_pattern and not any(_matches(p, when.matches_pattern, scope) for p in places):
-        return False
-    return _holds_of_target(when, facts)
+    looks = [look_at(place.path) for place in places]
+    target = facts.target
+    return {
+        "hidden": any(look.hidden for look in looks),
+        "sensitive": any(look.sensitive for look in looks),
+        "executed": any(look.executed for look in looks),
+        "cross_root": len({place.grant_id for place in places}) > 1,
+        "path_within_grant": bool(places) and all(scope.folder(p.grant_id) is not None for p in places),
+        "path_within_output_root": bool(places) and all(_is_output(p, scope) for p in places),
+        "target_exists": None if target is None else target.kind != "absent",
+        "hard_link": None if target is None else target.kind == "file" and target.links > 1,
+    }
 
 
-def _holds_of_target(when: Conditions, facts: Facts) -> bool | None:
-    unknown = False
-    if when.target_exists is not None:
-        if facts.target is None:
-            unknown = True
-        elif (facts.target.kind != "absent") is not when.target_exists:
+def _holds(one: _Ready, answers: dict[str, bool | None], action: Action, scope: Scope) -> bool | None:
+    """Return whether the conditions hold; None when a fact that they need is missing and nothing else refutes them."""
+    certain = True
+    for name, wanted in one.wanted:
+        answer = answers[name]
+        if answer is None:
+            certain = False
+        elif answer is not wanted:
             return False
-    if when.hard_link is not None:
-        if facts.target is None:
-            unknown = True
-        elif (facts.target.kind == "file" and facts.target.links > 1) is not when.hard_link:
-            return False
-    return None if unknown else True
+    patterns = one.rule.when.matches_pattern
+    if patterns and not any(_matches(place, patterns, scope) for place in locations_of(action)):
+        return False
+    return True if certain else None
 
 
 def _is_output(place: Location, scope: Scope) -> bool:
@@ -324,6 +337,9 @@ def _matches(place: Location, patterns: tuple[str, ...], scope: Scope) -> bool:
     globs = [parse_glob(text, dotfiles=True) for text in patterns]
     return any(glob.matches(relative) or glob.matches(whole) for glob in globs)
 
+
+_ON_FOLDERS: Final = (FileList, FileSearch, ShellExec, CodeRun)
+"""What may be about a granted folder itself."""
 
 # Invariants --------------------------------------------------------------------------------------------------------
 
@@ -346,7 +362,7 @@ def find_broken_invariant(action: Action, facts: Facts, scope: Scope) -> Decisio
 
 
 def _find_broken_place(place: Location, verb: Verb, action: Action, facts: Facts, scope: Scope) -> Decision | None:
-    problem = find_problem(place.path, root_allowed=isinstance(action, FileList | FileSearch | ShellExec | CodeRun))
+    problem = find_problem(place.path, root_allowed=isinstance(action, _ON_FOLDERS))
     if problem is not None:
         return _broken(problem.code, "path", problem.message)
     gap = find_gap(scope.folder(place.grant_id), place.path, verb, facts.now)
@@ -356,7 +372,7 @@ def _find_broken_place(place: Location, verb: Verb, action: Action, facts: Facts
         )
     if is_engines(place.path):
         return _broken("protected", "engine-folder", "the engine's own files can't be touched by an action")
-    if verb == "create" or (isinstance(action, FileRename | FileMove) and place is action.to):
+    if verb == "create" or (isinstance(action, (FileRename, FileMove)) and place is action.to):
         unreadable = find_new_name_problem(place.path)
         if unreadable is not None:
             return _broken(unreadable.code, "new-name", unreadable.message)

@@ -69,7 +69,7 @@ def derive_risk_tags(action: Action, facts: Facts) -> tuple[RiskTag, ...]:
         tags.add("cross-root")
     if facts.target is not None and facts.target.kind == "file" and facts.target.links > 1:
         tags.add("hardlink")
-    if not isinstance(action, FileRead | FileList | FileSearch) and any(is_executed(p.path) for p in places):
+    if not isinstance(action, (FileRead, FileList, FileSearch)) and any(is_executed(p.path) for p in places):
         tags.add("host-executed")
     if any(has_hidden_characters(p.path) for p in places):
         tags.add("hidden-characters")

@@ -44,7 +44,10 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
 
     def folder(self, grant_id: str) -> FolderScope | None:
         """Return the grant with that id, or None."""
-        return next((f for f in self.folders if f.grant_id == grant_id), None)
+        for folder in self.folders:
+            if folder.grant_id == grant_id:
+                return folder
+        return None
 
     def digest(self) -> str:
         """Return `sha256:<hex>` of the scope, under which a decision refers to it."""
