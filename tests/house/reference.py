@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from tests.house import reference_commands, reference_shapes, reference_values
+from tests.house.docs_page import pages as documentation
 from tests.house.tree import ROOT
 
 PARTS: Final[Mapping[str, Callable[[], list[str]]]] = {
     "commands": reference_commands.commands,
     "exit statuses": reference_commands.exit_statuses,
+    "exit statuses in short": reference_commands.exit_statuses_in_short,
     "events": reference_shapes.events,
     "values in events": reference_shapes.values_in_events,
     "actions": reference_shapes.actions,
@@ -39,7 +41,7 @@ _PART: Final = re.compile(r"(?<=<!-- made from the code: )([a-z ]+)( -->\n).*?(?
 
 def pages() -> list[Path]:
     """Return the pages of the documentation that hold something made from the code."""
-    return [path for path in sorted((ROOT / "docs").rglob("*.md")) if _PART.search(path.read_text(encoding="utf-8"))]
+    return [path for path in documentation() if _PART.search(path.read_text(encoding="utf-8"))]
 
 
 def names_in(page: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -72,7 +71,7 @@ def _value(hint: Any) -> str:
 def exit_statuses() -> list[str]:
     """Return a row for each exit status: what it says, and the statuses of tasks and the errors that give it."""
     status = importlib.import_module("cowork.adapters.cli.exit_status")
-    said = dict(re_pairs(status.EXPLAINED))
+    said = dict(_meanings())
     lines = ["| status | meaning | a task that is | an error |", "| --- | --- | --- | --- |"]
     for one in status.ExitStatus:
         tasks = ", ".join(f"`{name}`" for name, given in status.OF_TASK.items() if given is one)
@@ -81,7 +80,14 @@ def exit_statuses() -> list[str]:
     return lines
 
 
-def re_pairs(explained: str) -> list[tuple[str, str]]:
+def exit_statuses_in_short() -> list[str]:
+    """Return a row for each exit status with what it says."""
+    return ["| status | meaning |", "| --- | --- |", *(f"| {status} | {meaning} |" for status, meaning in _meanings())]
+
+
+def _meanings() -> list[tuple[str, str]]:
     """Return each status of the sentence in the help with its meaning."""
-    _, _, listed = textwrap.dedent(explained).rstrip(".").partition(": ")
-    return [(entry.split(" ", 1)[0], entry.split(" ", 1)[1]) for entry in listed.split("; ")]
+    explained: str = importlib.import_module("cowork.adapters.cli.exit_status").EXPLAINED
+    _, _, listed = explained.rstrip(".").partition(": ")
+    entries = [entry.partition(" ") for entry in listed.split("; ")]
+    return [(status, meaning) for status, _, meaning in entries]

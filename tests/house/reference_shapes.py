@@ -18,6 +18,8 @@ _PLAIN: Final[dict[object, str]] = {
     dict: "object",
 }
 
+_NULL: Final = " or null"
+
 
 def described(struct: type[msgspec.Struct]) -> list[str]:
     """Return a struct's docstring and the table of its fields, with the names that they have in JSON."""
@@ -25,12 +27,14 @@ def described(struct: type[msgspec.Struct]) -> list[str]:
     text = inspect.getdoc(struct) or ""
     for field in fields:
         text = text.replace(f"`{field.name}`", f"`{field.encode_name}`")
-    if not fields:
-        return [*text.splitlines(), "", "It has no fields."]
-    if not struct.__struct_config__.omit_defaults:
-        rows = [f"| `{field.encode_name}` | {kind_words(field.type)} |" for field in fields]
-        return [*text.splitlines(), "", "| field | value |", "| --- | --- |", *rows]
-    rows = [f"| `{field.encode_name}` | {kind_words(field.type)} | {_absent(field)} |" for field in fields]
+    config = struct.__struct_config__
+    tag = f"| `{config.tag_field}` | `{config.tag}` |" if config.tag_field else ""
+    if not config.omit_defaults:
+        rows = [tag, *(f"| `{field.encode_name}` | {kind_words(field.type)} |" for field in fields)]
+        return [*text.splitlines(), "", "| field | value |", "| --- | --- |", *filter(None, rows)]
+    rows = [f"{tag} never |"] if tag else []
+    for field in fields:
+        rows.append(f"| `{field.encode_name}` | {kind_words(field.type).removesuffix(_NULL)} | {_absent(field)} |")
     return [*text.splitlines(), "", "| field | value | left out |", "| --- | --- | --- |", *rows]
 
 
@@ -54,6 +58,8 @@ def kind_words(kind: Any) -> str:
     if kind in _PLAIN:
         return _PLAIN[kind]
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal and arguments == importlib.import_module("cowork.domain.reason").REASON_CODES:
+        return "a [reason code](reason-codes.md)"
     if origin is Literal:
         return " or ".join(f"`{value}`" if value else "empty" for value in arguments)
     if origin is tuple and arguments[-1] is not ...:
@@ -61,7 +67,7 @@ def kind_words(kind: Any) -> str:
     if origin in (tuple, frozenset):
         return f"list of {kind_words(arguments[0])}"
     if origin in (Union, types.UnionType):
-        null = " or null" if types.NoneType in arguments else ""
+        null = _NULL if types.NoneType in arguments else ""
         return _one_of([one for one in arguments if one is not types.NoneType]) + null
     assert inspect.isclass(kind), f"the reference has no words for {kind}"
     return _link(kind)
