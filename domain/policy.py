@@ -5,8 +5,7 @@ Three parts decide, strictest first:
 1. *invariants*, which no document can relax: a path that escapes, a grant that does not cover the verb, a target that
    is not there, a place that belongs to the engine;
 2. the *rule set*, in order;
-3. *floors*: what runs code later, what has other names elsewhere and what goes into a batch-wide overwrite needs at
-   least a person, whatever a rule says.
+3. *floors*: what runs code later and what has other names elsewhere needs at least a person, whatever a rule says.
 
 Everything is a value: the same action, facts, scope and rules give the same decision for ever.
 """
