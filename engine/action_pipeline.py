@@ -56,7 +56,7 @@ from ..domain.task import (
     Unknown,
 )
 from . import limits
-from .binding import bind, bind_text, expand
+from .binding import bind, bind_text, expand, name_without_grant
 from .command_handler import CONFIRMATION, CommandHandler, Order, StaleRead, order_confirmation, order_task
 from .ports import (
     CardItem,
@@ -160,6 +160,10 @@ class ActionPipeline:
             paths = await self._finder.find(pattern.grant_id, pattern.path, view.scope, limit=limits.BATCH_ACTIONS_MAX)
         except DomainError as error:
             raise RequestRefused(_REASON_OF_ERROR.get(error.code, "io"), error.message) from error
+        misnamed = "" if paths else name_without_grant(request.match, view.scope)
+        if misnamed:
+            # A misspelt name must not pass for a pattern that happened to match nothing.
+            raise RequestRefused("no_grant", f"nothing matched, and no granted folder is called `{misnamed}`")
         return expand(request, pattern, paths, view.scope)
 
     async def _gather(self, actions: Sequence[Action], view: SessionView) -> list[Facts]:

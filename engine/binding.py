@@ -49,6 +49,13 @@ def bind_text(text: str, scope: Scope) -> Location:
     return Location(scope.folders[0].grant_id, _tidy(text))
 
 
+def name_without_grant(text: str, scope: Scope) -> str:
+    """Return what stands before the first colon of a path where it looks like a grant and none is called that."""
+    name, colon, _ = text.partition(":")
+    known = any(folder.name == name for folder in scope.folders)
+    return name if colon and name and "/" not in name and not known else ""
+
+
 def _tidy(path: str) -> str:
     # A path that is refused anyway stays as it was written, so that the refusal shows what was asked for.
     return path if find_problem(path, root_allowed=True) is not None else normal(path)
