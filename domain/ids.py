@@ -20,13 +20,15 @@ ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 TIME_BITS: Final = 48
 ENTROPY_BITS: Final = 32
 DIGITS: Final = (TIME_BITS + ENTROPY_BITS) // 5
+_PAIRS: Final = tuple(first + second for first in ALPHABET for second in ALPHABET)
+"""Two digits at a time: half the work for something that every command needs."""
 
 
 def format_id(prefix: str, time_ms: int, entropy: int) -> str:
     """Return `prefix-<16 digits>`; `time_ms` is Unix time in milliseconds, `entropy` any integer (its low 32 bits)."""
     number = (time_ms & ((1 << TIME_BITS) - 1)) << ENTROPY_BITS | (entropy & ((1 << ENTROPY_BITS) - 1))
-    digits = [ALPHABET[(number >> shift) & 31] for shift in range((DIGITS - 1) * 5, -1, -5)]
-    return f"{prefix}-{''.join(digits)}"
+    pairs = [_PAIRS[(number >> shift) & 1023] for shift in range((DIGITS - 2) * 5, -1, -10)]
+    return f"{prefix}-{''.join(pairs)}"
 
 
 def action_id(task_id: TaskId, sequence: int) -> ActionId:

@@ -278,7 +278,7 @@ def _finish(task: Task) -> EndEvent:
 
 
 def _not_begun(task: Task, step_id: str) -> None:
-    if task.plan is None or step_id not in {step.step_id for step in task.plan.steps}:
+    if step_id not in task.step_ids:
         raise DomainError("not_found", f"task `{task.task_id}` has no step `{step_id}`")
     if step_id in task.steps:
         raise DomainError("conflict", f"step `{step_id}` was begun already")

@@ -142,13 +142,17 @@ class NoTask(msgspec.Struct, frozen=True, gc=False):
 
 
 class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies."""
+    """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies.
+
+    `step_ids` are those of the plan.
+    """
 
     task_id: str
     session_id: str
     title: str
     status: TaskStatus
     plan: Plan | None = None
+    step_ids: frozenset[str] = frozenset()
     open_actions: HashTrieMap[str, OpenAction] = msgspec.field(default_factory=HashTrieMap)
     steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=HashTrieMap)
     actions: int = 0
@@ -211,7 +215,7 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
         case TaskPlanningStarted():
             return _with(task, status="planning")
         case TaskPlanned(plan=plan):
-            return _with(task, status="ready", plan=plan)
+            return _with(task, status="ready", plan=plan, step_ids=frozenset(step.step_id for step in plan.steps))
         case TaskStarted() | TaskResumed():
             return _with(task, status="running", pause_reason="")
         case TaskAwaitingConfirmation():

@@ -98,7 +98,7 @@ class CommandHandler:
     def load(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
         """Return the stream's present state; the initial one at version 0 for a stream that does not exist."""
         self.notice_others()
-        return self._load(stream, aggregate)
+        return self.known(stream, aggregate)
 
     async def execute(
         self, *orders: Order, actor: str, cause: str, guards: Sequence[Guard] = ()
@@ -130,7 +130,7 @@ class CommandHandler:
         states: dict[str, Live[Any]] = {}
         for order in orders:
             aggregate = order.aggregate
-            live = states.get(order.stream) or self._load(order.stream, aggregate)
+            live = states.get(order.stream) or self.known(order.stream, aggregate)
             events = tuple(aggregate.decide(order.command, live.state))
             if not events:
                 continue
@@ -160,7 +160,8 @@ class CommandHandler:
             while (end := self._ahead.pop(self._seen + 1, None)) is not None:
                 self._seen = end
 
-    def _load(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
+    def known(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
+        """Return the stream's state as it was when others were last noticed: for who has just asked, or soon finds out."""
         known = self._live.get(stream)
         if known is not None:
             self._live.move_to_end(stream)

@@ -116,7 +116,12 @@ class Scheduler:
             await self._execute(task_id, ResumeTask())
 
     def _task(self, task_id: str) -> Task:
-        state = self._handler.load(task_id, TASK).state
+        self._handler.notice_others()
+        return self._known(task_id)
+
+    def _known(self, task_id: str) -> Task:
+        """Return the task without asking whether another process has paused it since the last command."""
+        state = self._handler.known(task_id, TASK).state
         if isinstance(state, NoTask):
             raise DomainError("not_found", f"there is no task `{task_id}`", "see `cowork task list`")
         return state
@@ -128,9 +133,10 @@ class Scheduler:
 
     async def _take_steps(self, task_id: str, agent: str) -> bool:
         """Begin every step whose turn has come; return whether there was one."""
-        plan = self._plan(self._task(task_id))
+        task = self._known(task_id)
+        plan, begun = self._plan(task), task.steps
         any_taken = False
-        waiting = [step for step in plan.steps if step.step_id not in self._task(task_id).steps]
+        waiting = [step for step in plan.steps if step.step_id not in begun]
         while waiting:
             held: list[Step] = []
             for step in waiting:
@@ -170,9 +176,10 @@ class Scheduler:
 
     async def _carry_out_ready(self, task_id: str) -> None:
         """Carry out what policy allowed and nothing started yet: the rest of a batch, or what a crash left."""
-        task = self._task(task_id)
-        steps = {step.step_id: step for step in self._plan(task).steps}
+        task = self._known(task_id)
         ready = [a for a in task.open_actions.values() if isinstance(a.phase, Ready)]
+        # A plan may be long: what is asked after every action must not cost more the longer it is.
+        steps = {step.step_id: step for step in self._plan(task).steps} if ready else {}
         for action in sorted(ready, key=_in_order):
             task = self._task(task_id)
             if task.status != "running":

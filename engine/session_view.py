@@ -41,18 +41,19 @@ class SessionViews:
 
     def _is_current(self, view: SessionView) -> bool:
         session, *grants = view.guards
-        return self._handler.load(session.stream, SESSION).version == session.version and all(
-            self._handler.load(guard.stream, GRANT).version == guard.version for guard in grants
+        known = self._handler.known
+        return known(session.stream, SESSION).version == session.version and all(
+            known(guard.stream, GRANT).version == guard.version for guard in grants
         )
 
     def _make(self, session_id: str) -> SessionView:
-        session = self._handler.load(session_id, SESSION)
+        session = self._handler.known(session_id, SESSION)
         if not isinstance(session.state, OpenSession):
             raise DomainError("conflict", f"session `{session_id}` is not open", "start a new one with `cowork run`")
         guards = [Guard(session_id, session.version)]
         folders: list[FolderScope] = []
         for grant_id in session.state.grant_ids:
-            grant = self._handler.load(grant_id, GRANT)
+            grant = self._handler.known(grant_id, GRANT)
             guards.append(Guard(grant_id, grant.version))
             if isinstance(grant.state, FolderGrant):
                 folders.append(grant.state.scope)
