@@ -18,7 +18,7 @@ from typing import Any
 
 import cowork
 from cowork.adapters.cli.main import run_command
-from tests.acceptance.ordinary import GROUP, USER
+from tests.acceptance.ordinary import become_ordinary
 
 FILE_CALLS = ("os.", "open", "fcntl.", "sqlite3.", "ctypes.", "shutil.")
 """What a process asks of the operating system, by the names of the interpreter's audit events."""
@@ -28,10 +28,7 @@ LOOK = 'title = "Look"\n[[step]]\nid = "list"\naction = { kind = "file.list", pa
 
 def become(request: dict[str, Any]) -> None:
     """Turn this forked process into the command's: its folder, its environment, its user, its output."""
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(GROUP)
-        os.setuid(USER)
+    become_ordinary()
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])

@@ -20,6 +20,14 @@ def give_away(folder: Path) -> None:
             os.lchown(os.path.join(top, name), USER, GROUP)
 
 
+def become_ordinary() -> None:
+    """Turn this process into that user's for good, where it is root's."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(GROUP)
+        os.setuid(USER)
+
+
 @contextlib.contextmanager
 def as_ordinary_user() -> Iterator[None]:
     """Be that user for the length of the block, where the tests run as root."""
