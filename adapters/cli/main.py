@@ -96,11 +96,18 @@ def _guarded(arguments: list[str]) -> ExitStatus:
     return result if isinstance(result, ExitStatus) else ExitStatus.DONE
 
 
+def _visible(sentence: str) -> str:
+    """Return the sentence with what hides written out. Parts of it may be visible text already: backslashes stay."""
+    from ...projections.visible_text import visible_line
+
+    return "\\".join(map(visible_line, sentence.split("\\")))
+
+
 def _refuse(error: "DomainError", *, wants_json: bool) -> ExitStatus:
     output.flush()
-    output.note(f"error: {error.message}")
+    output.note(f"error: {_visible(error.message)}")
     if error.hint:
-        output.note(f"hint: {error.hint}")
+        output.note(f"hint: {_visible(error.hint)}")
     if wants_json:
         output.object_line({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
     return OF_ERROR[error.code]

@@ -1,0 +1,182 @@
+"""`cowork demo`, as a newcomer runs it: without a terminal, in one, and with answers of one's own."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.cli.command_line import CommandLine, Ended, Terminal
+
+KEYS = "a approve once"
+TIDY = {
+    ".env",
+    "ideas.md",
+    "invoices/Rechnung März.csv",
+    "invoices/invoice-2024-03.csv",
+    "invoices/invoice-2024-04.csv",
+    "meeting notes.txt",
+    "pictures/IMG_0001.png",
+    "pictures/IMG_0002.png",
+    "pictures/scan.jpg",
+    "read me first.txt",
+    "reports/inbox.md",
+    "todo.txt",
+}
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def played(cowork: CommandLine) -> tuple[Path, Ended]:
+    """The demo, played where nobody is at a terminal."""
+    run = cowork.run("demo", "--folder", "demo")
+    return cowork.folder / "demo", run
+
+
+def test_without_a_terminal_it_answers_with_the_commands_that_a_person_would_use(played: tuple[Path, Ended]) -> None:
+    root, run = played
+    assert (run.status, run.err) == (0, ""), run
+    assert set(_files(root / "inbox")) == TIDY
+    typed = re.findall(r"^  \$ (cowork .*)$", run.out, re.MULTILINE)
+    answers = [line for line in typed if re.fullmatch(r"cowork confirmation approve \S+ --digest [0-9a-f]{8}", line)]
+    assert len(answers) == 5
+    assert len([line for line in typed if line.startswith("cowork resume task-")]) == 2
+    assert "[exit status 4]" in run.out
+
+
+def test_it_shows_no_secret_and_no_hidden_character_and_its_sums_are_right(played: tuple[Path, Ended]) -> None:
+    root, run = played
+    assert "\x1b" not in run.out
+    assert "\u202e" not in run.out
+    assert "totals\\u202egnp.\\x1b[2J\\x1b[31mexe\\n.csv" in run.out
+    for secret in (root / "inbox/.env", root / "outside/diary.txt"):
+        assert secret.read_text(encoding="utf-8").strip() not in run.out
+    for plan in (root / "plans/survey.toml", root / "plans/tidy.toml"):
+        assert "[[step]]" in plan.read_text(encoding="utf-8")
+    # 18.40 + 64.90 + 12.00 + 39.95 + 27.50 + 410.00, the copy left out.
+    assert "The invoices come to 572.75." in (root / "inbox/reports/inbox.md").read_text(encoding="utf-8")
+
+
+def test_what_it_leaves_behind_is_what_the_ordinary_commands_show(
+    played: tuple[Path, Ended], cowork: CommandLine
+) -> None:
+    root, run = played
+    store = ("--store", str(root / "store"))
+    tasks = {task["title"]: task for task in cowork.run("task", "list", "--json", *store).json()}
+    assert {title: task["status"] for title, task in tasks.items()} == {
+        "Look at the inbox": "completed",
+        "Tidy the inbox": "blocked",
+    }
+    task_id = tasks["Tidy the inbox"]["taskId"]
+    for look in (["task", "summary", task_id], ["audit", "log", "--task", task_id]):
+        shown = cowork.run(*look, *store)
+        assert shown.status == 0
+        assert shown.out in run.out
+    replayed = cowork.run("replay", task_id, *store).out.splitlines()
+    assert [line for line in replayed if line and line not in run.out] == []
+    refused = [row for row in cowork.run("audit", "log", "--json", *store).json() if row["verdict"] == "deny"]
+    assert sorted((row["ruleId"], row["target"].rpartition("/")[2]) for row in refused) == [
+        ("invariant.path", "diary.txt"),
+        ("sensitive-files-stay-closed", ".env"),
+    ]
+
+
+def test_by_default_it_makes_a_temporary_folder_and_names_it(cowork: CommandLine) -> None:
+    folder = cowork.folder / "temporary"
+    folder.mkdir()
+    run = cowork.run("demo", env={"TMPDIR": str(folder)})
+    assert run.status == 0, run
+    (made,) = folder.glob("cowork-demo-*")
+    assert f"The demo is in {made} and stays there." in run.out
+    assert set(_files(made / "inbox")) == TIDY
+
+
+@pytest.mark.parametrize("name", ["full", "file"])
+def test_a_folder_that_holds_something_is_refused_and_left_alone(cowork: CommandLine, name: str) -> None:
+    (cowork.folder / "full").mkdir()
+    (cowork.folder / "full/mine.txt").write_text("mine")
+    (cowork.folder / "file").write_text("mine")
+    run = cowork.run("demo", "--folder", name)
+    assert run.status == 2
+    assert run.says(f"`{name}` is not")
+    assert _files(cowork.folder / "full") == {"mine.txt": hashlib.sha256(b"mine").hexdigest()}
+
+
+@pytest.fixture
+def terminal(cowork: CommandLine) -> Iterator[Terminal]:
+    with cowork.terminal("demo", "--folder", "demo") as terminal:
+        yield terminal
+
+
+def _press_at_each_question(terminal: Terminal, keys: str) -> None:
+    for number, key in enumerate(keys, start=1):
+        terminal.read_until(KEYS, count=number)
+        terminal.press(key)
+
+
+def test_in_a_terminal_it_asks_and_the_answers_count(cowork: CommandLine, terminal: Terminal) -> None:
+    _press_at_each_question(terminal, "aaaaa")
+    assert terminal.ended(60) == 0, terminal.text
+    assert "$ cowork confirmation approve" not in terminal.text
+    assert set(_files(cowork.folder / "demo/inbox")) == TIDY
+
+
+def test_what_is_rejected_is_left_and_the_demo_says_the_truth_about_it(cowork: CommandLine, terminal: Terminal) -> None:
+    # Both deletions are refused; what needs them is then not even asked about.
+    _press_at_each_question(terminal, "rr")
+    assert terminal.ended(60) == 0, terminal.text
+    names = set(_files(cowork.folder / "demo/inbox"))
+    assert names >= {"IMG_0001 (1).png", "invoice-2024-03.csv", "reports/inbox.md"}
+    assert len(names) == 14
+    assert "rejected by person:" in terminal.text
+
+
+def test_a_demo_that_is_left_says_how_it_goes_on(cowork: CommandLine, terminal: Terminal) -> None:
+    _press_at_each_question(terminal, "qq")
+    assert terminal.ended(60) == 3, terminal.text
+    command = re.search(r"cowork (resume task-\w+ --store \S+)", terminal.text.rpartition("whenever you like")[2])
+    assert command is not None, terminal.text
+    assert cowork.run(*command[1].split(), "--answer", "approve").status == 4
+    assert set(_files(cowork.folder / "demo/inbox")) == TIDY
+
+
+def test_the_check_at_the_end_notices_what_is_not_as_it_says(played: tuple[Path, Ended], cowork: CommandLine) -> None:
+    from cowork.adapters.cli.demo_check import Before, complaints_about
+    from cowork.adapters.cli.task import summary_in, task_in
+
+    root, _ = played
+    cowork.store = root / "store"
+    (tidy,) = [task for task in cowork.run("task", "list", "--json").json() if task["title"] == "Tidy the inbox"]
+    with cowork.engine() as engine:
+        summary = summary_in(engine, task_in(engine, tidy["taskId"]))
+    inbox, outside = root / "inbox", root / "outside/diary.txt"
+    before = Before.of(_as_it_was(cowork), outside)
+    assert complaints_about(inbox, outside, before, summary) == []
+    (inbox / "invoices/invoice-2024-03.csv").unlink()
+    (inbox / "todo.txt").write_text("changed")
+    (inbox / "new.txt").write_text("new")
+    outside.write_text("read and changed")
+    assert complaints_about(inbox, outside, before, summary) == [
+        "invoices/invoice-2024-03.csv is missing",
+        "new.txt should not be there",
+        "todo.txt has another content",
+        "the file outside was changed",
+    ]
+
+
+def _as_it_was(cowork: CommandLine) -> Path:
+    """Make the messy folder again: it is always the same."""
+    from cowork.adapters.cli.demo_folder import make_folder
+
+    folder = cowork.folder / "as-it-was"
+    folder.mkdir()
+    make_folder(folder)
+    return folder
