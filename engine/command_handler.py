@@ -1,7 +1,7 @@
 """Commands in, events out: load the state, decide, append; again where another command was faster.
 
 The folded state of live streams is kept and moved forward by the events that are appended, so a command never reads
-what it has read before. What other processes append is noticed before each command and folded in.
+what it has read before. What other processes append is noticed before an answer rests on it, and folded in.
 """
 
 from collections import OrderedDict
@@ -108,9 +108,8 @@ class CommandHandler:
         Raises `DomainError` as the aggregates do, and `StaleRead` where a guard no longer holds. Where only the
         order's own stream moved, the command is decided again on its new state.
         """
-        self.notice_others()
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            writes, states = self._decide(orders)
+            writes, states = self._decided(orders)
             if not writes:
                 return ()
             origin = Origin(actor=actor, cause=cause, command_id=self._ids.new("command"), at=self._clock.now())
@@ -124,6 +123,22 @@ class CommandHandler:
             self._advance(orders, states, recorded)
             return recorded
         raise DomainError("conflict", f"`{orders[0].stream}` is changed too often by others", "try again")
+
+    def _decided(self, orders: Sequence[Order]) -> tuple[list[StreamWrite], dict[str, Live[Any]]]:
+        """Decide on what is known. What is recorded is checked by the log; for the rest, others are asked about first.
+
+        Where the state is old, its append is refused and the command decided again. A refusal, or that there is nothing
+        to do, nobody checks: it counts only when no other process has appended meanwhile.
+        """
+        try:
+            writes, states = self._decide(orders)
+        except DomainError:
+            if not self.notice_others():
+                raise
+        else:
+            if writes or not self.notice_others():
+                return writes, states
+        return self._decide(orders)
 
     def _decide(self, orders: Sequence[Order]) -> tuple[list[StreamWrite], dict[str, Live[Any]]]:
         writes: list[StreamWrite] = []
@@ -161,7 +176,7 @@ class CommandHandler:
                 self._seen = end
 
     def known(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
-        """Return the stream's state as it was when others were last noticed: for who has just asked, or soon finds out."""
+        """Return the stream's state as of when others were last noticed: for who has just asked, or soon finds out."""
         known = self._live.get(stream)
         if known is not None:
             self._live.move_to_end(stream)
@@ -189,10 +204,10 @@ class CommandHandler:
     def _forget(self, stream: str) -> None:
         self._live.pop(stream, None)
 
-    def notice_others(self) -> None:
-        """Fold in what other processes appended, in the streams that are kept."""
+    def notice_others(self) -> bool:
+        """Fold in what other processes appended, in the streams that are kept; return whether they did."""
         if not self._store.others_appended():
-            return
+            return False
         while page := self._store.read_log(after=self._seen, limit=limits.LOG_PAGE_EVENTS):
             for recorded in page:
                 kept = self._live.get(recorded.stream)
@@ -202,3 +217,4 @@ class CommandHandler:
                         listener((recorded,))
             self._seen = page[-1].position
         self._ahead = {start: end for start, end in self._ahead.items() if start > self._seen}
+        return True

@@ -140,7 +140,8 @@ class Scheduler:
         while waiting:
             held: list[Step] = []
             for step in waiting:
-                task = self._task(task_id)
+                # Others are noticed by the pipeline, at the next look at the session.
+                task = self._known(task_id)
                 if task.status != "running":
                     return any_taken
                 if not all(need in task.steps and task.steps[need].is_settled for need in step.needs):
