@@ -37,6 +37,19 @@ def folder_requests(folders: Sequence[str], outputs: Sequence[str]) -> tuple[tup
     return tuple(requests), [f"made the folder {visible(_text(path))} for the output" for path in made]
 
 
+def refuse_policy_within(requests: Sequence[FolderRequest], policy: os.PathLike[str]) -> None:
+    """Raise `DomainError` invalid for a policy file in a folder to be granted: an agent could write its own rules."""
+    path = _text(os.path.realpath(policy))
+    for request in requests:
+        if is_beneath(path, _text(os.path.realpath(request.path))):
+            folder = visible(_text(request.path))
+            raise DomainError(
+                "invalid",
+                f"the policy `{visible(path)}` lies in the granted folder `{folder}`",
+                "keep it where no agent can write",
+            )
+
+
 def _parsed(text: str) -> tuple[str, tuple[Verb, ...]]:
     path, equals, verbs = text.rpartition("=")
     if not equals or os.path.isdir(text):

@@ -88,11 +88,13 @@ def run_request(
 
     from ...engine.application import RunRequest
     from ..bootstrap import plan_from_file, rules_from_file
-    from .folders import folder_requests
+    from .folders import folder_requests, refuse_policy_within
 
     planned = anyio.run(plan_from_file(plan).plan)
     rules = rules_from_file(policy)
     granted, made = folder_requests(folders, outputs)
+    if policy is not None:
+        refuse_policy_within(granted, policy)
     request = RunRequest(
         planned=planned,
         planner=plan_from_file(plan).name,
