@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import signal
 import sys
 import tempfile
@@ -29,6 +30,8 @@ LOOK = 'title = "Look"\n[[step]]\nid = "list"\naction = { kind = "file.list", pa
 def become(request: dict[str, Any]) -> None:
     """Turn this forked process into the command's: its folder, its environment, its user, its output."""
     become_ordinary()
+    if request["file_bytes_max"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes_max"], resource.RLIM_INFINITY))
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])

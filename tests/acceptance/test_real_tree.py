@@ -93,15 +93,6 @@ def digests_of(folder: Path) -> dict[str, str]:
     }
 
 
-def approve_all(place: Workplace, questions: list[dict[str, Any]]) -> None:
-    """Answer as a person does in another terminal: each question with the digest that it shows."""
-    for question in questions:
-        answered = place.run(
-            "confirmation", "approve", question["confirmationId"], "--digest", question["digest"].partition(":")[2][:8]
-        )
-        assert answered.status == 0, answered
-
-
 def sort_the_library(place: Workplace) -> Sorted:
     """Lay out the tree with a second copy of itself, run the plan until it waits, approve, resume."""
     for name, path in chosen_files().items():
@@ -115,8 +106,9 @@ def sort_the_library(place: Workplace) -> Sorted:
     give_away(place.folder)
     began = time.monotonic()
     waiting = place.run("run", "plan.toml", "--folder", "inbox", "--output", "inbox/reports", "--answer", "wait")
-    questions = place.run("confirmation", "list", "--json").json()
-    approve_all(place, questions)
+    questions = place.questions()
+    for question in questions:
+        assert place.approve(question).status == 0
     task_id = questions[0]["taskId"]
     ended = place.run("resume", task_id)
     seconds = time.monotonic() - began

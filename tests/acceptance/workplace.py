@@ -93,8 +93,11 @@ class Workplace:
         self.inbox = folder / "inbox"
         self.store = folder / "store"
 
-    def start(self, *arguments: str, kill_at_call: int = 0) -> Running:
-        """Start a command; with `kill_at_call` it is killed right before that many calls of the operating system."""
+    def start(self, *arguments: str, kill_at_call: int = 0, file_bytes_max: int = 0) -> Running:
+        """Start a command; with `kill_at_call` it is killed right before that many calls of the operating system.
+
+        With `file_bytes_max` no file can grow past that size, as on a disk that is almost full.
+        """
         self._started += 1
         files = [self.folder / f"{name}-{self._started}" for name in ("out", "err", "calls")]
         for file in files:
@@ -116,13 +119,40 @@ class Workplace:
                 "err": str(files[1]),
                 "calls": str(files[2]),
                 "kill_at_call": kill_at_call,
+                "file_bytes_max": file_bytes_max,
             }
         )
         return Running(self._forks, pid, files)
 
-    def run(self, *arguments: str, kill_at_call: int = 0) -> Ended:
+    def run(self, *arguments: str, kill_at_call: int = 0, file_bytes_max: int = 0) -> Ended:
         """Run a command to its end."""
-        return self.start(*arguments, kill_at_call=kill_at_call).wait()
+        return self.start(*arguments, kill_at_call=kill_at_call, file_bytes_max=file_bytes_max).wait()
+
+    def write(self, files: dict[str, str]) -> None:
+        """Write files, by their paths in the folder, as its ordinary user's."""
+        for name, text in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text, encoding="utf-8")
+        give_away(self.folder)
+
+    def events(self, task_id: str) -> list[str]:
+        """Return the names of all events of a task's history."""
+        return [json.loads(line)["event"] for line in self.run("replay", task_id, "--json").out.splitlines()]
+
+    def only_task(self) -> str:
+        """Return the id of the one task."""
+        (task,) = self.run("task", "list", "--json").json()
+        return str(task["taskId"])
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Return what waits for an answer."""
+        found: list[dict[str, Any]] = self.run("confirmation", "list", "--json").json()
+        return found
+
+    def approve(self, question: dict[str, Any]) -> Ended:
+        """Say yes, as a person does in another terminal, with the digest that the question shows."""
+        digest = question["digest"].removeprefix("sha256:")[:8]
+        return self.run("confirmation", "approve", question["confirmationId"], "--digest", digest)
 
 
 @contextlib.contextmanager
