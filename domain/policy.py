@@ -11,6 +11,7 @@ Everything is a value: the same action, facts, scope and rules give the same dec
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, assert_never, get_args
 
 import msgspec
@@ -209,7 +210,9 @@ class Policy:
         tags = derive_risk_tags(action, facts)
         broken = find_broken_invariant(action, facts, scope)
         if broken is not None:
-            return msgspec.structs.replace(broken, risk_tags=tags, policy_digest=self.digest)
+            # What was refused unseen is not said to be a hard link: nobody knows, and nothing rests on it.
+            known = tags if facts.target is not None else tuple(tag for tag in tags if tag != "hardlink")
+            return msgspec.structs.replace(broken, risk_tags=known, policy_digest=self.digest)
         answers = _answers(action, facts, scope)
         held = [(one.rule, _holds(one, answers, action, scope)) for one in self._of_kind[kind_of(action)]]
         candidates = [(rule, certain) for rule, certain in held if certain is not False]
@@ -251,7 +254,7 @@ def _names(rule: Rule, kind: ActionKind) -> bool:
     return any(name in (kind, "*", f"{family}.*") for name in rule.actions)
 
 
-def _strictest_until_certain(candidates: list[tuple[Rule, bool | None]]) -> tuple[Rule, bool] | None:
+def _strictest_until_certain(candidates: Sequence[tuple[Rule, bool | None]]) -> tuple[Rule, bool] | None:
     """Return the rule that decides and whether a missing fact made it so.
 
     A rule whose condition can't be answered may match: it stays a candidate, the search goes on to the first certain

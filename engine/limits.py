@@ -43,3 +43,15 @@ PLAN_BYTES_MAX: Final = 16 * 1024 * 1024
 
 PLAN_STEPS_MAX: Final = 10_000
 """How many steps a plan may have."""
+
+HASH_BYTES_MAX: Final = 16 * 1024 * 1024 * 1024
+"""How much is read to identify a file or folder that is deleted, moved or replaced."""
+
+SEARCH_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""The largest file that is searched."""
+
+SEARCH_S_MAX: Final = 20.0
+"""How long one search may take."""
+
+WALKED_ENTRIES_MAX: Final = 2_000_000
+"""How many entries of a folder are looked at for one pattern."""

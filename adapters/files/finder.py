@@ -10,13 +10,11 @@ from ...domain.glob import SPAN, Glob, parse_glob
 from ...domain.path import find_problem, name_of_text, text_of_name
 from ...domain.places import is_engines
 from ...domain.scope import FolderScope, Scope
+from ...engine.limits import WALKED_ENTRIES_MAX
 from .failure import PathError
 from .resolver import FOLDER, Resolver, choose_resolver, opened
 from .roots import Roots
 from .state import kind_of, walk
-
-WALKED_ENTRIES_MAX: Final = 2_000_000
-"""How many entries one pattern may look at."""
 
 _WILD: Final = frozenset("*?")
 

@@ -6,11 +6,14 @@ from typing import Final
 import msgspec
 
 from ...engine.limits import (
+    HASH_BYTES_MAX,
     LIST_ENTRIES_MAX,
     PREVIEW_BYTES_MAX,
     READ_BYTES_MAX,
     SEARCH_BYTES_MAX,
+    SEARCH_FILE_BYTES_MAX,
     SEARCH_MATCHES_MAX,
+    SEARCH_S_MAX,
 )
 from ...engine.ports import BlobStore
 from .quarantine import Quarantine
@@ -28,13 +31,13 @@ class FileLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     read_bytes_max: int = READ_BYTES_MAX
-    hash_bytes_max: int = 16 * 1024 * 1024 * 1024
+    hash_bytes_max: int = HASH_BYTES_MAX
     preview_bytes_max: int = PREVIEW_BYTES_MAX
     list_entries_max: int = LIST_ENTRIES_MAX
     search_bytes_max: int = SEARCH_BYTES_MAX
-    search_file_bytes_max: int = 16 * 1024 * 1024
+    search_file_bytes_max: int = SEARCH_FILE_BYTES_MAX
     search_matches_max: int = SEARCH_MATCHES_MAX
-    search_s_max: float = 20.0
+    search_s_max: float = SEARCH_S_MAX
 
 
 def pass_by(_point: str) -> None:

@@ -150,20 +150,8 @@ def file_limits() -> list[str]:
         ("COMPONENTS_MAX", _module("domain.path").COMPONENTS_MAX, "How many names a path may have."),
         ("DIGEST_PREFIX_MIN", _module("domain.confirmation").DIGEST_PREFIX_MIN,
          "How many hexadecimal digits of a digest an answer must give at least."),
-        ("WALKED_ENTRIES_MAX", _module("adapters.files.finder").WALKED_ENTRIES_MAX,
-         "How many entries one pattern may look at."),
         ("POLICY_BYTES_MAX", _module("adapters.policy_files.rules").POLICY_BYTES_MAX, "The largest policy file."),
     ]  # fmt: skip
-    named = _module("adapters.files.world").FileLimits()
-    found += [
-        ("hash_bytes_max", named.hash_bytes_max, "How much is read to identify what is deleted, moved or replaced."),
-        (
-            "search_file_bytes_max",
-            named.search_file_bytes_max,
-            "The largest file that is searched; others are skipped.",
-        ),
-        ("search_s_max", named.search_s_max, "How many seconds one search may take."),
-    ]
     return _bounds_table(found)
 
 
