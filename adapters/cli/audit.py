@@ -10,7 +10,7 @@ from .opening import opened
 from .options import PLAIN_OPTIONS, Options
 
 if TYPE_CHECKING:
-    from ...engine.application import Application
+    from ...engine.application import Application, AuditReport
     from ...projections.audit_log import AuditRow
 
 app = App(name="audit", help="Read the audit log, and check that it keeps what the engine promises.")
@@ -45,28 +45,33 @@ def check(*, options: Options = PLAIN_OPTIONS) -> ExitStatus:
         cowork audit check
         cowork audit check --json
     """
-    from ...projections.visible_text import visible
-    from .layout import plural
-
     with opened(options, absent_is_empty=True) as engine:
         report = engine.audit()
     if options.json:
         output.document(report)
     else:
-        for one in report.violations:
-            output.line(visible(f"position {one.position}: invariant {one.invariant}, {one.stream}: {one.sentence}"))
-        checked = report.checked
-        amounts = (
-            plural(checked.events, "event"),
-            plural(checked.streams, "stream"),
-            plural(checked.actions, "action"),
-            plural(checked.decisions, "decision"),
-            plural(checked.attempts, "attempt"),
-            plural(checked.effects, "effect"),
-        )
-        found = plural(len(report.violations), "violation")
-        output.line(f"checked {', '.join(amounts)} up to position {report.position}: {found}")
+        print_report(report)
     return ExitStatus.DAMAGED if report.violations else ExitStatus.DONE
+
+
+def print_report(report: "AuditReport") -> None:
+    """Print each violation on a line, and how much was checked."""
+    from ...projections.visible_text import visible
+    from .layout import plural
+
+    for one in report.violations:
+        output.line(visible(f"position {one.position}: invariant {one.invariant}, {one.stream}: {one.sentence}"))
+    checked = report.checked
+    amounts = (
+        plural(checked.events, "event"),
+        plural(checked.streams, "stream"),
+        plural(checked.actions, "action"),
+        plural(checked.decisions, "decision"),
+        plural(checked.attempts, "attempt"),
+        plural(checked.effects, "effect"),
+    )
+    found = plural(len(report.violations), "violation")
+    output.line(f"checked {', '.join(amounts)} up to position {report.position}: {found}")
 
 
 def audit_rows_in(engine: "Application", task_id: str = "") -> list["AuditRow"]:

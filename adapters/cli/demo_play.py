@@ -148,7 +148,7 @@ def _type(stage: Stage, arguments: Sequence[str]) -> None:
 
 
 def _look_back(stage: Stage, task_id: str, before: Before) -> ExitStatus:
-    from .audit import audit_rows_in, print_audit_rows
+    from .audit import audit_rows_in, print_audit_rows, print_report
     from .replay import NOTICE, print_frames, print_state
     from .task_view import print_summary
 
@@ -165,8 +165,11 @@ def _look_back(stage: Stage, task_id: str, before: Before) -> ExitStatus:
         if last is not None:
             print_state(last)
         output.line(NOTICE)
+        _say("8. Checked against the log and on the disk", "`cowork audit check`", "")
+        report = engine.audit()
+        print_report(report)
     complaints = complaints_about(stage.inbox, stage.outside, before, summary)
-    _say("8. Checked on the disk")
+    complaints += [f"invariant {one.invariant}: {visible(one.sentence)}" for one in report.violations]
     if complaints:
         for complaint in complaints:
             output.line(f"  NOT as it says: {complaint}")

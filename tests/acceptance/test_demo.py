@@ -50,6 +50,7 @@ def test_without_a_terminal_it_answers_with_the_commands_that_a_person_would_use
     assert len(answers) == 5
     assert len([line for line in typed if line.startswith("cowork resume task-")]) == 2
     assert "[exit status 4]" in run.out
+    assert re.search(r"checked \d+ events.* 0 violations", run.out)
 
 
 def test_it_shows_no_secret_and_no_hidden_character_and_its_sums_are_right(played: tuple[Path, Ended]) -> None:

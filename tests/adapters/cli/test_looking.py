@@ -1,6 +1,7 @@
 """Commands that look, and those that stop something: the JSON shapes of the contract, and text for people."""
 
 import json
+import sqlite3
 from datetime import datetime
 from typing import Any
 
@@ -126,6 +127,23 @@ def test_the_audit_log_of_a_task_leaves_other_tasks_out(done: CommandLine) -> No
     assert len(everything) > len(rows)
 
 
+def test_an_audit_check_says_what_it_checked_and_finds_what_was_forged(done: CommandLine) -> None:
+    sound = done.run("audit", "check", "--json")
+    assert (sound.status, sound.json()["violations"]) == (0, [])
+    assert sound.json()["checked"]["actions"] == 2
+    with sqlite3.connect(done.store / "events.db") as log:
+        for (trigger,) in log.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            log.execute(f"DROP TRIGGER {trigger}")
+        log.execute(
+            "UPDATE stored_events SET state = CAST(replace(CAST(state AS TEXT), 'a.txt', 'b.txt') AS BLOB)"
+            " WHERE topic = 'task.action_proposed.v1'"
+        )
+    log.close()
+    found = done.run("audit", "check")
+    assert found.status == 6, found
+    assert "invariant" in found.out
+
+
 def test_grants_are_listed_while_in_force_and_can_be_revoked(cowork: CommandLine) -> None:
     cowork.fill("a.txt")
     cowork.run_plan(DELETE, "--answer", "wait")
@@ -242,6 +260,7 @@ def test_doctor_says_what_is_wrong_with_a_damaged_store(done: CommandLine) -> No
         ["grant", "revoke"],
         ["audit"],
         ["audit", "log"],
+        ["audit", "check"],
         ["replay"],
         ["projections"],
         ["projections", "rebuild"],
