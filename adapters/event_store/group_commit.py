@@ -28,13 +28,12 @@ LOCK_POLL_MAX_S: Final = 0.020
 class Waiter(Generic[ItemT, ResultT]):
     """One item with its outcome: a result, an error, or nothing yet."""
 
-    __slots__ = ("_error", "_result", "deadline", "is_settled", "item", "woken")
+    __slots__ = ("_error", "_result", "deadline", "is_settled", "item")
 
     def __init__(self, item: ItemT) -> None:
         self.item = item
         self.is_settled = False
         self.deadline = 0.0
-        self.woken: anyio.Event | None = None
         self._result: ResultT | None = None
         self._error: Exception | None = None
 
@@ -45,16 +44,6 @@ class Waiter(Generic[ItemT, ResultT]):
     def fail(self, error: Exception) -> None:
         """Set the error that the waiting task will raise."""
         self._result, self._error = None, error
-
-    def settle(self) -> None:
-        """Let the waiting task have the outcome."""
-        self.is_settled = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Let the waiting task run: it has its outcome, or it leads now."""
-        if self.woken is not None:
-            self.woken.set()
 
     def outcome(self) -> ResultT:
         """Return the result or raise the error."""
@@ -83,6 +72,8 @@ class GroupCommit(Generic[ItemT, ResultT]):
         self._locked_message = locked_message
         self._queue: deque[Waiter[ItemT, ResultT]] = deque()
         self._leader: Waiter[ItemT, ResultT] | None = None
+        # Set, and made anew by the next to wait, when some have an outcome or another one leads.
+        self._news: anyio.Event | None = None
 
     async def submit(self, item: ItemT) -> ResultT:
         """Return the item's result once it is committed, or raise its error.
@@ -96,14 +87,25 @@ class GroupCommit(Generic[ItemT, ResultT]):
             if self._leader is None:
                 self._leader = waiter
             else:
-                waiter.woken = anyio.Event()
-                with anyio.CancelScope(shield=True):
-                    await waiter.woken.wait()
+                await self._wait(waiter)
             if not waiter.is_settled:
                 await self._lead(waiter)
         finally:
             self._leave(waiter)
         return waiter.outcome()
+
+    async def _wait(self, waiter: Waiter[ItemT, ResultT]) -> None:
+        """Wait until the waiter has its outcome, or leads."""
+        with anyio.CancelScope(shield=True):
+            while not waiter.is_settled and self._leader is not waiter:
+                if self._news is None:
+                    self._news = anyio.Event()
+                await self._news.wait()
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
     async def _lead(self, leader: Waiter[ItemT, ResultT]) -> None:
         await anyio.lowlevel.cancel_shielded_checkpoint()
@@ -129,7 +131,8 @@ class GroupCommit(Generic[ItemT, ResultT]):
             if not is_locked:
                 for waiter in group:
                     self._queue.popleft()
-                    waiter.settle()
+                    waiter.is_settled = True
+                self._tell()
         return not is_locked
 
     def _expire(self, now: float) -> None:
@@ -140,7 +143,8 @@ class GroupCommit(Generic[ItemT, ResultT]):
             elif now >= waiter.deadline:
                 waiter.fail(DomainError("unavailable", self._locked_message, "try again when that has finished"))
                 self._queue.remove(waiter)
-                waiter.settle()
+                waiter.is_settled = True
+                self._tell()
 
     def _leave(self, waiter: Waiter[ItemT, ResultT]) -> None:
         """Take back what was not begun, and pass the lead on."""
@@ -148,5 +152,4 @@ class GroupCommit(Generic[ItemT, ResultT]):
             self._queue.remove(waiter)
         if self._leader is waiter:
             self._leader = self._queue[0] if self._queue else None
-            if self._leader is not None:
-                self._leader.wake()
+            self._tell()
