@@ -184,7 +184,8 @@ class Application:
     async def carry_on(self, task_id: str, asker: Asker | None = None) -> Task:
         """Run a task until it ends or waits; its session ends with it.
 
-        Raises `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
+        Of a task that was cancelled while a process that then died had it, what was under way is looked at. Raises
+        `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
         """
         with self._locks.hold(task_id) as mine:
             if not mine:
@@ -192,11 +193,18 @@ class Application:
                     "unavailable", f"task `{task_id}` is being run by another process", "wait for it, or pause it"
                 )
             task = self.task(task_id)
-            if task.is_final:
+            if not task.is_final:
+                task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
+            elif not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
                 raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
-            task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
-            await self._close_session(task)
-            return task
+            return await self._close(task) if task.is_final else task
+
+    async def _close(self, task: Task) -> Task:
+        """Find out what became of an attempt that nobody is at any more, and end the session of an ended task."""
+        await self._recovery.close(task)
+        task = self.task(task.task_id)
+        await self._close_session(task)
+        return task
 
     async def _close_session(self, task: Task) -> None:
         """End the session of a task that has ended otherwise than by its last step."""
@@ -229,13 +237,19 @@ class Application:
         with self._locks.hold(task_id) as idle:
             # Where another process is running it, that one records the outcome at hand and ends the session.
             if idle:
-                await self._recovery.close(self.task(task_id))
-                await self._close_session(self.task(task_id))
+                await self._close(self.task(task_id))
 
     def resumable(self) -> list[str]:
-        """Return the ids of the tasks that `carry_on` can go on with, oldest first."""
-        rows = self.rows("tasks")
-        return sorted(str(row["task_id"]) for row in rows if row["status"] in RESUMABLE)
+        """Return the ids of the tasks that `carry_on` can go on with, oldest first.
+
+        Cancelled ones are among them where a crash kept them from being closed.
+        """
+        still_open = {row["session_id"] for row in self.rows("sessions", {"status": "open"})}
+        return sorted(
+            str(row["task_id"])
+            for row in self.rows("tasks")
+            if row["status"] in RESUMABLE or (row["status"] == "cancelled" and row["session_id"] in still_open)
+        )
 
     # Questions and grants
 

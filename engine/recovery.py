@@ -35,7 +35,7 @@ class Recovery:
         if task is None or task.plan is None:
             return
         steps = {step.step_id: step for step in task.plan.steps}
-        started = [a for a in task.open_actions.values() if isinstance(a.phase, Started)]
+        started = [a for a in _in_order(task) if isinstance(a.phase, Started)]
         if started:
             starts = self._starts(task_id)
             for action in started:
@@ -47,13 +47,13 @@ class Recovery:
         if task is None or task.plan is None:
             return
         steps = {step.step_id: step for step in task.plan.steps}
-        for action in task.open_actions.values():
+        for action in _in_order(task):
             if isinstance(action.phase, Unknown):
                 await self._pipeline.ask_about_unknown(task, steps[action.step_id], action, action.phase.observed)
 
     async def close(self, task: Task) -> None:
         """Settle what a crash left open in a task that was cancelled afterwards: it is looked at, never made again."""
-        started = [a for a in task.open_actions.values() if isinstance(a.phase, Started)]
+        started = [a for a in _in_order(task) if isinstance(a.phase, Started)]
         starts = self._starts(task.task_id) if started else {}
         for action in started:
             finding = await self._pipeline.look(action, starts[action.action_id], task.session_id)
@@ -84,6 +84,11 @@ class Recovery:
     def _starts(self, task_id: str) -> dict[str, Recorded[Event]]:
         """Return each action's last recorded start: the attempt that is open."""
         return {r.event.action_id: r for r in self._store.read_stream(task_id) if isinstance(r.event, ActionStarted)}
+
+
+def _in_order(task: Task) -> list[OpenAction]:
+    # A map's own order differs from process to process; a person is asked in the order of the plan.
+    return sorted(task.open_actions.values(), key=lambda action: (len(action.action_id), action.action_id))
 
 
 def _closing(action_id: str, finding: Finding) -> RecordSuccess | RecordFailure | RecordUnknown:

@@ -1,0 +1,60 @@
+"""A thousand lives of a store: whatever chance does, the invariants hold and no byte is lost."""
+
+import pytest
+
+from cowork.domain.task import (
+    ActionConfirmationRequired,
+    ActionDeclined,
+    ActionOutcomeUnknown,
+    ActionStarted,
+    ActionSucceeded,
+    TaskBlocked,
+    TaskCancelled,
+    TaskCompleted,
+    TaskFailed,
+    TaskPaused,
+)
+from tests.simulation.run import life_of, run_seed
+
+SEEDS = 1000
+CHUNK = 25
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_seed_breaks_an_invariant(first: int) -> None:
+    found = [sentence for seed in range(first, first + CHUNK) if (sentence := run_seed(seed))]
+    assert not found, "\n\n".join([*found, "again: .venv/bin/python -m tests.simulation.run --seed N"])
+
+
+def test_a_seed_always_tells_the_same_story() -> None:
+    for seed in (3, 4):
+        once, twice = life_of(seed), life_of(seed)
+        assert once.story == twice.story
+        assert [(o.stream, o.event.TOPIC) for o in once.log()] == [(o.stream, o.event.TOPIC) for o in twice.log()]
+
+
+def test_what_can_happen_does_happen() -> None:
+    """A simulation that never gets far finds nothing: within these seeds every turn of a life is taken."""
+    turns: set[str] = set()
+    for seed in range(80):
+        life = life_of(seed)
+        for one in life.log():
+            event = one.event
+            turns.add(type(event).__name__)
+            match event:
+                case ActionConfirmationRequired(changed=changed) if changed:
+                    turns.add("asked again")
+                case ActionStarted(attempt=attempt) if attempt > 1:
+                    turns.add("another attempt")
+                case ActionSucceeded(recovered=True):
+                    turns.add("found done after a crash")
+                case ActionDeclined(reason_code=code):
+                    turns.add(code)
+                case _:
+                    pass
+        turns |= {line.partition("] ")[2].partition(" ")[0] for line in life.story}
+    ends = (TaskBlocked, TaskCancelled, TaskCompleted, TaskFailed, TaskPaused, ActionOutcomeUnknown)
+    wanted = {end.__name__ for end in ends} | {"asked again", "another attempt", "found done after a crash"}
+    wanted |= {"rejected", "expired", "skipped", "no_approval", "withdrawn", "GrantRevoked", "ConfirmationWithdrawn"}
+    wanted |= {"CRASH", "person:", "edit:", "refused:"}
+    assert wanted - turns == set()
