@@ -1,7 +1,10 @@
 """The composition root: the one file that knows every adapter and puts the engine together."""
 
+import os
 from pathlib import Path
 from typing import Any
+
+from platformdirs import user_data_path
 
 from ..domain.errors import DomainError
 from ..domain.policy import BASELINE, RuleSet
@@ -33,6 +36,9 @@ READ_MODEL_FILE = "read.db"
 
 def default_store_dir() -> Path:
     """Return the folder that is used where no `--store` is given."""
+    if not any(name.upper().startswith("COWORK_") for name in os.environ):
+        # Nothing is set, so there is nothing to check: loading the checker is half of a short command's time.
+        return user_data_path("cowork", appauthor=False)
     from .settings import Settings
 
     return Settings().store_folder()
