@@ -116,7 +116,7 @@ class CommandHandler:
             try:
                 recorded = await self._store.append(writes, origin, guards)
             except VersionConflict as conflict:
-                self._forget(conflict.stream)
+                self._move_on(conflict.stream)
                 if conflict.stream in {guard.stream for guard in guards} - {write.stream for write in writes}:
                     raise StaleRead from conflict
                 continue
@@ -201,8 +201,12 @@ class CommandHandler:
             self._live.popitem(last=False)
         return live
 
-    def _forget(self, stream: str) -> None:
-        self._live.pop(stream, None)
+    def _move_on(self, stream: str) -> None:
+        """Bring a stream that turned out to be old up to date; listeners hear of what others did to it."""
+        known = self._live.get(stream)
+        self.notice_others()
+        if self._live.get(stream) is known:
+            self._live.pop(stream, None)
 
     def notice_others(self) -> bool:
         """Fold in what other processes appended, in the streams that are kept; return whether they did."""
