@@ -7,7 +7,6 @@ before so many calls of the operating system. All are real kills of real process
 import contextlib
 import os
 import random
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from cowork.engine.application import Application
 from cowork.projections.registry import TABLES
 from tests.acceptance.event_oracle import assert_history_is_sound
 from tests.acceptance.normal import Normal, Tree, lines_of, tree_of
-from tests.acceptance.ordinary import as_ordinary_user, give_away
+from tests.acceptance.ordinary import give_away
 from tests.acceptance.workplace import Ended, Forks, Workplace, fork_server, workplace
 
 CHUNKS: Final = 8
@@ -179,21 +178,6 @@ def residue(place: Workplace) -> list[str]:
     return [str(path) for path in (*found, *(place.store / "blobs" / "unfinished").iterdir())]
 
 
-def events_in(place: Workplace) -> int:
-    """Return how many events are in the log, asked as another process would."""
-    try:
-        # As the log's owner: SQLite makes files beside it, which for a moment would be root's.
-        with (
-            as_ordinary_user(),
-            contextlib.closing(sqlite3.connect(f"file:{place.store}/events.db?mode=ro", uri=True)) as log,
-        ):
-            row = log.execute("SELECT max(rowid) FROM stored_events").fetchone()
-    except sqlite3.OperationalError:
-        # There is no log yet, or no table in it.
-        return 0
-    return int(row[0] or 0)
-
-
 class Reference(msgspec.Struct, frozen=True):
     """An undisturbed run: what it left, how long it took, how many events it recorded, how many calls it made."""
 
@@ -217,7 +201,7 @@ def reference(forks: Forks) -> Reference:
         ended = place.run(*RUN)
         seconds = time.monotonic() - began
         assert ended.status == 0, ended
-        return Reference(outcome_of(place), seconds, events_in(place), ended.calls)
+        return Reference(outcome_of(place), seconds, place.recorded(), ended.calls)
 
 
 Kill = Callable[[Workplace, tuple[str, ...], float, Reference], Ended]
@@ -236,7 +220,7 @@ def after_events(place: Workplace, arguments: tuple[str, ...], part: float, whol
     wanted = 1 + int(part * whole.events)
     running = place.start(*arguments)
     until = time.monotonic() + whole.seconds * 4
-    while events_in(place) < wanted and time.monotonic() < until:
+    while place.recorded() < wanted and time.monotonic() < until:
         time.sleep(0.0002)
     return running.kill()
 
@@ -264,9 +248,9 @@ def live_through(place: Workplace, draw: random.Random, first_part: float, whole
         if ended.status == 0 and arguments == RESUME:
             return kills
         if ended.status == -9:
-            kills.append(events_in(place))
+            kills.append(place.recorded())
         # Killed before the task was recorded, nothing has happened and nothing can be resumed: it is run again.
-        arguments = RESUME if events_in(place) else RUN
+        arguments = RESUME if place.recorded() else RUN
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
-from tests.acceptance.ordinary import give_away
+from tests.acceptance.ordinary import as_ordinary_user, give_away
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -134,6 +135,33 @@ class Workplace:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8")
         give_away(self.folder)
+
+    def recorded(self) -> int:
+        """Return how many events are in the log, asked as another process would."""
+        try:
+            # As the log's owner: SQLite makes files beside it, which for a moment would be root's.
+            with (
+                as_ordinary_user(),
+                contextlib.closing(sqlite3.connect(f"file:{self.store}/events.db?mode=ro", uri=True)) as log,
+            ):
+                row = log.execute("SELECT max(rowid) FROM stored_events").fetchone()
+        except sqlite3.OperationalError:
+            # There is no log yet, or no table in it.
+            return 0
+        return int(row[0] or 0)
+
+    def is_being_written(self) -> bool:
+        """Whether some process is in the middle of a transaction."""
+        with (
+            as_ordinary_user(),
+            contextlib.closing(sqlite3.connect(self.store / "events.db", timeout=0, isolation_level=None)) as log,
+        ):
+            try:
+                log.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            log.execute("ROLLBACK")
+        return False
 
     def events(self, task_id: str) -> list[str]:
         """Return the names of all events of a task's history."""
