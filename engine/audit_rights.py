@@ -5,7 +5,7 @@ import msgspec
 from ..domain.grant import INITIAL as NO_GRANT
 from ..domain.grant import FolderGrant, FolderGranted, GrantEvent, GrantNarrowed
 from ..domain.grant import evolve as evolve_grant
-from ..domain.policy import Policy
+from ..domain.policy import Policy, digest_of_rules
 from ..domain.scope import Scope, attenuate
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
@@ -75,9 +75,11 @@ class Rights:
             return
         match event:
             case PolicyAdopted():
-                adopted = Policy(event.rules)
-                session.policy = self._policies.setdefault(adopted.digest, adopted)
-                if adopted.digest != event.policy_digest:
+                digest = digest_of_rules(event.rules)
+                if digest not in self._policies:
+                    self._policies[digest] = Policy(event.rules)
+                session.policy = self._policies[digest]
+                if digest != event.policy_digest:
                     self._findings.add(3, seen, "the adopted rules are not those that their digest names")
             case GrantAdded():
                 session.grant_ids = (*session.grant_ids, event.grant_id)

@@ -5,7 +5,7 @@ Every wait of the engine on a port passes `Moment`, which decides by the seed wh
 as a kill would.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from random import Random
@@ -173,9 +173,10 @@ async def _inline(work: Callable[..., T], *args: Any, **_how: Any) -> T:
 @contextmanager
 def without_threads() -> Iterator[None]:
     """Let work that would go to a thread run at once, so that one seed always gives one order of events."""
-    threaded: Callable[..., Awaitable[Any]] = anyio.to_thread.run_sync
-    anyio.to_thread.run_sync = _inline  # type: ignore[assignment]
+    to_thread: Any = anyio.to_thread
+    threaded = to_thread.run_sync
+    to_thread.run_sync = _inline
     try:
         yield
     finally:
-        anyio.to_thread.run_sync = threaded  # type: ignore[assignment]
+        to_thread.run_sync = threaded

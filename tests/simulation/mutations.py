@@ -73,11 +73,12 @@ def commit_without_guards(patch: pytest.MonkeyPatch) -> None:
 def take_a_no_for_a_yes(patch: pytest.MonkeyPatch) -> None:
     """Any answer is leave to act."""
     patch.setattr(action_pipeline, "Approved", (Approved, Rejected, Expired))
-    declined = Scheduler._decline
+    scheduler: Any = Scheduler
+    declined = scheduler._decline
 
     async def decline(self: Any, of: Any, action: Any, code: str, reason: str) -> None:
         if code != "rejected":
-            await declined(self, of, action, code, reason)  # type: ignore[arg-type]
+            await declined(self, of, action, code, reason)
             return
         step = next(one for one in of.plan.steps if one.step_id == action.step_id)
         await self._pipeline.carry_out(of, step, action)

@@ -26,6 +26,13 @@ def test_no_seed_breaks_an_invariant(first: int) -> None:
     assert not found, "\n\n".join([*found, "again: .venv/bin/python -m tests.simulation.run --seed N"])
 
 
+@pytest.mark.fuzz_long
+@pytest.mark.parametrize("first", range(SEEDS, 21_000, 200))
+def test_no_seed_of_many_breaks_an_invariant(first: int) -> None:
+    found = [sentence for seed in range(first, first + 200) if (sentence := run_seed(seed))]
+    assert not found, "\n\n".join(found)
+
+
 def test_a_seed_always_tells_the_same_story() -> None:
     for seed in (3, 4):
         once, twice = life_of(seed), life_of(seed)
