@@ -25,10 +25,11 @@ def measure_throughput(folder: Path, floor: Floor, acting: Acting, rounds: int) 
     engine.run(tasks=1, actions=50)
     figures: list[Figure] = []
     for tasks, actions, aim in ((1, alone, 0.40), (TASKS_AT_ONCE, many, 2.5)):
-        rates, ratios, p50s, p99s = [], [], [], []
+        rates, floors, ratios, p50s, p99s = [], [], [], [], []
         for _ in range(rounds):
             spent, commits = floor.around(partial(engine.run, tasks=tasks, actions=actions))
             rates.append(tasks * actions / spent)
+            floors.append(commits)
             ratios.append(rates[-1] / commits)
             latencies = engine.timed.latencies_s()
             p50s.append(1000 * quantile(latencies, 0.5))
@@ -41,7 +42,8 @@ def measure_throughput(folder: Path, floor: Floor, acting: Acting, rounds: int) 
                 unit="x floor",
                 rounds=tuple(ratios),
                 aim=aim if acting == "nothing" else None,
-                absolute=f"{statistics.median(rates):,.0f} a second, {statistics.median(p50s):.2f} ms each (median)",
+                absolute=f"{statistics.median(rates):,.0f} a second, {statistics.median(p50s):.2f} ms each"
+                f" (floor {statistics.median(floors):,.0f})",
             )
         )
         if tasks > 1:
