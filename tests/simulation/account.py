@@ -29,10 +29,10 @@ from tests.simulation.tree import Tree, digest_of
 
 
 class Begun(msgspec.Struct):
-    """An action that was begun: the facts it was begun on, and how far the log knows of it."""
+    """An action that was begun: the facts that its attempts were begun on, and how far the log knows of it."""
 
     action: Action
-    facts: Facts
+    facts: list[Facts]
     settled_at: int = 0
     failed: bool = False
 
@@ -49,7 +49,9 @@ def begun_in(log: Sequence[Recorded[Event]]) -> dict[str, Begun]:
             case ActionAllowed(action_id=name, facts=found) | ActionConfirmationRequired(action_id=name, facts=found):
                 facts[name] = found
             case ActionStarted(action_id=name, facts=again):
-                begun[name] = Begun(actions[name], again or facts[name])
+                one = begun.setdefault(name, Begun(actions[name], []))
+                one.facts.append(again or facts[name])
+                one.settled_at, one.failed = 0, False
             case ActionSucceeded(action_id=name) | ActionFailed(action_id=name) | ActionOutcomeUnknown(action_id=name):
                 if not isinstance(seen.event, ActionOutcomeUnknown):
                     begun[name].settled_at = seen.position
@@ -66,7 +68,8 @@ def unexplained(
 
     An action answers for what it replaces, takes away or puts somewhere, and for putting that back. One that failed
     answers only for putting back what it had under way at the last look (`open_before`). Where a person changed files
-    in the middle of its work (`disturbed`), it may have put back what they made of it: then only its places count.
+    in the middle of its work, or it died in the middle (`disturbed`), what it has moved or has to put back is not yet
+    compared with what it was begun on: then only its places count, and that nothing is lost.
     """
     begun = begun_in(log)
     answerable = [
@@ -91,16 +94,16 @@ def still_open(log: Sequence[Recorded[Event]]) -> set[str]:
 
 
 def _answers_for(begun: Begun, path: str, data: bytes) -> bool:
+    targets = [facts.target for facts in begun.facts]
     match begun.action:
         case FileCreate(at=at, content=content):
             return path == at.path and digest_of(data) == content.digest
         case FileWrite(at=at, content=content):
-            return path == at.path and (digest_of(data) == content.digest or _is(begun.facts.target, data))
+            return path == at.path and (digest_of(data) == content.digest or any(_is(one, data) for one in targets))
         case FileDelete(at=at):
-            return _moves(begun.facts.target, at.path, path, data)
+            return any(_moves(one, at.path, path, data) for one in targets)
         case FileMove(at=at, to=to) | FileRename(at=at, to=to):
-            target = begun.facts.target
-            return _moves(target, at.path, path, data) or _moves(target, to.path, path, data)
+            return any(_moves(one, place, path, data) for one in targets for place in (at.path, to.path))
         case _:
             return False
 

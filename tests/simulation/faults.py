@@ -131,9 +131,12 @@ class FaultyExecutor:
 class FileFaults:
     """The checkpoints of file work: at one of them, chosen beforehand, the process may die."""
 
-    def __init__(self, random: Random, interfere: Callable[[], None], is_quiet: Callable[[], bool]) -> None:
+    def __init__(
+        self, random: Random, interfere: Callable[[], None], note: Callable[[], None], is_quiet: Callable[[], bool]
+    ) -> None:
         self._random = random
         self._interfere = interfere
+        self._note = note
         self._is_quiet = is_quiet
         self.died = False
 
@@ -141,9 +144,11 @@ class FileFaults:
         if self._is_quiet():
             return
         if self._random.random() < Odds.interfere_in_files:
+            self._note()
             self._interfere()
         if self._random.random() < Odds.crash_in_files / 4:
             self.died = True
+            self._note()
             raise Crash(f"in file work, at {point}")
 
 

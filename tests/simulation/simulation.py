@@ -73,7 +73,7 @@ class Simulation:
 
     def _application(self, *, faulty: bool) -> Application:
         """Return an engine in a process of its own: the one that runs tasks is faulty, the person's is not."""
-        self.file_faults = FileFaults(self._random, self._disturb, self._is_quiet)
+        self.file_faults = FileFaults(self._random, self._edit, self._disturb, self._is_quiet)
         finder = GlobFinder()
         if faulty:
             store: Any = FaultyStore(MemoryEventStore(self._rows), self._random, self._moment, self._is_quiet)
@@ -134,9 +134,8 @@ class Simulation:
         self._tell(f"edit: {self._tree.edit(self._at_work.looking_at)}")
 
     def _disturb(self) -> None:
-        """Edit a file in the middle of the work on files."""
+        """Note which action's work on files is about to be disturbed or cut off."""
         self._disturbed.add(self._at_work.at_work_on)
-        self._edit()
 
     async def _act(self, when: str = "") -> None:
         """Let the person do one thing, from a process of their own."""
