@@ -76,6 +76,9 @@ def _marks(path: Path) -> tuple[int | None, int]:
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            # A process that dies while it writes the file leaves one that is shorter than its header says; the next
+            # opening mends it from the journal. Only with this does SQLite tell the marks of such a file.
+            connection.execute("PRAGMA writable_schema = ON")
             application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
             format_version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             return application_id, format_version
