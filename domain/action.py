@@ -186,7 +186,7 @@ ACTION_TYPES: Final[dict[ActionKind, type[Action]]] = {
     "connector.action": ConnectorAction,
     "subagent.spawn": SubagentSpawn,
 }
-_KIND_OF: Final = {struct: kind for kind, struct in ACTION_TYPES.items()}
+_KIND_OF: Final[dict[type[Action], ActionKind]] = {struct: kind for kind, struct in ACTION_TYPES.items()}
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 

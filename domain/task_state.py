@@ -137,6 +137,14 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
         return not self.left_out and self.succeeded == self.actions
 
 
+def _no_actions() -> HashTrieMap[str, OpenAction]:
+    return HashTrieMap()
+
+
+def _no_tallies() -> HashTrieMap[str, Tally]:
+    return HashTrieMap()
+
+
 class NoTask(msgspec.Struct, frozen=True, gc=False):
     """Before the first event."""
 
@@ -153,8 +161,8 @@ class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     status: TaskStatus
     plan: Plan | None = None
     step_ids: frozenset[str] = frozenset()
-    open_actions: HashTrieMap[str, OpenAction] = msgspec.field(default_factory=HashTrieMap)
-    steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=HashTrieMap)
+    open_actions: HashTrieMap[str, OpenAction] = msgspec.field(default_factory=_no_actions)
+    steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=_no_tallies)
     actions: int = 0
     pause_reason: str = ""
 

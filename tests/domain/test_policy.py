@@ -59,7 +59,8 @@ def at(path: str, grant_id: str = "g") -> Location:
 
 
 def decided(action: Action, *, scope: Scope = SCOPE, rules: RuleSet = BASELINE, **facts: Any) -> Decision:
-    return Policy(rules).decide(action, Facts(**{"now": NOW, **facts}), scope)
+    facts.setdefault("now", NOW)
+    return Policy(rules).decide(action, Facts(**facts), scope)
 
 
 ASK = "allow_with_confirm"

@@ -59,9 +59,15 @@ def plan(*step_ids: str) -> Plan:
 
 def proposal(verdict: Verdict, code: Any = None, **changes: Any) -> Proposal:
     decision = Decision(verdict=verdict, rule_id="r", reason="because", reason_code=code)
-    asked = {"confirmation_id": "confirmation-1"} if verdict == "allow_with_confirm" else {}
-    values = {"action": READ, "digest": DIGEST, "decision": decision, "facts": FACTS, "scope_digest": "sha256:s"}
-    return Proposal(**{**values, **asked, **changes})
+    values: dict[str, Any] = {
+        "action": READ,
+        "digest": DIGEST,
+        "decision": decision,
+        "facts": FACTS,
+        "scope_digest": "sha256:s",
+        "confirmation_id": "confirmation-1" if verdict == "allow_with_confirm" else "",
+    }
+    return Proposal(**(values | changes))
 
 
 def propose(*proposals: Proposal, step: str = "a", start: bool = False) -> ProposeActions:
