@@ -24,7 +24,7 @@ from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
 from cowork.domain.scope import VERBS
-from cowork.domain.task import ActionFailed, TaskQueued
+from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, TaskQueued
 from cowork.engine.application import Answer, Application, FolderRequest, RunRequest
 from cowork.projections.registry import TABLES
 from tests.engine.rig import CountedIds, HandClock, HandLocks
@@ -287,9 +287,11 @@ class Simulation:
         complaints += [f"the bytes {digest} were lost" for digest in self._tree.lost()]
         if not self._tree.is_outside_untouched():
             complaints.append("something outside the granted folder was touched")
-        # Where the person has had their hands in the files in between, the same may have had to be done again.
-        twice = {done for done in self._performed if self._performed.count(done) > 1}
-        complaints += [f"action {name} took effect twice" for name, _ in sorted(twice)]
+        # Where the person has had their hands in the files in between, the same may have had to be done again; where
+        # nobody could tell whether it was done, a person may have said that it be done again.
+        excused = {one.event.action_id for one in log if isinstance(one.event, ActionOutcomeUnknown)}
+        twice = {name for name, edits in self._performed if self._performed.count((name, edits)) > 1}
+        complaints += [f"action {name} took effect twice" for name in sorted(twice - excused)]
         failed = {one.event.action_id for one in log if isinstance(one.event, ActionFailed)}
         took_effect = {name for name, edits in self._performed if edits == self._edited}
         complaints += [

@@ -93,7 +93,10 @@ class Tree:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f"{path.name}~saving")
         new.write_bytes(data)
-        new.replace(path)
+        try:
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
 
     def _agree(self, touched: list[str]) -> None:
         """Take over what a person did: the new state is known, and what they destroyed is no longer looked for."""
