@@ -210,9 +210,7 @@ class Policy:
         tags = derive_risk_tags(action, facts)
         broken = find_broken_invariant(action, facts, scope)
         if broken is not None:
-            # What was refused unseen is not said to be a hard link: nobody knows, and nothing rests on it.
-            known = tags if facts.target is not None else tuple(tag for tag in tags if tag != "hardlink")
-            return msgspec.structs.replace(broken, risk_tags=known, policy_digest=self.digest)
+            return msgspec.structs.replace(broken, risk_tags=tags, policy_digest=self.digest)
         answers = _answers(action, facts, scope)
         held = [(one.rule, _holds(one, answers, action, scope)) for one in self._of_kind[kind_of(action)]]
         candidates = [(rule, certain) for rule, certain in held if certain is not False]
@@ -228,7 +226,8 @@ class Policy:
                 policy_digest=self.digest,
             )
         rule, unknown = deciding
-        verdict, rule_id, reason = _raised_to_floor(rule, tags)
+        unseen = facts.target is None and isinstance(action, _OF_A_TARGET)
+        verdict, rule_id, reason = _raised_to_floor(rule, tags, unseen=unseen)
         return Decision(
             verdict=verdict,
             rule_id=rule_id,
@@ -238,7 +237,7 @@ class Policy:
             layer=self.rules.name,
             matched=tuple([r.id for r, _ in candidates]),
             lost=tuple([r.id for r, _ in candidates if r.id != rule.id]),
-            by_missing_fact=unknown,
+            by_missing_fact=unknown or (unseen and rule_id == "floor.hardlink"),
             confirm_rules=(rule_id,) if verdict == "allow_with_confirm" else (),
             policy_digest=self.digest,
         )
@@ -272,10 +271,14 @@ def _strictest_until_certain(candidates: Sequence[tuple[Rule, bool | None]]) -> 
     return None
 
 
-def _raised_to_floor(rule: Rule, tags: tuple[str, ...]) -> tuple[Verdict, str, str]:
+_OF_A_TARGET: Final = (FileRead, FileSearch, FileWrite, FileRename, FileMove, FileDelete)
+"""Actions on something that is there already: as long as it was not looked at, it may be a hard link."""
+
+
+def _raised_to_floor(rule: Rule, tags: tuple[str, ...], *, unseen: bool) -> tuple[Verdict, str, str]:
     if rule.decision == "allow" and "host-executed" in tags:
         return "allow_with_confirm", "floor.host-executed", "other programs run or obey this file"
-    if rule.decision == "allow" and "hardlink" in tags:
+    if rule.decision == "allow" and (unseen or "hardlink" in tags):
         return "allow_with_confirm", "floor.hardlink", "the file has another name, perhaps outside the grant"
     return rule.decision, rule.id, rule.reason
 

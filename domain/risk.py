@@ -67,20 +67,13 @@ def derive_risk_tags(action: Action, facts: Facts) -> tuple[RiskTag, ...]:
         tags.add("batch")
     if len({place.grant_id for place in places}) > 1:
         tags.add("cross-root")
-    if _may_have_other_names(action, facts):
+    if facts.target is not None and facts.target.kind == "file" and facts.target.links > 1:
         tags.add("hardlink")
     if not isinstance(action, (FileRead, FileList, FileSearch)) and any(is_executed(p.path) for p in places):
         tags.add("host-executed")
     if any(has_hidden_characters(p.path) for p in places):
         tags.add("hidden-characters")
     return tuple(tag for tag in RISK_TAGS if tag in tags) if tags else ()
-
-
-def _may_have_other_names(action: Action, facts: Facts) -> bool:
-    if facts.target is not None:
-        return facts.target.kind == "file" and facts.target.links > 1
-    # An unknown target may be a hard link: not having looked must not make an action look safer.
-    return isinstance(action, (FileRead, FileSearch, FileWrite, FileRename, FileMove, FileDelete))
 
 
 def _tags_of_kind(action: Action, facts: Facts) -> tuple[RiskTag, ...]:
