@@ -110,7 +110,7 @@ def test_a_bug_is_one_sentence_with_a_trace_in_a_file(cowork: CommandLine) -> No
         "from cowork.adapters.cli.main import main\n"
         "main()\n"
     )
-    command = [str(COWORK.parent / "python"), "-c", broken, "task", "list", "--json"]
+    command = [str(COWORK.parent / "python"), "-c", broken, "task", "show", "task-1", "--json"]
     run = subprocess.run(command, env=cowork.environment(), capture_output=True, text=True, check=False)
     assert run.returncode == 70
     sentence, hint = run.stderr.splitlines()
