@@ -1,6 +1,7 @@
 """The composition root: the one file that knows every adapter and puts the engine together."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..engine.command_handler import CommandHandler
 from ..engine.ports import (
     BlobStore,
     Clock,
+    Closable,
     EventStore,
     Executor,
     FileFinder,
@@ -88,16 +90,18 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
     store = open_sqlite_store(store_dir / LOG_FILE)
     store_dir = store_dir.resolve()
     blobs = FileBlobStore(store_dir / "blobs")
+    files, finder = FileExecutor(blobs, store_dir), GlobFinder()
     return assemble(
         store=store,
         read_model=SqliteReadModel(store_dir / READ_MODEL_FILE, TABLES),
         blobs=blobs,
-        executors=(FileExecutor(blobs, store_dir),),
-        finder=GlobFinder(),
+        executors=(files,),
+        finder=finder,
         opener=FileFolderOpener(store_dir),
         locks=FileTaskLocks(store_dir / "locks"),
         clock=SystemClock(),
         ids=RandomIds(),
+        closing=(files, finder),
     )
 
 
@@ -112,6 +116,7 @@ def assemble(
     locks: TaskLocks,
     clock: Clock,
     ids: Ids,
+    closing: Sequence[Closable] = (),
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
     from .read_model.memory import MemoryReadModel
@@ -143,4 +148,5 @@ def assemble(
         locks=locks,
         clock=clock,
         ids=ids,
+        closing=closing,
     )

@@ -243,6 +243,15 @@ class Policy:
         )
 
 
+EVALUATION_BROKE: Final = "invariant.evaluation-broke"
+
+
+def broken_evaluation(what: str, policy_digest: str) -> Decision:
+    """Return the denial of an action about which the rules could not be asked: a bug, never a way in."""
+    denial = _broken("policy", EVALUATION_BROKE.removeprefix("invariant."), f"the rules could not be asked: {what}")
+    return msgspec.structs.replace(denial, policy_digest=policy_digest)
+
+
 def decide_action(action: Action, facts: Facts, scope: Scope, rules: RuleSet) -> Decision:
     """Return the decision about one action; for many with the same rules, keep a `Policy`."""
     return Policy(rules).decide(action, facts, scope)

@@ -33,7 +33,7 @@ from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
 from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_object
 from ..domain.plan import Batch, OnAsk, Step
-from ..domain.policy import Decision
+from ..domain.policy import Decision, broken_evaluation
 from ..domain.reason import ReasonCode
 from ..domain.scope import find_gap
 from ..domain.task import (
@@ -128,7 +128,7 @@ class ActionPipeline:
             view = self._views.view(task.session_id)
             actions = await self._requested(step, view)
             facts = await self._gather(actions, view)
-            decisions = [view.policy.decide(a, f, view.scope) for a, f in zip(actions, facts, strict=True)]
+            decisions = [_decided(a, f, view) for a, f in zip(actions, facts, strict=True)]
             proposals, asking = self._judged(task, step, on_ask, view, actions, facts, decisions)
             single = len(actions) == 1
             order = order_task(
@@ -271,7 +271,7 @@ class ActionPipeline:
             view = self._views.view(task.session_id)
             (facts,) = await self._gather([action.action], view)
             facts = msgspec.structs.replace(facts, batch=_batch_of(action))
-            decision = view.policy.decide(action.action, facts, view.scope)
+            decision = _decided(action.action, facts, view)
             guards = (*view.guards, *self._guard_of_answer(action))
             try:
                 orders = self._after_recheck(task, step, action, view, facts, decision)
@@ -376,7 +376,7 @@ class ActionPipeline:
         """Put the question what to do about an action whose outcome nobody can tell."""
         view = self._views.view(task.session_id)
         (facts,) = await self._gather([action.action], view)
-        decision = view.policy.decide(action.action, facts, view.scope)
+        decision = _decided(action.action, facts, view)
         orders = self._asked_again(
             task, step, action, view, facts, decision, f"a crash left it open: {observed}", unknown_outcome=True
         )
@@ -396,6 +396,13 @@ def _permit(started: Recorded[Event], action: Action, facts: Facts, view: Sessio
         facts=facts,
         scope=view.scope,
     )
+
+
+def _decided(action: Action, facts: Facts, view: SessionView) -> Decision:
+    try:
+        return view.policy.decide(action, facts, view.scope)
+    except Exception as error:  # a rule that breaks must deny, and be on record, not let the action slip by
+        return broken_evaluation(f"{type(error).__name__}: {error}", view.policy.digest)
 
 
 def _outcome_command(action_id: str, outcome: Outcome | None, broken: str) -> TaskCommand:

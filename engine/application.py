@@ -38,7 +38,7 @@ from .command_handler import (
     order_session,
     order_task,
 )
-from .ports import BlobStore, Clock, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
+from .ports import BlobStore, Clock, Closable, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
 from .recovery import Recovery
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
@@ -107,6 +107,7 @@ class Application:
         locks: TaskLocks,
         clock: Clock,
         ids: Ids,
+        closing: Sequence[Closable] = (),
     ) -> None:
         self._store = store
         self._read_model = read_model
@@ -120,6 +121,7 @@ class Application:
         self._locks = locks
         self._clock = clock
         self._ids = ids
+        self._closing = tuple(closing)
 
     # Tasks
 
@@ -315,7 +317,9 @@ class Application:
         return self._store
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Let go of files, folders and connections."""
+        for one in self._closing:
+            one.close()
         self._read_model.close()
         self._store.close()
 

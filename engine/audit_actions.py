@@ -12,7 +12,7 @@ from ..domain.confirmation import ConfirmationRequested, digest_of_question
 from ..domain.effect import Effect
 from ..domain.facts import ABSENT, Facts, FileState, is_same_object
 from ..domain.path import components, find_problem, is_beneath
-from ..domain.policy import required_verbs
+from ..domain.policy import EVALUATION_BROKE, required_verbs
 from ..domain.scope import Scope, find_gap
 from ..domain.task import (
     ActionAllowed,
@@ -177,7 +177,9 @@ class Actions:
             self._findings.add(3, seen, f"`{event.action_id}` was decided under another policy than the session's")
         again = held.policy.decide(action.action, event.facts, held.scope)
         said = event.decision
-        if (again.verdict, again.rule_id) != (said.verdict, said.rule_id):
+        # A denial because the rules broke can't be made again where they don't; being a denial, it is never too much.
+        broke = said.verdict == "deny" and said.rule_id == EVALUATION_BROKE
+        if not broke and (again.verdict, again.rule_id) != (said.verdict, said.rule_id):
             self._findings.add(
                 3,
                 seen,

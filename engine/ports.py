@@ -223,6 +223,14 @@ class FileFinder(Protocol):
         ...
 
 
+class Closable(Protocol):
+    """Something that holds files or folders open."""
+
+    def close(self) -> None:
+        """Let go of them."""
+        ...
+
+
 class FolderOpener(Protocol):
     """Looks at a folder that a person is about to grant."""
 

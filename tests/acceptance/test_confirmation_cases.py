@@ -244,7 +244,7 @@ async def test_cnf_13_a_question_that_was_left_open_executes_nothing_after_a_res
 
 
 @pytest.mark.anyio
-async def test_cnf_17_an_evaluation_that_breaks_starts_nothing(
+async def test_cnf_17_an_evaluation_that_breaks_is_a_denial_on_record(
     engine: Engine, inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -257,13 +257,13 @@ async def test_cnf_17_an_evaluation_that_breaks_starts_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Policy, "decide", broken)
         for task_id in (asked_before, allowed):
-            with pytest.raises(RuntimeError, match="a rule that"):
-                await engine.app.carry_on(task_id)
+            assert (await engine.app.carry_on(task_id)).status == "blocked"
             assert "task.action_started" not in engine.events(task_id)
             assert "task.action_allowed" not in engine.events(task_id)
+    assert "task.action_declined" in engine.events(asked_before)
+    assert "task.action_denied" in engine.events(allowed)
     assert (inbox / "a.txt").exists()
-    assert (await engine.app.carry_on(asked_before)).status == "completed"
-    assert not (inbox / "a.txt").exists()
+    assert engine.app.audit().violations == ()
 
 
 # CNF-19
