@@ -48,7 +48,7 @@ PURE_STANDARD_LIBRARY = frozenset(
         "urllib.parse",
     ]
 )
-PURE_PACKAGES = frozenset(["msgspec", "rpds"])
+PURE_PACKAGES = frozenset(["idna", "msgspec", "rfc8785", "rpds"])
 
 CLOCK_READERS = frozenset(["now", "utcnow", "today"])
 IMPURE_CALLS = frozenset(["open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint", "globals"])

@@ -1,0 +1,451 @@
+"""Columns: one condition asked of all rules at once.
+
+The rules that a kind of action may meet are rows, each a bit. A column holds what every row wants of one condition;
+asked about a sight it returns which rows the answer refutes and which it leaves open, as two bit masks. So the time for
+a decision depends on the number of different conditions and hardly on the number of rules.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from .action import ActionKind
+from .policy_atom import Sight
+from .policy_command import CommandSet
+from .policy_document import KINDS, CommandPattern, Conditions, TimeWindow, ToolHint
+from .policy_glob import GlobSet
+from .policy_host import HostSet
+from .policy_place import FORMS, in_form
+from .policy_window import is_open
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+Refuted: TypeAlias = tuple[int, int]
+"""The rows that the answer refutes, and the rows that it leaves open."""
+
+
+class Column(Protocol):
+    """One condition of all rows."""
+
+    @property
+    def condition(self) -> str:
+        """The condition's key in a document."""
+
+    def ask(self, sight: Sight) -> Refuted:
+        """Return which rows the sight refutes, and which it leaves open."""
+
+
+class Row:
+    """A bit, and what the row wants of each condition that it has."""
+
+    __slots__ = ("bit", "wants")
+
+    def __init__(self, bit: int, conditions: Conditions) -> None:
+        self.bit = bit
+        self.wants = {key: value for key, value in msgspec.structs.asdict(conditions).items() if value is not None}
+
+
+# Yes or no ----------------------------------------------------------------------------------------------------------
+
+
+class FlagColumn:
+    """A condition with the answer yes or no. Where it is about a place, an atom without one refutes it either way."""
+
+    __slots__ = ("_answer", "_no", "_of_place", "_yes", "condition")
+
+    def __init__(
+        self, condition: str, answer: Callable[[Sight], bool | None], yes: int, no: int, *, of_place: bool = False
+    ) -> None:
+        self.condition = condition
+        self._answer = answer
+        self._yes = yes
+        self._no = no
+        self._of_place = of_place
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        if self._of_place and not sight.atom.places:
+            return self._yes | self._no, 0
+        answer = self._answer(sight)
+        if answer is None:
+            return 0, self._yes | self._no
+        return (self._no, 0) if answer else (self._yes, 0)
+
+
+class OverColumn:
+    """A number that has to be greater than the row's."""
+
+    __slots__ = ("_all", "_bounds", "_not_over", "_number", "condition")
+
+    def __init__(
+        self, condition: str, number: Callable[[Sight], float | None], wanted: Sequence[tuple[float, int]]
+    ) -> None:
+        self.condition = condition
+        self._number = number
+        self._bounds = sorted({bound for bound, _ in wanted})
+        self._not_over = [sum_of(bit for bound, bit in wanted if bound >= least) for least in self._bounds]
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`. A number that is none (NaN) leaves every row open."""
+        number = self._number(sight)
+        if number is None or number != number:  # noqa: PLR0124 - only NaN differs from itself
+            return 0, self._all
+        at = bisect_left(self._bounds, number)
+        return (self._not_over[at] if at < len(self._bounds) else 0), 0
+
+
+# One of several -----------------------------------------------------------------------------------------------------
+
+
+class WordColumn:
+    """A word that has to be one of the row's."""
+
+    __slots__ = ("_all", "_rows", "_word", "condition")
+
+    def __init__(self, condition: str, word: Callable[[Sight], str | None], wanted: Sequence[tuple[str, int]]) -> None:
+        self.condition = condition
+        self._word = word
+        self._rows = merged(wanted)
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        word = self._word(sight)
+        if word is None:
+            return 0, self._all
+        return self._all & ~self._rows.get(word, 0), 0
+
+
+class LabelColumn:
+    """Labels of which one has to be one of the row's."""
+
+    __slots__ = ("_all", "_rows", "condition")
+
+    def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
+        self.condition = condition
+        self._rows = merged(wanted)
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        labels = sight.atom.request.labels
+        if labels is None:
+            return 0, self._all
+        hit = 0
+        for label in labels:
+            hit |= self._rows.get(label, 0)
+        return self._all & ~hit, 0
+
+
+class PatternColumn:
+    """The place has to match one of the row's patterns, under each of its spellings."""
+
+    __slots__ = ("_all", "_sets", "condition")
+
+    def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
+        self.condition = condition
+        self._all = sum_of(bit for _, bit in wanted)
+        plain = GlobSet(wanted)
+        is_plain = all(pattern.isascii() for pattern, _ in wanted)
+        self._sets = {
+            form: plain
+            if form == "written" or (form == "nfc" and is_plain)
+            else GlobSet((in_form(pattern, form), bit) for pattern, bit in wanted)
+            for form in FORMS
+        }
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        places = sight.atom.places
+        if not places:
+            return self._all, 0
+        form, path = places[0]
+        some = every = self._sets[form].hits(path)
+        for form, path in places[1:]:
+            hits = self._sets[form].hits(path)
+            some |= hits
+            every &= hits
+        return self._all & ~some, some & ~every
+
+
+class ExtensionColumn:
+    """The place's name has to end in one of the row's extensions, upper or lower case, under each of its spellings."""
+
+    __slots__ = ("_all", "_rows", "condition")
+
+    def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
+        self.condition = condition
+        self._rows = merged([(extension.lower(), bit) for extension, bit in wanted])
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        if not sight.atom.places:
+            return self._all, 0
+        some, every = 0, self._all
+        for _, path in sight.atom.places:
+            hits = self._hits(path[path.rfind("/") + 1 :].lower())
+            some |= hits
+            every &= hits
+        return self._all & ~some, some & ~every
+
+    def _hits(self, name: str) -> int:
+        hits = 0
+        at = name.find(".")
+        while at >= 0:
+            hits |= self._rows.get(name[at:], 0)
+            at = name.find(".", at + 1)
+        return hits
+
+
+class HostColumn:
+    """The host has to be one of the row's entries."""
+
+    __slots__ = ("_all", "_set", "condition")
+
+    def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
+        self.condition = condition
+        self._set = HostSet(wanted)
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        host = sight.atom.host
+        return (0, self._all) if host is None else (self._all & ~self._set.hits(host), 0)
+
+
+class ToolColumn:
+    """The tool's name has to match one of the row's patterns, in which `*` is any characters."""
+
+    __slots__ = ("_all", "_exact", "_patterns", "condition")
+
+    def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
+        self.condition = condition
+        self._exact = merged([(pattern, bit) for pattern, bit in wanted if "*" not in pattern])
+        self._patterns = [
+            (re.compile(tool_regex(pattern), re.DOTALL), bit)
+            for pattern, bit in merged(wanted).items()
+            if "*" in pattern
+        ]
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        tool = sight.atom.request.tool
+        if tool is None:
+            return 0, self._all
+        hit = self._exact.get(tool, 0)
+        for pattern, bit in self._patterns:
+            if pattern.fullmatch(tool):
+                hit |= bit
+        return self._all & ~hit, 0
+
+
+def tool_regex(pattern: str) -> str:
+    """Return the regular expression of a pattern over tool names; it is meant for `fullmatch` with `DOTALL`."""
+    return ".*".join(re.escape(part) for part in pattern.split("*"))
+
+
+class CommandColumn:
+    """The command has to begin with one of the row's token patterns."""
+
+    __slots__ = ("_all", "_set", "condition")
+
+    def __init__(self, condition: str, wanted: CommandSet, rows: int) -> None:
+        self.condition = condition
+        self._set = wanted
+        self._all = rows
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        command = sight.atom.command
+        if command is None:
+            return 0, self._all
+        hit, perhaps = self._set.hits(command)
+        return self._all & ~(hit | perhaps), perhaps & ~hit
+
+
+class WindowColumn:
+    """The time has to lie in the row's window."""
+
+    __slots__ = ("_all", "_windows", "condition")
+
+    def __init__(self, condition: str, wanted: Sequence[tuple[TimeWindow, int]]) -> None:
+        self.condition = condition
+        self._windows = tuple(merged(wanted).items())
+        self._all = sum_of(bit for _, bit in wanted)
+
+    def ask(self, sight: Sight) -> Refuted:
+        """See `Column`."""
+        now = sight.atom.request.now
+        if now is None or now.tzinfo is None:
+            return 0, self._all
+        hit = 0
+        for window, bits in self._windows:
+            if is_open(window, now):
+                hit |= bits
+        return self._all & ~hit, 0
+
+
+# Making columns -----------------------------------------------------------------------------------------------------
+
+FILES: Final[frozenset[ActionKind]] = frozenset(
+    (
+        "file.list",
+        "file.search",
+        "file.read",
+        "file.write",
+        "file.create",
+        "file.rename",
+        "file.move",
+        "file.delete",
+    )
+)
+_CONNECTORS: Final[frozenset[ActionKind]] = frozenset(("connector.read", "connector.action"))
+_NETWORK: Final[frozenset[ActionKind]] = frozenset(("network.request",))
+
+ABOUT: Final[dict[str, frozenset[ActionKind]]] = {
+    "file_size_greater_than": FILES | _NETWORK | _CONNECTORS,
+    "host_in_allowlist": _NETWORK,
+    "host_matches": _NETWORK,
+    "method_in": _NETWORK,
+    "connector_scope_allowed": _CONNECTORS,
+    "connector_in": _CONNECTORS,
+    "tool_matches": _CONNECTORS,
+    "tool_hint": _CONNECTORS,
+    "command_prefix": frozenset(("shell.exec",)),
+    "cross_root": frozenset(("file.rename", "file.move")),
+    "target_exists": FILES,
+    "hard_link": FILES,
+}
+"""Which kinds a condition is about; one that is not listed is about all (those about a place: where there is one)."""
+
+
+def _is_hard_link(sight: Sight) -> bool | None:
+    links = sight.atom.request.link_count
+    return None if links is None else links > 1
+
+
+_FLAGS: Final[dict[str, tuple[Callable[[Sight], bool | None], bool]]] = {
+    "path_within_grant": (Sight.within_grant, True),
+    "path_within_output_root": (Sight.within_output, True),
+    "hidden": (Sight.hidden, True),
+    "sensitive": (Sight.sensitive, True),
+    "executed": (Sight.executed, True),
+    "cross_root": (Sight.cross_root, False),
+    "target_exists": (lambda sight: sight.atom.request.target_exists, False),
+    "hard_link": (_is_hard_link, False),
+    "host_in_allowlist": (Sight.host_listed, False),
+    "connector_scope_allowed": (lambda sight: sight.connector_allowed(), False),
+    "tainted": (lambda sight: sight.atom.is_tainted(), False),
+}
+_NUMBERS: Final[dict[str, Callable[[Sight], float | None]]] = {
+    "file_size_greater_than": lambda sight: sight.atom.request.file_size_bytes,
+    "subagent_depth_greater_than": lambda sight: sight.atom.request.depth,
+    "batch_count_greater_than": lambda sight: sight.atom.batch_count(),
+}
+_WORDS: Final[dict[str, Callable[[Sight], str | None]]] = {
+    "method_in": lambda sight: None if (method := sight.atom.request.method) is None else method.upper(),
+    "connector_in": lambda sight: sight.atom.request.connector,
+}
+_HINTS: Final = ("read_only_hint", "destructive_hint", "idempotent_hint", "open_world_hint")
+
+
+def can_match(row: Row, kind: ActionKind) -> bool:
+    """Whether an action of the kind can match the row: each condition is about it, and no list is empty."""
+    return all(kind in ABOUT.get(field, _ALL_KINDS) and value != () for field, value in row.wants.items())
+
+
+_ALL_KINDS: Final = frozenset(KINDS)
+
+
+def columns_of(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """Return the columns that the rows need, the cheapest first."""
+    return tuple(_columns(rows))
+
+
+def _columns(rows: Sequence[Row]) -> Iterable[Column]:
+    for field, (answer, of_place) in _FLAGS.items():
+        yes = sum_of(row.bit for row in rows if row.wants.get(field) is True)
+        no = sum_of(row.bit for row in rows if row.wants.get(field) is False)
+        if yes | no:
+            yield FlagColumn(_key(field), answer, yes, no, of_place=of_place)
+    for field, number in _NUMBERS.items():
+        bounds = [(bound, r.bit) for r in rows if isinstance(bound := r.wants.get(field), int | float)]
+        if bounds:
+            yield OverColumn(_key(field), number, bounds)
+    for field, word in _WORDS.items():
+        if words := _members(rows, field):
+            yield WordColumn(_key(field), word, [(w.upper() if field == "method_in" else w, bit) for w, bit in words])
+    if labels := _members(rows, "taint_in"):
+        yield LabelColumn(_key("taint_in"), labels)
+    if patterns := _members(rows, "matches_pattern"):
+        yield PatternColumn(_key("matches_pattern"), patterns)
+    if extensions := _members(rows, "extension_in"):
+        yield ExtensionColumn(_key("extension_in"), extensions)
+    if hosts := _members(rows, "host_matches"):
+        yield HostColumn(_key("host_matches"), hosts)
+    if tools := _members(rows, "tool_matches"):
+        yield ToolColumn(_key("tool_matches"), tools)
+    yield from _columns_of_hints(rows)
+    if commands := _commands(rows):
+        yield CommandColumn(_key("command_prefix"), CommandSet(commands), sum_of(bit for _, bit in commands))
+    if windows := [(w, row.bit) for row in rows if isinstance(w := row.wants.get("time_window"), TimeWindow)]:
+        yield WindowColumn(_key("time_window"), windows)
+
+
+def _commands(rows: Sequence[Row]) -> list[tuple[CommandPattern, int]]:
+    return [
+        (prefix, row.bit)
+        for row in rows
+        if isinstance(prefixes := row.wants.get("command_prefix"), tuple)
+        for prefix in prefixes
+    ]
+
+
+def _columns_of_hints(rows: Sequence[Row]) -> Iterable[Column]:
+    hinted = [
+        (msgspec.structs.asdict(hint), row.bit)
+        for row in rows
+        if isinstance(hint := row.wants.get("tool_hint"), ToolHint)
+    ]
+    for field in _HINTS:
+        yes = sum_of(bit for hint, bit in hinted if hint[field] is True)
+        no = sum_of(bit for hint, bit in hinted if hint[field] is False)
+        if yes | no:
+            yield FlagColumn(_key("tool_hint"), _hint_reader(_key(field)), yes, no)
+
+
+def _hint_reader(name: str) -> Callable[[Sight], bool | None]:
+    return lambda sight: sight.atom.hint(name)
+
+
+def _members(rows: Sequence[Row], field: str) -> list[tuple[str, int]]:
+    return [
+        (member, row.bit) for row in rows if isinstance(members := row.wants.get(field), tuple) for member in members
+    ]
+
+
+def _key(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def merged(wanted: Iterable[tuple[_Key, int]]) -> dict[_Key, int]:
+    """Return the union of the masks of each key."""
+    table: dict[_Key, int] = {}
+    for word, bit in wanted:
+        table[word] = table.get(word, 0) | bit
+    return table
+
+
+def sum_of(bits: Iterable[int]) -> int:
+    """Return the union of masks."""
+    union = 0
+    for bit in bits:
+        union |= bit
+    return union
