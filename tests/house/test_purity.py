@@ -46,6 +46,8 @@ PURE_STANDARD_LIBRARY = frozenset(
         "typing",
         "unicodedata",
         "urllib.parse",
+        # It reads the time zone database: the same answers for a name on every machine with the same database.
+        "zoneinfo",
     ]
 )
 PURE_PACKAGES = frozenset(["idna", "msgspec", "rfc8785", "rpds"])
