@@ -8,7 +8,7 @@ from typing import Any
 from platformdirs import user_data_path
 
 from ..domain.errors import DomainError
-from ..domain.policy import BASELINE, RuleSet
+from ..domain.policy_document import Layer
 from ..engine.action_pipeline import ActionPipeline
 from ..engine.application import Application
 from ..engine.catch_up import CatchUp
@@ -60,13 +60,13 @@ def plan_from_file(path: Path) -> Planner:
     return PlanFile(path)
 
 
-def rules_from_file(path: Path | None) -> RuleSet:
-    """Return the rules in a policy file, or the default rules where none is named. Raises `DomainError`."""
-    if path is None:
-        return BASELINE
+def layers_of_run(policy: Path | None) -> tuple[Layer, ...]:
+    """Return the layers of a run: those of the machine, and a policy file's. Raises `DomainError`."""
+    from ..engine.policy_records import NOTHING_STANDING, RUN, in_force
     from .policy_files.rules import load_rules
 
-    return load_rules(path)
+    own = () if policy is None else (load_rules(policy, RUN),)
+    return in_force(NOTHING_STANDING, own)
 
 
 def open_application(store_dir: Path, *, create: bool = True) -> Application:

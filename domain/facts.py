@@ -56,6 +56,8 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     `target` and `destination` are what stands there now; `new_folders` the missing parents that the action would
     create (paths below the destination's grant); `batch` how many actions one request stands for; `available`
     whether an executor for the kind is installed; `preview` a text diff for the person (not a fact of policy).
+    `labels` name the untrusted origins of the input, None where they can't be told; `depth` is that of the subagent
+    that asks, 0 for the session's own agent; `usage` is what each limit of the policy has counted so far.
     """
 
     now: datetime
@@ -66,3 +68,6 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     batch: int = 1
     available: bool = True
     preview: str = ""
+    labels: tuple[str, ...] | None = ()
+    depth: int = 0
+    usage: tuple[tuple[str, int], ...] = ()

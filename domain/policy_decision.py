@@ -53,6 +53,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     approval_id: str = ""
     policy_digest: str = ""
 
+    @property
+    def is_leave(self) -> bool:
+        """Whether the action may go ahead without a question: it is allowed, or was approved before for such cases."""
+        return self.verdict == "allow" or bool(self.approval_id)
+
 
 class ReadyFrame(NamedTuple):
     """A frame made ready for many decisions: what was granted, and the layers that hold in it."""

@@ -181,6 +181,11 @@ def layer(name: str, document: PolicyDocument) -> Layer:
     return Layer(name, document, canonical_json(msgspec.to_builtins(document)))
 
 
+def layer_of_rules(name: str, rules: tuple[Rule, ...], fallback: Verdict = "deny") -> Layer:
+    """Return a layer of rules that were made here: version 1.1, no limits."""
+    return layer(name, PolicyDocument(defaults=Defaults(fallback), rules=rules))
+
+
 def stored_layer(name: str, source: bytes) -> Layer:
     """Return a layer of canonical bytes. Raises `msgspec.ValidationError` where they stand for no document.
 

@@ -39,6 +39,7 @@ RiskTag: TypeAlias = Literal[
     "hardlink",
     "host-executed",
     "hidden-characters",
+    "untrusted",
 ]
 
 RISK_TAGS: Final[tuple[RiskTag, ...]] = get_args(RiskTag)
@@ -55,6 +56,7 @@ RISK_WORDS: Final[dict[RiskTag, str]] = {
     "hardlink": "the file has other names elsewhere",
     "host-executed": "other programs run or obey this file",
     "hidden-characters": "a name has hidden characters",
+    "untrusted": "follows from what an outsider wrote",
 }
 """What a person reads in place of a tag."""
 
@@ -73,6 +75,8 @@ def derive_risk_tags(action: Action, facts: Facts) -> tuple[RiskTag, ...]:
         tags.add("host-executed")
     if any(has_hidden_characters(p.path) for p in places):
         tags.add("hidden-characters")
+    if facts.labels is None or facts.labels:
+        tags.add("untrusted")
     return tuple(tag for tag in RISK_TAGS if tag in tags) if tags else ()
 
 

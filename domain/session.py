@@ -6,7 +6,14 @@ import msgspec
 
 from .errors import DomainError
 from .event import Event
-from .policy import RuleSet
+
+
+class AdoptedLayer(msgspec.Struct, frozen=True, gc=False):
+    """A layer of a policy: the name under which it is cited, and its document's digest (`sha256:<hex>`)."""
+
+    name: str
+    digest: str
+
 
 # Events
 
@@ -24,12 +31,15 @@ class SessionStarted(Event, frozen=True, kw_only=True):
 
 
 class PolicyAdopted(Event, frozen=True, kw_only=True):
-    """From here on these rules decide. The whole document is kept, so that decisions can be made again later."""
+    """From here on these layers decide, in this order. `policy_digest` is that of all of them and the floor.
+
+    The documents are on record under their digests (`policy_record.py`), so that decisions can be made again later.
+    """
 
     TOPIC: ClassVar[str] = "session.policy_adopted.v1"
     session_id: str
     policy_digest: str
-    rules: RuleSet
+    layers: tuple[AdoptedLayer, ...]
 
 
 class GrantAdded(Event, frozen=True, kw_only=True):
@@ -61,7 +71,14 @@ class StartSession(msgspec.Struct, frozen=True, kw_only=True):
     device_id: str
     platform: str
     title: str
-    rules: RuleSet
+    layers: tuple[AdoptedLayer, ...]
+    policy_digest: str
+
+
+class AdoptPolicy(msgspec.Struct, frozen=True):
+    """Put the session under other layers, if they are others."""
+
+    layers: tuple[AdoptedLayer, ...]
     policy_digest: str
 
 
@@ -77,7 +94,7 @@ class EndSession(msgspec.Struct, frozen=True):
     reason: str
 
 
-SessionCommand: TypeAlias = StartSession | AddGrant | EndSession
+SessionCommand: TypeAlias = StartSession | AdoptPolicy | AddGrant | EndSession
 
 # States
 
@@ -92,7 +109,7 @@ class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     user_id: str
     policy_digest: str = ""
-    rules: RuleSet | None = None
+    layers: tuple[AdoptedLayer, ...] = ()
     grant_ids: tuple[str, ...] = ()
 
 
@@ -120,8 +137,15 @@ def decide(command: SessionCommand, state: SessionState) -> tuple[SessionEvent, 
                     platform=command.platform,
                     title=command.title,
                 ),
-                PolicyAdopted(session_id=command.session_id, policy_digest=command.policy_digest, rules=command.rules),
+                PolicyAdopted(
+                    session_id=command.session_id, policy_digest=command.policy_digest, layers=command.layers
+                ),
             )
+        case AdoptPolicy(layers=layers, policy_digest=digest):
+            session = _open(state)
+            if session.policy_digest == digest:
+                return ()
+            return (PolicyAdopted(session_id=session.session_id, policy_digest=digest, layers=layers),)
         case AddGrant(grant_id=grant_id):
             session = _open(state)
             return (
@@ -154,7 +178,7 @@ def evolve(state: SessionState, event: SessionEvent) -> SessionState:
             return OpenSession(session_id=event.session_id, user_id=event.user_id)
         case PolicyAdopted():
             session = _open(state)
-            return msgspec.structs.replace(session, policy_digest=event.policy_digest, rules=event.rules)
+            return msgspec.structs.replace(session, policy_digest=event.policy_digest, layers=event.layers)
         case GrantAdded():
             session = _open(state)
             return msgspec.structs.replace(session, grant_ids=(*session.grant_ids, event.grant_id))

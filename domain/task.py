@@ -301,7 +301,7 @@ def _propose(command: ProposeActions, task: Task) -> tuple[TaskEvent, ...]:
             )
         )
         events.append(_decided(task.task_id, name, proposal))
-        if proposal.decision.verdict == "allow_with_confirm" and proposal.unasked:
+        if proposal.decision.verdict == "allow_with_confirm" and not proposal.decision.is_leave and proposal.unasked:
             events.append(
                 ActionDeclined(
                     task_id=task.task_id,
@@ -311,13 +311,14 @@ def _propose(command: ProposeActions, task: Task) -> tuple[TaskEvent, ...]:
                     reason=f"it needs a person: {proposal.decision.reason}",
                 )
             )
-        if command.start and proposal.decision.verdict == "allow":
+        if command.start and proposal.decision.is_leave:
             events.append(ActionStarted(task_id=task.task_id, action_id=name, digest=proposal.digest, attempt=1))
     return tuple(events)
 
 
 def _decided(task_id: str, name: str, proposal: Proposal) -> ActionAllowed | ActionDenied | ActionConfirmationRequired:
-    match proposal.decision.verdict:
+    verdict = "allow" if proposal.decision.is_leave else proposal.decision.verdict
+    match verdict:
         case "allow":
             return ActionAllowed(
                 task_id=task_id,
@@ -349,7 +350,7 @@ def _decided(task_id: str, name: str, proposal: Proposal) -> ActionAllowed | Act
                 scope_digest=proposal.scope_digest,
             )
         case _:
-            assert_never(proposal.decision.verdict)
+            assert_never(verdict)
 
 
 def _start(command: StartAction, task: Task) -> ActionStarted:

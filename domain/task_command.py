@@ -8,7 +8,7 @@ from .action import Action
 from .effect import Effect, Result
 from .facts import Facts
 from .plan import Plan
-from .policy import Decision
+from .policy_decision import Decision
 from .reason import ReasonCode
 
 

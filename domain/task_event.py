@@ -7,7 +7,7 @@ from .effect import Effect, Result
 from .event import Event
 from .facts import Facts
 from .plan import Plan
-from .policy import Decision
+from .policy_decision import Decision
 from .reason import ReasonCode
 
 # Events: the task
@@ -137,7 +137,7 @@ class ActionProposed(Event, frozen=True, kw_only=True):
 
 
 class ActionAllowed(Event, frozen=True, kw_only=True):
-    """Policy allows it, for these facts and this scope."""
+    """Policy allows it, or a remembered approval answers for it, for these facts and this scope."""
 
     TOPIC: ClassVar[str] = "task.action_allowed.v1"
     task_id: str

@@ -11,11 +11,11 @@ from typing import Literal, TypeAlias, assert_never, get_args
 import msgspec
 from rpds import HashTrieMap
 
-from .action import Action
+from .action import Action, ActionKind, kind_of
 from .errors import DomainError
 from .facts import Facts
 from .plan import Plan
-from .policy import Decision
+from .policy_decision import Decision
 from .reason import ReasonCode
 from .task_event import (
     ActionAllowed,
@@ -141,6 +141,10 @@ def _no_actions() -> HashTrieMap[str, OpenAction]:
     return HashTrieMap()
 
 
+def _no_counts() -> HashTrieMap[str, int]:
+    return HashTrieMap()
+
+
 def _no_tallies() -> HashTrieMap[str, Tally]:
     return HashTrieMap()
 
@@ -152,7 +156,7 @@ class NoTask(msgspec.Struct, frozen=True, gc=False):
 class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies.
 
-    `step_ids` are those of the plan.
+    `step_ids` are those of the plan; `started_kinds` counts the actions that were started, by their kind.
     """
 
     task_id: str
@@ -165,6 +169,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=_no_tallies)
     actions: int = 0
     pause_reason: str = ""
+    started_kinds: HashTrieMap[str, int] = msgspec.field(default_factory=_no_counts)
 
     @property
     def is_final(self) -> bool:
@@ -268,7 +273,9 @@ def _evolve_action(task: Task, event: ActionEvent) -> Task:
         case ActionConfirmationRequired():
             return _put(task, event.action_id, Awaiting(_judgement(event), event.confirmation_id))
         case ActionStarted():
-            return _put(task, event.action_id, _started(open_action(task, event.action_id), event), event.attempt)
+            action = open_action(task, event.action_id)
+            task = _put(task, event.action_id, _started(action, event), event.attempt)
+            return _counted(task, kind_of(action.action)) if event.attempt == 1 else task
         case ActionOutcomeUnknown():
             return _put(
                 task, event.action_id, Unknown(_last_judgement(open_action(task, event.action_id)), event.observed)
@@ -308,6 +315,11 @@ def _last_judgement(action: OpenAction) -> Judgement:
     if isinstance(action.phase, Proposed):
         raise DomainError("damaged", f"nothing was decided about action `{action.action_id}`")
     return action.phase.judgement
+
+
+def _counted(task: Task, kind: ActionKind) -> Task:
+    counts = task.started_kinds.insert(kind, task.started_kinds.get(kind, 0) + 1)
+    return msgspec.structs.replace(task, started_kinds=counts)
 
 
 def _started(action: OpenAction, event: ActionStarted) -> Started:

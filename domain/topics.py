@@ -2,14 +2,20 @@
 
 from typing import Final, TypeAlias, get_args
 
+from .approvals import ApprovalEvent
 from .confirmation import ConfirmationEvent
 from .event import Event
+from .folder_trust import TrustEvent
 from .grant import GrantEvent
+from .policy_record import DocumentStored
 from .session import SessionEvent
 from .subagent import SubagentEvent
 from .task import TaskEvent
 
-AnyEvent: TypeAlias = SessionEvent | GrantEvent | TaskEvent | SubagentEvent | ConfirmationEvent
+PolicyEvent: TypeAlias = DocumentStored | ApprovalEvent | TrustEvent
+"""What is on record about policy outside any session."""
+
+AnyEvent: TypeAlias = SessionEvent | GrantEvent | TaskEvent | SubagentEvent | ConfirmationEvent | PolicyEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(AnyEvent)
 EVENT_OF_TOPIC: Final[dict[str, type[Event]]] = {event.TOPIC: event for event in EVENT_TYPES}

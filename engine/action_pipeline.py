@@ -33,7 +33,7 @@ from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
 from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_object
 from ..domain.plan import Batch, OnAsk, Step
-from ..domain.policy import Decision, broken_evaluation
+from ..domain.policy_decision import Decision
 from ..domain.reason import ReasonCode
 from ..domain.scope import find_gap
 from ..domain.task import (
@@ -58,6 +58,7 @@ from ..domain.task import (
 from . import limits
 from .binding import bind, bind_text, expand, name_without_grant
 from .command_handler import CONFIRMATION, CommandHandler, Order, StaleRead, order_confirmation, order_task
+from .deciding import Decided, decide_again, decide_all, uses_of
 from .ports import (
     CardItem,
     CardRenderer,
@@ -128,8 +129,8 @@ class ActionPipeline:
             view = self._views.view(task.session_id)
             actions = await self._requested(step, view)
             facts = await self._gather(actions, view)
-            decisions = [_decided(a, f, view) for a, f in zip(actions, facts, strict=True)]
-            proposals, asking = self._judged(task, step, on_ask, view, actions, facts, decisions)
+            decided = decide_all(actions, facts, task, view)
+            proposals, orders = self._judged(task, step, on_ask, view, actions, decided)
             single = len(actions) == 1
             order = order_task(
                 task.task_id,
@@ -137,13 +138,13 @@ class ActionPipeline:
             )
             try:
                 recorded = await self._handler.execute(
-                    order, *asking, actor=proposed_by, cause=step.step_id, guards=view.guards
+                    order, *orders, actor=proposed_by, cause=step.step_id, guards=view.guards
                 )
             except StaleRead:
                 continue
             started = next((r for r in recorded if isinstance(r.event, ActionStarted)), None)
             if started is not None:
-                await self._perform(task.task_id, actions[0], facts[0], started, view)
+                await self._perform(task.task_id, actions[0], decided[0].facts, started, view)
             return
         raise DomainError("conflict", "the grants change too often to decide under them", "try again")
 
@@ -183,32 +184,33 @@ class ActionPipeline:
         on_ask: OnAsk,
         view: SessionView,
         actions: Sequence[Action],
-        facts: Sequence[Facts],
-        decisions: Sequence[Decision],
+        decided: Sequence[Decided],
     ) -> tuple[tuple[Proposal, ...], tuple[Order, ...]]:
-        asks = on_ask == "wait" and any(d.verdict == "allow_with_confirm" for d in decisions)
+        names = [f"{task.task_id}.{task.actions + number}" for number in range(1, len(actions) + 1)]
+        uses = uses_of(decided, names)
+        asks = on_ask == "wait" and any(_needs_answer(one.decision) for one in decided)
         confirmation_id = self._ids.new("confirmation") if asks else ""
         unasked: Literal["", "skipped", "no_approval"] = "skipped" if on_ask == "skip" else "no_approval"
         proposals = tuple(
             Proposal(
                 action=action,
                 digest=digest_of(action),
-                decision=decision,
-                facts=_recorded(fact),
+                decision=one.decision,
+                facts=_recorded(one.facts),
                 scope_digest=view.scope_digest,
-                confirmation_id=confirmation_id if decision.verdict == "allow_with_confirm" else "",
+                confirmation_id=confirmation_id if _needs_answer(one.decision) else "",
                 unasked="" if asks else unasked,
             )
-            for action, fact, decision in zip(actions, facts, decisions, strict=True)
+            for action, one in zip(actions, decided, strict=True)
         )
         if not asks:
-            return proposals, ()
+            return proposals, uses
         items = tuple(
-            CardItem(f"{task.task_id}.{task.actions + n}", p.action, p.digest, p.decision, full)
-            for n, (p, full) in enumerate(zip(proposals, facts, strict=True), start=1)
+            CardItem(name, p.action, p.digest, p.decision, one.facts)
+            for name, p, one in zip(names, proposals, decided, strict=True)
             if p.confirmation_id
         )
-        return proposals, (self._question(task, step, view, confirmation_id, items),)
+        return proposals, (self._question(task, step, view, confirmation_id, items), *uses)
 
     def _question(
         self,
@@ -271,7 +273,8 @@ class ActionPipeline:
             view = self._views.view(task.session_id)
             (facts,) = await self._gather([action.action], view)
             facts = msgspec.structs.replace(facts, batch=_batch_of(action))
-            decision = _decided(action.action, facts, view)
+            decided = decide_again(action, facts, task, view)
+            facts, decision = decided.facts, decided.decision
             guards = (*view.guards, *self._guard_of_answer(action))
             try:
                 orders = self._after_recheck(task, step, action, view, facts, decision)
@@ -298,7 +301,7 @@ class ActionPipeline:
             case Started():
                 return (order_task(task.task_id, _retried(action, facts, decision)),)
             case Ready():
-                if decision.verdict == "allow":
+                if decision.is_leave:
                     return (order_task(task.task_id, _start(action, "", facts)),)
             case Awaiting(judgement=shown, confirmation_id=asked):
                 answer = self._handler.load(asked, CONFIRMATION).state
@@ -376,9 +379,16 @@ class ActionPipeline:
         """Put the question what to do about an action whose outcome nobody can tell."""
         view = self._views.view(task.session_id)
         (facts,) = await self._gather([action.action], view)
-        decision = _decided(action.action, facts, view)
+        decided = decide_again(action, facts, task, view)
         orders = self._asked_again(
-            task, step, action, view, facts, decision, f"a crash left it open: {observed}", unknown_outcome=True
+            task,
+            step,
+            action,
+            view,
+            decided.facts,
+            decided.decision,
+            f"a crash left it open: {observed}",
+            unknown_outcome=True,
         )
         await self._handler.execute(*orders, actor="engine", cause="recovery")
 
@@ -398,11 +408,8 @@ def _permit(started: Recorded[Event], action: Action, facts: Facts, view: Sessio
     )
 
 
-def _decided(action: Action, facts: Facts, view: SessionView) -> Decision:
-    try:
-        return view.policy.decide(action, facts, view.scope)
-    except Exception as error:  # a rule that breaks must deny, and be on record, not let the action slip by
-        return broken_evaluation(f"{type(error).__name__}: {error}", view.policy.digest)
+def _needs_answer(decision: Decision) -> bool:
+    return decision.verdict == "allow_with_confirm" and not decision.is_leave
 
 
 def _outcome_command(action_id: str, outcome: Outcome | None, broken: str) -> TaskCommand:
@@ -429,7 +436,7 @@ def _retried(action: OpenAction, facts: Facts, decision: Decision) -> TaskComman
             reason_code=decision.reason_code or "policy",
             reason=f"interrupted, and no longer allowed: {decision.reason}",
         )
-    if decision.verdict == "allow_with_confirm" and not (
+    if _needs_answer(decision) and not (
         action.phase.confirmation_id and _is_as_shown(action.phase.judgement.facts, facts)
     ):
         return RecordFailure(

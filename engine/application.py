@@ -9,7 +9,7 @@ from ..domain.confirmation import NoConfirmation, Withdraw
 from ..domain.errors import DomainError
 from ..domain.grant import GrantFolder, RevokeGrant
 from ..domain.path import components, is_beneath
-from ..domain.policy import Policy, RuleSet
+from ..domain.policy_document import Layer
 from ..domain.scope import VERBS, FolderIdentity, Verb
 from ..domain.session import AddGrant, EndSession, OpenSession, StartSession
 from ..domain.task import (
@@ -38,6 +38,7 @@ from .command_handler import (
     order_session,
     order_task,
 )
+from .policy_records import PolicyRecords, adopting
 from .ports import BlobStore, Clock, Closable, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
 from .recovery import Recovery
 from .replay import Frame, replay
@@ -69,12 +70,12 @@ class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work: a plan, the folders it may touch, the rules it is under, and whose it is."""
+    """A piece of work: a plan, the folders it may touch, the layers of rules it is under, and whose it is."""
 
     planned: PlannedTask
     planner: str
     folders: tuple[FolderRequest, ...]
-    rules: RuleSet
+    layers: tuple[Layer, ...]
     user: str
     device: str
     platform: str
@@ -122,6 +123,7 @@ class Application:
         self._clock = clock
         self._ids = ids
         self._closing = tuple(closing)
+        self.policies = PolicyRecords(handler, opener)
 
     # Tasks
 
@@ -135,7 +137,8 @@ class Application:
         folders = self._opened(request.folders)
         for content in request.planned.contents:
             self._blobs.put(content)
-        orders = [
+        orders, layers, policy_digest = adopting(request.layers)
+        orders += [
             order_session(
                 session_id,
                 StartSession(
@@ -144,8 +147,8 @@ class Application:
                     device_id=request.device,
                     platform=request.platform,
                     title=plan.title,
-                    rules=request.rules,
-                    policy_digest=Policy(request.rules).digest,
+                    layers=layers,
+                    policy_digest=policy_digest,
                 ),
             )
         ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import TypeAlias, cast
 
+from ..domain.approvals import APPROVALS_STREAM, ApprovalRemembered, ApprovalRevoked, ApprovalUsed
 from ..domain.confirmation import (
     ConfirmationApproved,
     ConfirmationExpired,
@@ -16,7 +17,9 @@ from ..domain.confirmation import (
     ConfirmationRequested,
     ConfirmationWithdrawn,
 )
+from ..domain.folder_trust import TRUST_STREAM, FolderDistrusted, FolderTrusted
 from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked
+from ..domain.policy_record import DocumentStored
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.topics import AnyEvent
@@ -97,6 +100,13 @@ class _Rules:
             case ConfirmationApproved() | ConfirmationRejected() | ConfirmationExpired() | ConfirmationWithdrawn():
                 self._check_stream(seen, event.confirmation_id)
                 self._questions.on(seen, event)
+            case DocumentStored():
+                self._rights.on_document(seen, event)
+            case ApprovalRemembered() | ApprovalUsed() | ApprovalRevoked():
+                self._check_stream(seen, APPROVALS_STREAM)
+                self._rights.on_approval(seen, event)
+            case FolderTrusted() | FolderDistrusted():
+                self._check_stream(seen, TRUST_STREAM)
             case _:
                 self._check_stream(seen, event.task_id)
                 self.actions.on(seen, event)

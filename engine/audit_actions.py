@@ -8,11 +8,13 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ..domain.action import Action, Location, digest_of, locations_of
+from ..domain.action_invariant import required_verbs
 from ..domain.confirmation import ConfirmationRequested, digest_of_question
 from ..domain.effect import Effect
 from ..domain.facts import ABSENT, Facts, FileState, is_same_object
 from ..domain.path import components, find_problem, is_beneath
-from ..domain.policy import EVALUATION_BROKE, required_verbs
+from ..domain.policy import EVALUATION_BROKE
+from ..domain.policy_decision import Decision
 from ..domain.scope import Scope, find_gap
 from ..domain.task import (
     ActionAllowed,
@@ -37,7 +39,7 @@ from ..domain.task import (
 )
 from .audit_finding import Findings, Seen
 from .audit_questions import Questions
-from .audit_rights import Rights
+from .audit_rights import InForce, Rights
 
 Phase: TypeAlias = Literal["proposed", "allowed", "asked", "denied", "declined", "started", "unknown", "settled"]
 _OVER: tuple[Phase, ...] = ("denied", "declined", "settled")
@@ -59,6 +61,7 @@ class _Action(msgspec.Struct):
     facts: Facts | None = None
     asked: str = ""
     by_person: bool = False
+    approval_id: str = ""
     attempts: int = 0
     open: _Attempt | None = None
 
@@ -154,9 +157,10 @@ class Actions:
             self._findings.add(1, seen, f"what was decided on is not action `{event.action_id}` as it was proposed")
         self._decide_again(seen, task, action, event)
         action.facts = event.facts
+        action.approval_id = event.decision.approval_id
         match event:
             case ActionAllowed():
-                if event.decision.verdict != "allow":
+                if not event.decision.is_leave:
                     self._findings.add(1, seen, f"`{event.action_id}` is allowed by a decision that says otherwise")
                 action.phase = "allowed"
             case ActionDenied():
@@ -175,10 +179,14 @@ class Actions:
             self._findings.add(3, seen, f"`{event.action_id}` was decided under other grants than those in force")
         if event.decision.policy_digest != held.policy.digest:
             self._findings.add(3, seen, f"`{event.action_id}` was decided under another policy than the session's")
-        again = held.policy.decide(action.action, event.facts, held.scope)
+        again = self._decided(held, task, action, event.facts)
         said = event.decision
         # A denial because the rules broke can't be made again where they don't; being a denial, it is never too much.
         broke = said.verdict == "deny" and said.rule_id == EVALUATION_BROKE
+        if said.approval_id and again.approval_id != said.approval_id:
+            self._findings.add(
+                4, seen, f"approval `{said.approval_id}` does not answer the question about `{event.action_id}`"
+            )
         if not broke and (again.verdict, again.rule_id) != (said.verdict, said.rule_id):
             self._findings.add(
                 3,
@@ -186,6 +194,11 @@ class Actions:
                 f"decided again, `{event.action_id}` is {again.verdict} by `{again.rule_id}`,"
                 f" and the log says {said.verdict} by `{said.rule_id}`",
             )
+
+    def _decided(self, held: InForce, task: _Task, action: _Action, facts: Facts) -> Decision:
+        approvals = held.approvals.in_force(facts.now, own=action.approval_id)
+        names = {"session": task.session_id, "task": task.task_id}
+        return held.policy.decide(action.action, facts, held.scope, approvals=approvals, **names)
 
     def on_question(self, seen: Seen, event: ConfirmationRequested) -> None:
         """Check that a question is about actions of its own task, as they were found."""
@@ -224,10 +237,10 @@ class Actions:
         if held is None:
             self._findings.add(3, seen, f"`{event.action_id}` started, and the session is not open")
         elif facts is not None:
-            now = held.policy.decide(action.action, facts, held.scope)
+            now = self._decided(held, task, action, facts)
             if now.verdict == "deny":
                 self._findings.add(3, seen, f"`{event.action_id}` started, and was denied by then: {now.reason}")
-            elif now.verdict == "allow_with_confirm" and has_leave and not action.by_person:
+            elif not now.is_leave and has_leave and not action.by_person:
                 self._findings.add(1, seen, f"`{event.action_id}` started, and needed a person by then")
             self._check_subagent(seen, action, facts)
         action.attempts = event.attempt

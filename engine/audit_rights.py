@@ -2,10 +2,15 @@
 
 import msgspec
 
+from ..domain.approvals import INITIAL as NO_APPROVALS
+from ..domain.approvals import ApprovalEvent, RememberedApprovals
+from ..domain.approvals import evolve as evolve_approvals
+from ..domain.errors import DomainError
 from ..domain.grant import INITIAL as NO_GRANT
 from ..domain.grant import FolderGrant, FolderGranted, GrantEvent, GrantNarrowed
 from ..domain.grant import evolve as evolve_grant
-from ..domain.policy import Policy, digest_of_rules
+from ..domain.policy import Policy
+from ..domain.policy_record import DocumentStored, StoredDocument, stream_of_document
 from ..domain.scope import Scope, attenuate
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
@@ -18,6 +23,7 @@ class InForce(msgspec.Struct, frozen=True):
     scope: Scope
     scope_digest: str
     policy: Policy
+    approvals: RememberedApprovals
 
 
 class _Session(msgspec.Struct):
@@ -41,6 +47,8 @@ class Rights:
         self._owners: dict[str, str] = {}
         self._subagents: dict[str, _Subagent] = {}
         self._policies: dict[str, Policy] = {}
+        self._documents: dict[str, StoredDocument] = {}
+        self._approvals = NO_APPROVALS
 
     def in_force(self, session_id: str) -> InForce | None:
         """Return what is in force in the session; None where it is not open, or has no policy."""
@@ -50,7 +58,7 @@ class Rights:
         if session.in_force is None:
             grants = (self._grants.get(grant_id) for grant_id in session.grant_ids)
             scope = Scope(tuple(grant.scope for grant in grants if grant is not None))
-            session.in_force = InForce(scope, scope.digest(), session.policy)
+            session.in_force = InForce(scope, scope.digest(), session.policy, self._approvals)
         return session.in_force
 
     def subagent_scope(self, name: str) -> Scope | None:
@@ -75,12 +83,7 @@ class Rights:
             return
         match event:
             case PolicyAdopted():
-                digest = digest_of_rules(event.rules)
-                if digest not in self._policies:
-                    self._policies[digest] = Policy(event.rules)
-                session.policy = self._policies[digest]
-                if digest != event.policy_digest:
-                    self._findings.add(3, seen, "the adopted rules are not those that their digest names")
+                session.policy = self._policy(seen, event)
             case GrantAdded():
                 session.grant_ids = (*session.grant_ids, event.grant_id)
                 if self._owners.setdefault(event.grant_id, event.session_id) != event.session_id:
@@ -90,6 +93,40 @@ class Rights:
                     self._grants.pop(grant_id, None)
                 del self._sessions[event.session_id]
         session.in_force = None
+
+    def _policy(self, seen: Seen, event: PolicyAdopted) -> Policy:
+        known = self._policies.get(event.policy_digest)
+        if known is None:
+            documents = [self._documents.get(one.digest) for one in event.layers]
+            if None in documents:
+                self._findings.add(3, seen, "a policy was adopted of which a document is not on record")
+            named = zip(event.layers, documents, strict=True)
+            known = Policy([document.as_layer(one.name) for one, document in named if document is not None])
+            if known.digest != event.policy_digest:
+                self._findings.add(3, seen, "the adopted rules are not those that their digest names")
+            self._policies[event.policy_digest] = known
+        return known
+
+    def on_document(self, seen: Seen, event: DocumentStored) -> None:
+        """Fold a policy document."""
+        document = StoredDocument(event.digest, event.source.encode())
+        try:
+            document.as_layer("")
+        except DomainError as error:
+            self._findings.add(3, seen, error.message)
+            return
+        if seen.stream != stream_of_document(event.digest):
+            self._findings.add(7, seen, f"the document `{event.digest}` is filed under `{seen.stream}`")
+        self._documents[event.digest] = document
+
+    def on_approval(self, seen: Seen, event: ApprovalEvent) -> None:
+        """Fold an event of the remembered approvals."""
+        try:
+            self._approvals = evolve_approvals(self._approvals, event)
+        except DomainError as error:
+            self._findings.add(4, seen, error.message)
+        for session in self._sessions.values():
+            session.in_force = None
 
     def on_grant(self, seen: Seen, event: GrantEvent) -> None:
         """Fold an event of a grant."""

@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..domain import confirmation, grant, session, subagent, task
+from ..domain import approvals, confirmation, folder_trust, grant, policy_record, session, subagent, task
 from ..domain.errors import DomainError
 from ..domain.event import Event, Origin, Recorded
+from ..domain.policy_document import Layer
 from . import limits
 from .ports import Clock, EventStore, Guard, Ids, StreamWrite, VersionConflict
 
@@ -35,6 +36,10 @@ GRANT = Aggregate("grant", grant.INITIAL, grant.decide, grant.evolve)
 TASK = Aggregate("task", task.INITIAL, task.decide, task.evolve)
 SUBAGENT = Aggregate("subagent", subagent.INITIAL, subagent.decide, subagent.evolve)
 CONFIRMATION = Aggregate("confirmation", confirmation.INITIAL, confirmation.decide, confirmation.evolve)
+
+APPROVALS = Aggregate("approvals", approvals.INITIAL, approvals.decide, approvals.evolve)
+FOLDER_TRUST = Aggregate("folder_trust", folder_trust.INITIAL, folder_trust.decide, folder_trust.evolve)
+POLICY_RECORD = Aggregate("policy_record", policy_record.INITIAL, policy_record.decide, policy_record.evolve)
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -63,6 +68,23 @@ def order_task(task_id: str, command: task.TaskCommand) -> Order:
 def order_confirmation(confirmation_id: str, command: confirmation.ConfirmationCommand) -> Order:
     """Return the order that gives a confirmation a command."""
     return Order(confirmation_id, CONFIRMATION, command)
+
+
+def order_approval(command: approvals.ApprovalCommand) -> Order:
+    """Return the order that gives the remembered approvals a command."""
+    return Order(approvals.APPROVALS_STREAM, APPROVALS, command)
+
+
+def order_trust(command: folder_trust.TrustCommand) -> Order:
+    """Return the order that gives the trusted folders a command."""
+    return Order(folder_trust.TRUST_STREAM, FOLDER_TRUST, command)
+
+
+def order_document(layer: Layer) -> Order:
+    """Return the order that puts a layer's document on record."""
+    return Order(
+        policy_record.stream_of_document(layer.digest), POLICY_RECORD, policy_record.StoreDocument(layer.source)
+    )
 
 
 class Live(msgspec.Struct, Generic[S], frozen=True, gc=False):

@@ -13,7 +13,7 @@ from ..domain.effect import Effect, Result
 from ..domain.event import Event, Origin, Recorded
 from ..domain.facts import Facts
 from ..domain.plan import Plan
-from ..domain.policy import Decision
+from ..domain.policy_decision import Decision
 from ..domain.reason import ReasonCode
 from ..domain.scope import FolderIdentity, Scope
 

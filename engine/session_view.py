@@ -1,13 +1,18 @@
-"""What is in force in a session right now, read from the write side: its policy, its scope, and the guards on both."""
+"""What is in force in a session right now, read from the write side: policy, scope, approvals, and guards."""
+
+from collections.abc import Sequence
 
 import msgspec
 
+from ..domain.approvals import APPROVALS_STREAM, RememberedApprovals
 from ..domain.errors import DomainError
 from ..domain.grant import FolderGrant
 from ..domain.policy import Policy
+from ..domain.policy_document import Layer
+from ..domain.policy_record import StoredDocument, stream_of_document
 from ..domain.scope import FolderScope, Scope
-from ..domain.session import OpenSession
-from .command_handler import GRANT, SESSION, CommandHandler
+from ..domain.session import AdoptedLayer, OpenSession
+from .command_handler import APPROVALS, GRANT, POLICY_RECORD, SESSION, CommandHandler
 from .ports import Guard
 
 
@@ -18,6 +23,7 @@ class SessionView(msgspec.Struct, frozen=True):
     scope: Scope
     scope_digest: str
     policy: Policy
+    approvals: RememberedApprovals
     guards: tuple[Guard, ...]
 
 
@@ -40,17 +46,20 @@ class SessionViews:
         return view
 
     def _is_current(self, view: SessionView) -> bool:
-        session, *grants = view.guards
+        session, approvals, *grants = view.guards
         known = self._handler.known
-        return known(session.stream, SESSION).version == session.version and all(
-            known(guard.stream, GRANT).version == guard.version for guard in grants
+        return (
+            known(session.stream, SESSION).version == session.version
+            and known(approvals.stream, APPROVALS).version == approvals.version
+            and all(known(guard.stream, GRANT).version == guard.version for guard in grants)
         )
 
     def _make(self, session_id: str) -> SessionView:
         session = self._handler.known(session_id, SESSION)
         if not isinstance(session.state, OpenSession):
             raise DomainError("conflict", f"session `{session_id}` is not open", "start a new one with `cowork run`")
-        guards = [Guard(session_id, session.version)]
+        approvals = self._handler.known(APPROVALS_STREAM, APPROVALS)
+        guards = [Guard(session_id, session.version), Guard(APPROVALS_STREAM, approvals.version)]
         folders: list[FolderScope] = []
         for grant_id in session.state.grant_ids:
             grant = self._handler.known(grant_id, GRANT)
@@ -58,17 +67,30 @@ class SessionViews:
             if isinstance(grant.state, FolderGrant):
                 folders.append(grant.state.scope)
         scope = Scope(tuple(folders))
-        return SessionView(session_id, scope, scope.digest(), self._policy(session.state), tuple(guards))
+        policy = self._policy(session.state)
+        return SessionView(session_id, scope, scope.digest(), policy, approvals.state, tuple(guards))
 
     def _policy(self, session: OpenSession) -> Policy:
-        if session.rules is None:
+        if not session.layers:
             raise DomainError(
                 "denied", f"session `{session.session_id}` has no policy", "adopt one, if only the default"
             )
         known = self._policies.get(session.policy_digest)
         if known is None:
-            known = Policy(session.rules)
+            known = Policy(adopted_layers(self._handler, session.layers))
             if known.digest != session.policy_digest:
                 raise DomainError("damaged", f"the policy of session `{session.session_id}` is not the recorded one")
             self._policies[session.policy_digest] = known
         return known
+
+
+def adopted_layers(handler: CommandHandler, layers: Sequence[AdoptedLayer]) -> tuple[Layer, ...]:
+    """Return the documents that a session adopted. Raises `DomainError` damaged where one is not on record."""
+    return tuple(_layer(handler, adopted) for adopted in layers)
+
+
+def _layer(handler: CommandHandler, adopted: AdoptedLayer) -> Layer:
+    state = handler.known(stream_of_document(adopted.digest), POLICY_RECORD).state
+    if not isinstance(state, StoredDocument):
+        raise DomainError("damaged", f"the policy document `{adopted.digest}` of layer `{adopted.name}` is missing")
+    return state.as_layer(adopted.name)

@@ -13,7 +13,7 @@ from ..domain.scope import FolderIdentity, Verb
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
-from ..domain.topics import AnyEvent
+from ..domain.topics import AnyEvent, PolicyEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, rfc3339, text_of, texts_of, time_of
 
@@ -193,7 +193,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _revoked)
     if issubclass(event, GrantExpired):
         return when(event, _expired)
-    if issubclass(event, TaskEvent | SubagentEvent | ConfirmationEvent):
+    if issubclass(event, TaskEvent | SubagentEvent | ConfirmationEvent | PolicyEvent):
         return nothing
     assert_never(event)
 

@@ -70,7 +70,8 @@ SUBJECTS: Final = Table(
 )
 
 
-def _life(recorded: Recorded[Event], kind: str, **values: Scalar) -> Put:
+def life_row(recorded: Recorded[Event], kind: str, **values: Scalar) -> Put:
+    """Return the line about an event."""
     return Put(
         "audit_life",
         (recorded.position,),
@@ -88,22 +89,29 @@ def _session_started(recorded: Recorded[SessionStarted]) -> Changes:
     event = recorded.event
     known: dict[str, Scalar] = {"session_id": event.session_id, "label": event.title}
     return (
-        _life(recorded, "session.started", target=event.title, reason=f"by {event.user_id} on {event.device_id}"),
+        life_row(recorded, "session.started", target=event.title, reason=f"by {event.user_id} on {event.device_id}"),
         Put("audit_subjects", (recorded.stream,), known),
     )
 
 
 def _policy_adopted(recorded: Recorded[PolicyAdopted]) -> Changes:
     event = recorded.event
-    return (_life(recorded, "session.policy_adopted", target=event.rules.name, reason=event.policy_digest),)
+    return (
+        life_row(
+            recorded,
+            "session.policy_adopted",
+            target=", ".join(one.name for one in event.layers),
+            reason=event.policy_digest,
+        ),
+    )
 
 
 def _grant_added(recorded: Recorded[GrantAdded]) -> Changes:
-    return (_life(recorded, "session.grant_added", target=recorded.event.grant_id),)
+    return (life_row(recorded, "session.grant_added", target=recorded.event.grant_id),)
 
 
 def _session_ended(recorded: Recorded[SessionEnded]) -> Changes:
-    return (_life(recorded, "session.ended", reason=recorded.event.reason),)
+    return (life_row(recorded, "session.ended", reason=recorded.event.reason),)
 
 
 def _granted(recorded: Recorded[FolderGranted]) -> Changes:
@@ -111,21 +119,21 @@ def _granted(recorded: Recorded[FolderGranted]) -> Changes:
     known: dict[str, Scalar] = {"session_id": event.session_id, "label": event.root_path}
     covers = f"{event.name}: {', '.join(event.verbs)}"
     return (
-        _life(recorded, "grant.given", target=event.root_path, reason=covers),
+        life_row(recorded, "grant.given", target=event.root_path, reason=covers),
         Put("audit_subjects", (recorded.stream,), known),
     )
 
 
 def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
-    return (_life(recorded, "grant.narrowed", reason=f"now only {', '.join(recorded.event.verbs) or 'nothing'}"),)
+    return (life_row(recorded, "grant.narrowed", reason=f"now only {', '.join(recorded.event.verbs) or 'nothing'}"),)
 
 
 def _grant_revoked(recorded: Recorded[GrantRevoked]) -> Changes:
-    return (_life(recorded, "grant.revoked", reason=recorded.event.reason),)
+    return (life_row(recorded, "grant.revoked", reason=recorded.event.reason),)
 
 
 def _grant_expired(recorded: Recorded[GrantExpired]) -> Changes:
-    return (_life(recorded, "grant.expired"),)
+    return (life_row(recorded, "grant.expired"),)
 
 
 def _queued(recorded: Recorded[TaskQueued]) -> Changes:
@@ -137,52 +145,52 @@ def _queued(recorded: Recorded[TaskQueued]) -> Changes:
         "label": event.title,
     }
     return (
-        _life(recorded, "task.queued", target=event.title, reason=event.prompt),
+        life_row(recorded, "task.queued", target=event.title, reason=event.prompt),
         Put("audit_subjects", (recorded.stream,), known),
     )
 
 
 def _planning(recorded: Recorded[TaskPlanningStarted]) -> Changes:
-    return (_life(recorded, "task.planning_started", target=recorded.event.planner),)
+    return (life_row(recorded, "task.planning_started", target=recorded.event.planner),)
 
 
 def _planned(recorded: Recorded[TaskPlanned]) -> Changes:
     plan = recorded.event.plan
-    return (_life(recorded, "task.planned", target=plan.title, reason=f"{len(plan.steps)} steps"),)
+    return (life_row(recorded, "task.planned", target=plan.title, reason=f"{len(plan.steps)} steps"),)
 
 
 def _task_started(recorded: Recorded[TaskStarted]) -> Changes:
-    return (_life(recorded, "task.started"),)
+    return (life_row(recorded, "task.started"),)
 
 
 def _awaiting(recorded: Recorded[TaskAwaitingConfirmation]) -> Changes:
-    return (_life(recorded, "task.awaiting_confirmation", target=", ".join(recorded.event.confirmation_ids)),)
+    return (life_row(recorded, "task.awaiting_confirmation", target=", ".join(recorded.event.confirmation_ids)),)
 
 
 def _paused(recorded: Recorded[TaskPaused]) -> Changes:
-    return (_life(recorded, "task.paused", reason=recorded.event.reason),)
+    return (life_row(recorded, "task.paused", reason=recorded.event.reason),)
 
 
 def _resumed(recorded: Recorded[TaskResumed]) -> Changes:
-    return (_life(recorded, "task.resumed"),)
+    return (life_row(recorded, "task.resumed"),)
 
 
 def _completed(recorded: Recorded[TaskCompleted]) -> Changes:
     event = recorded.event
     why = f"skipped: {', '.join(event.skipped)}" if event.skipped else event.reason
-    return (_life(recorded, "task.completed", reason=why, outcome="succeeded"),)
+    return (life_row(recorded, "task.completed", reason=why, outcome="succeeded"),)
 
 
 def _task_failed(recorded: Recorded[TaskFailed]) -> Changes:
-    return (_life(recorded, "task.failed", reason=recorded.event.reason, outcome="failed"),)
+    return (life_row(recorded, "task.failed", reason=recorded.event.reason, outcome="failed"),)
 
 
 def _blocked(recorded: Recorded[TaskBlocked]) -> Changes:
-    return (_life(recorded, "task.blocked", reason=recorded.event.reason, outcome="denied"),)
+    return (life_row(recorded, "task.blocked", reason=recorded.event.reason, outcome="denied"),)
 
 
 def _cancelled(recorded: Recorded[TaskCancelled]) -> Changes:
-    return (_life(recorded, "task.cancelled", reason=recorded.event.reason, outcome="withdrawn"),)
+    return (life_row(recorded, "task.cancelled", reason=recorded.event.reason, outcome="withdrawn"),)
 
 
 def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
@@ -190,30 +198,30 @@ def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
     if event.actions:
         # Its actions have lines of their own.
         return ()
-    return (_life(recorded, "task.step_begun", step_id=event.step_id, reason="nothing matched"),)
+    return (life_row(recorded, "task.step_begun", step_id=event.step_id, reason="nothing matched"),)
 
 
 def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
     event = recorded.event
     outcome = outcome_of_step_left_out(event.reason_code)
-    return (_life(recorded, "task.step_skipped", step_id=event.step_id, reason=event.reason, outcome=outcome),)
+    return (life_row(recorded, "task.step_skipped", step_id=event.step_id, reason=event.reason, outcome=outcome),)
 
 
 def _spawned(recorded: Recorded[SubagentSpawned]) -> Changes:
     event = recorded.event
     known: dict[str, Scalar] = {"task_id": event.task_id, "parent": event.parent_id, "label": event.title}
     return (
-        _life(recorded, "subagent.spawned", target=event.title, reason=f"by {event.parent_id}, depth {event.depth}"),
+        life_row(recorded, "subagent.spawned", target=event.title, reason=f"by {event.parent_id}, depth {event.depth}"),
         Put("audit_subjects", (recorded.stream,), known),
     )
 
 
 def _reported(recorded: Recorded[SubagentReported]) -> Changes:
-    return (_life(recorded, "subagent.reported", reason=recorded.event.report, outcome="succeeded"),)
+    return (life_row(recorded, "subagent.reported", reason=recorded.event.report, outcome="succeeded"),)
 
 
 def _stopped(recorded: Recorded[SubagentStopped]) -> Changes:
-    return (_life(recorded, "subagent.stopped", reason=recorded.event.reason, outcome="withdrawn"),)
+    return (life_row(recorded, "subagent.stopped", reason=recorded.event.reason, outcome="withdrawn"),)
 
 
 def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
@@ -224,7 +232,7 @@ def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
         "label": event.card.headline,
         "status": "pending",
     }
-    line = _life(
+    line = life_row(
         recorded,
         "confirmation.requested",
         step_id=event.step_id,
@@ -243,7 +251,7 @@ Answer: TypeAlias = ConfirmationApproved | ConfirmationRejected | ConfirmationEx
 def _answer(recorded: Recorded[Answer], status: str, answered_by: str, note: str) -> Changes:
     known: dict[str, Scalar] = {"status": status, "answered_by": answered_by}
     return (
-        _life(recorded, f"confirmation.{status}", reason=note, outcome=status),
+        life_row(recorded, f"confirmation.{status}", reason=note, outcome=status),
         Put("audit_subjects", (recorded.stream,), known),
     )
 
@@ -288,7 +296,7 @@ def choose_session(event: type[SessionEvent | GrantEvent]) -> OnEvent:
     assert_never(event)
 
 
-def choose_life(event: type[LifeEvent]) -> OnEvent:
+def chooselife_row(event: type[LifeEvent]) -> OnEvent:
     """Return what to do about an event of a task that is not an action's."""
     if issubclass(event, TaskQueued):
         return when(event, _queued)

@@ -10,8 +10,9 @@ from ..domain.grant import GrantEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import ActionEvent, LifeEvent
-from ..domain.topics import AnyEvent
+from ..domain.topics import AnyEvent, PolicyEvent
 from .audit_life import LIFE, SUBJECTS, choose_life, choose_other, choose_session
+from .audit_policy import choose_policy
 from .fold import Fold, OnEvent, nothing
 from .place_names import NO_NAMES, PlaceNames
 from .row import Row, number_of, positions_of, text_of, texts_of, time_of
@@ -29,10 +30,12 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return choose_session(event)
     if issubclass(event, SubagentEvent | ConfirmationEvent):
         return choose_other(event)
+    if issubclass(event, PolicyEvent):
+        return choose_policy(event)
     assert_never(event)
 
 
-AUDIT_LOG: Final = Fold("audit_log", 1, (LIFE, SUBJECTS), _choose)
+AUDIT_LOG: Final = Fold("audit_log", 2, (LIFE, SUBJECTS), _choose)
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

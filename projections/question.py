@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..domain.action import Action
 from ..domain.facts import Facts
-from ..domain.policy import Decision
+from ..domain.policy_decision import Decision
 from ..domain.scope import Scope
 
 

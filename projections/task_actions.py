@@ -26,7 +26,7 @@ from ..domain.task import (
     ActionSucceeded,
     LifeEvent,
 )
-from ..domain.topics import AnyEvent
+from ..domain.topics import AnyEvent, PolicyEvent
 from .fold import Fold, OnEvent, nothing, when
 from .outcome import Outcome, outcome_of_refusal
 from .row import Changes, ColumnType, Put, Row, Scalar, Table, choice_of, json_text, micros, text_of
@@ -239,7 +239,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _failed)
     if issubclass(event, ActionOutcomeUnknown):
         return when(event, _unknown)
-    if issubclass(event, LifeEvent | SessionEvent | GrantEvent | SubagentEvent | ConfirmationEvent):
+    if issubclass(event, LifeEvent | SessionEvent | GrantEvent | SubagentEvent | ConfirmationEvent | PolicyEvent):
         return nothing
     assert_never(event)
 

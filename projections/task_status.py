@@ -42,7 +42,7 @@ from ..domain.task import (
     TaskStarted,
     TaskStatus,
 )
-from ..domain.topics import AnyEvent
+from ..domain.topics import AnyEvent, PolicyEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, text_of, texts_of, time_of
 from .task_plan import TaskPlan, plan_shape, with_what_happened
@@ -231,7 +231,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _cancelled)
     if issubclass(event, ConfirmationRequested):
         return when(event, _asked)
-    if issubclass(event, Answer | SessionEvent | GrantEvent | SubagentEvent):
+    if issubclass(event, Answer | SessionEvent | GrantEvent | SubagentEvent | PolicyEvent):
         return nothing
     assert_never(event)
 

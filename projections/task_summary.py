@@ -30,7 +30,7 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
-from ..domain.topics import AnyEvent
+from ..domain.topics import AnyEvent, PolicyEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import Changes, Put, Scalar, Table
 
@@ -213,7 +213,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _spawned)
     if issubclass(event, SubagentReported | SubagentStopped):
         return when(event, _subagent_ended)
-    if issubclass(event, ActionEvent | SessionEvent | GrantEvent):
+    if issubclass(event, ActionEvent | SessionEvent | GrantEvent | PolicyEvent):
         return nothing
     assert_never(event)
 

@@ -42,7 +42,7 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
-from ..domain.topics import AnyEvent
+from ..domain.topics import AnyEvent, PolicyEvent
 from .fold import Fold, OnEvent, nothing, when
 from .outcome import outcome_of_step_left_out
 from .place_names import NO_NAMES, PlaceNames
@@ -270,7 +270,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _reported)
     if issubclass(event, SubagentStopped):
         return when(event, _stopped)
-    if issubclass(event, SessionEvent | GrantEvent):
+    if issubclass(event, SessionEvent | GrantEvent | PolicyEvent):
         return nothing
     assert_never(event)
 

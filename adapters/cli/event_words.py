@@ -86,7 +86,7 @@ def _about_the_frame(event: Event) -> str:
         case SessionStarted():
             return f"by {visible(event.user_id)} on {visible(event.device_id)}"
         case PolicyAdopted():
-            return f"rules {quoted(event.rules.name)} {event.policy_digest}"
+            return f"layers {_listed([one.name for one in event.layers])} {event.policy_digest}"
         case GrantAdded():
             return visible(event.grant_id)
         case SessionEnded():

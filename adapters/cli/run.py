@@ -87,11 +87,11 @@ def run_request(
     import anyio
 
     from ...engine.application import RunRequest
-    from ..bootstrap import plan_from_file, rules_from_file
+    from ..bootstrap import layers_of_run, plan_from_file
     from .folders import folder_requests, refuse_policy_within
 
     planned = anyio.run(plan_from_file(plan).plan)
-    rules = rules_from_file(policy)
+    layers = layers_of_run(policy)
     granted, made = folder_requests(folders, outputs)
     if policy is not None:
         refuse_policy_within(granted, policy)
@@ -99,7 +99,7 @@ def run_request(
         planned=planned,
         planner=plan_from_file(plan).name,
         folders=granted,
-        rules=rules,
+        layers=layers,
         user=user_name(),
         device=os.uname().nodename,
         platform=sys.platform,

@@ -58,6 +58,7 @@ IMPURE_CALLS = frozenset(["open", "print", "input", "exec", "eval", "compile", "
 # Where every error is caught on purpose. Each such line also says why, in a comment on the line itself.
 BROAD_EXCEPT_FILES = {
     "adapters/cli/main.py": "the last frame: one sentence for the person, the trace for the log",
+    "engine/deciding.py": "a rule that breaks must become a recorded denial",
     "engine/action_pipeline.py": "an executor may fail in any way, and each of them has to become a recorded outcome",
 }
 

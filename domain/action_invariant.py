@@ -1,0 +1,122 @@
+"""Invariants of actions: the denials that no document can relax, for what the engine is about to touch.
+
+They hold beside those of `policy_invariant.py`, which know no grant by its id and no state of a file.
+"""
+
+from typing import Final, assert_never
+
+import msgspec
+
+from .action import (
+    Action,
+    CodeRun,
+    ConnectorAction,
+    ConnectorRead,
+    FileCreate,
+    FileDelete,
+    FileList,
+    FileMove,
+    FileRead,
+    FileRename,
+    FileSearch,
+    FileWrite,
+    Location,
+    NetworkRequest,
+    ShellExec,
+    SubagentSpawn,
+    kind_of,
+)
+from .facts import Facts
+from .path import find_new_name_problem, find_problem
+from .places import is_engines
+from .reason import ReasonCode
+from .scope import Scope, Verb, find_gap
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """An invariant that an action breaks: the reason code, the invariant's id and a sentence."""
+
+    code: ReasonCode
+    rule_id: str
+    reason: str
+
+
+_ON_FOLDERS: Final = (FileList, FileSearch, ShellExec, CodeRun)
+"""What may be about a granted folder itself."""
+
+
+def _refused(code: ReasonCode, name: str, reason: str) -> Refusal:
+    return Refusal(code, f"invariant.{name}", reason)
+
+
+def find_refusal(action: Action, facts: Facts, scope: Scope) -> Refusal | None:
+    """Return the denial that no document can relax, or None."""
+    if not facts.available:
+        return _refused("unavailable", "unavailable", f"{kind_of(action)} can't be carried out by this version")
+    for place, verb in required_verbs(action, facts):
+        refusal = _find_refusal_of_place(place, verb, action, facts, scope)
+        if refusal is not None:
+            return refusal
+    if facts.obstacle is not None:
+        return _refused(facts.obstacle.code, "obstacle", facts.obstacle.message)
+    return _find_refusal_of_target(action, facts)
+
+
+def _find_refusal_of_place(place: Location, verb: Verb, action: Action, facts: Facts, scope: Scope) -> Refusal | None:
+    problem = find_problem(place.path, root_allowed=isinstance(action, _ON_FOLDERS))
+    if problem is not None:
+        return _refused(problem.code, "path", problem.message)
+    gap = find_gap(scope.folder(place.grant_id), place.path, verb, facts.now)
+    if gap is not None:
+        return Refusal(gap.code, gap.rule_id, gap.message)
+    if is_engines(place.path):
+        return _refused("protected", "engine-folder", "the engine's own files can't be touched by an action")
+    if verb == "create" or (isinstance(action, (FileRename, FileMove)) and place is action.to):
+        unreadable = find_new_name_problem(place.path)
+        if unreadable is not None:
+            return _refused(unreadable.code, "new-name", unreadable.message)
+    return None
+
+
+def required_verbs(action: Action, facts: Facts) -> tuple[tuple[Location, Verb], ...]:
+    """Return each place that the action touches with the verb that a grant must cover there."""
+    match action:
+        case FileList(at=at) | FileSearch(at=at) | FileRead(at=at):
+            return ((at, "read"),)
+        case FileCreate(at=at):
+            return ((at, "create"),)
+        case FileWrite(at=at):
+            absent = facts.target is not None and facts.target.kind == "absent"
+            return ((at, "create" if absent else "write"),)
+        case FileRename(at=at, to=to) | FileMove(at=at, to=to):
+            return ((at, "move"), (to, "create" if at.grant_id != to.grant_id else "move"))
+        case FileDelete(at=at):
+            return ((at, "delete"),)
+        case ShellExec(cwd=cwd, writes=writes) | CodeRun(cwd=cwd, writes=writes):
+            return ((cwd, "write" if writes == "staged" else "read"),)
+        case NetworkRequest() | ConnectorRead() | ConnectorAction() | SubagentSpawn():
+            return ()
+        case _:
+            assert_never(action)
+
+
+def _find_refusal_of_target(action: Action, facts: Facts) -> Refusal | None:
+    """Refuse what can't succeed before a person is bothered with it."""
+    target, destination = facts.target, facts.destination
+    if target is None:
+        return None
+    match action:
+        case FileDelete(at=at) | FileRename(at=at) | FileMove(at=at) | FileRead(at=at) if target.kind == "absent":
+            return _refused("not_found", "target-missing", f"`{at.path}` does not exist")
+        case FileList(at=at) | FileSearch(at=at) if target.kind == "absent":
+            return _refused("not_found", "target-missing", f"`{at.path}` does not exist")
+        case FileCreate(at=at) if target.kind != "absent":
+            return _refused("conflict", "target-exists", f"`{at.path}` exists already")
+        case FileWrite(at=at) | FileRead(at=at) if target.kind == "folder":
+            return _refused("conflict", "target-is-a-folder", f"`{at.path}` is a folder")
+        case FileList(at=at) if target.kind == "file":
+            return _refused("conflict", "target-is-a-file", f"`{at.path}` is a file, not a folder")
+        case FileRename(to=to) | FileMove(to=to) if destination is not None and destination.kind != "absent":
+            return _refused("conflict", "destination-exists", f"`{to.path}` exists already")
+        case _:
+            return None

@@ -1,0 +1,83 @@
+"""Steps (2) and (3) of the pipeline: the facts that only the log knows are added, and policy is asked."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..domain.action import Action, kind_of
+from ..domain.approvals import UseApproval, after_use
+from ..domain.facts import Facts
+from ..domain.policy import broken_evaluation
+from ..domain.policy_approval import Approval
+from ..domain.policy_decision import Decision
+from ..domain.task import Awaiting, OpenAction, Ready, Started, Task, Unknown
+from .command_handler import Order, order_approval
+from .session_view import SessionView
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """What was decided about one action, and the facts that it was decided on."""
+
+    facts: Facts
+    decision: Decision
+
+
+def decide_all(actions: Sequence[Action], facts: Sequence[Facts], task: Task, view: SessionView) -> list[Decided]:
+    """Decide about the actions of one step, in order.
+
+    Limits count those before as if they were carried out, and an approval's last use answers only once.
+    """
+    started = dict(task.started_kinds.items()) if view.policy.has_limits else {}
+    approvals = view.approvals.in_force(facts[0].now) if facts else ()
+    decided: list[Decided] = []
+    for action, found in zip(actions, facts, strict=True):
+        full = found
+        if view.policy.has_limits:
+            full = msgspec.structs.replace(found, usage=view.policy.usage(started))
+            started[kind_of(action)] = started.get(kind_of(action), 0) + 1
+        decision = _decide(action, full, task, view, approvals)
+        if decision.approval_id:
+            approvals = after_use(approvals, decision.approval_id)
+        decided.append(Decided(full, decision))
+    return decided
+
+
+def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView) -> Decided:
+    """Decide about an action that was decided on before. What it used up itself does not count against it."""
+    earlier = _last_decision(action)
+    full = facts
+    if view.policy.has_limits:
+        started = dict(task.started_kinds.items())
+        if isinstance(action.phase, Started):
+            started[kind_of(action.action)] -= 1
+        full = msgspec.structs.replace(facts, usage=view.policy.usage(started))
+    approvals = view.approvals.in_force(facts.now, own="" if earlier is None else earlier.approval_id)
+    return Decided(full, _decide(action.action, full, task, view, approvals))
+
+
+def uses_of(decided: Sequence[Decided], action_ids: Sequence[str]) -> tuple[Order, ...]:
+    """Return the orders that count the approvals which answered."""
+    return tuple(
+        order_approval(UseApproval(approval_id=one.decision.approval_id, action_id=action_id, now=one.facts.now))
+        for one, action_id in zip(decided, action_ids, strict=True)
+        if one.decision.approval_id
+    )
+
+
+def _last_decision(action: OpenAction) -> Decision | None:
+    match action.phase:
+        case Ready(judgement=judgement) | Started(judgement=judgement):
+            return judgement.decision
+        case Awaiting(judgement=judgement) | Unknown(judgement=judgement):
+            return judgement.decision
+        case _:
+            return None
+
+
+def _decide(action: Action, facts: Facts, task: Task, view: SessionView, approvals: tuple[Approval, ...]) -> Decision:
+    try:
+        return view.policy.decide(
+            action, facts, view.scope, session=task.session_id, task=task.task_id, approvals=approvals
+        )
+    except Exception as error:  # a rule that breaks must deny, and be on record, not let the action slip by
+        return broken_evaluation(f"{type(error).__name__}: {error}", view.policy.digest)
