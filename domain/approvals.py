@@ -1,5 +1,7 @@
 """Remembered approvals: an aggregate of its own, one for a store, because some outlive the session they come from."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import ClassVar, Final, TypeAlias, assert_never
 

@@ -43,7 +43,7 @@ def find_fault(window: TimeWindow) -> str:
             return f"`{text}` is not an instant such as 2026-03-01T00:00:00Z"
     try:
         _zone(window.tz)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return f"`{window.tz}` is not a time zone such as Europe/Berlin"
     return ""
 

@@ -2,21 +2,37 @@
 
 from typing import Any, Final
 
+from ..domain.approvals import ApprovalEvent
 from ..domain.confirmation import ConfirmationRequested, Expired, Rejected, Withdrawn
 from ..domain.errors import DomainError
 from ..domain.event import Event
+from ..domain.folder_trust import TrustEvent
 from ..domain.grant import FolderGranted
+from ..domain.policy_record import DocumentStored
 from ..domain.session import EndedSession, SessionStarted
 from ..domain.subagent import Ended, SubagentSpawned
 from ..domain.task import Started, Task, TaskQueued
 from .audit_finding import Findings, Seen
-from .command_handler import CONFIRMATION, GRANT, SESSION, SUBAGENT, TASK, Aggregate
+from .command_handler import (
+    APPROVALS,
+    CONFIRMATION,
+    FOLDER_TRUST,
+    GRANT,
+    POLICY_RECORD,
+    SESSION,
+    SUBAGENT,
+    TASK,
+    Aggregate,
+)
 from .ports import EventStore
 
 _AGGREGATES: Final[dict[str, Aggregate[Any, Any, Any]]] = {
-    aggregate.name: aggregate for aggregate in (SESSION, GRANT, TASK, SUBAGENT, CONFIRMATION)
+    aggregate.name: aggregate
+    for aggregate in (SESSION, GRANT, TASK, SUBAGENT, CONFIRMATION, APPROVALS, FOLDER_TRUST, POLICY_RECORD)
 }
-_BEGINNINGS: Final = (SessionStarted, FolderGranted, TaskQueued, SubagentSpawned, ConfirmationRequested)
+_BEGINNINGS: Final = (SessionStarted, FolderGranted, TaskQueued, SubagentSpawned, ConfirmationRequested, DocumentStored)
+_ANYWHERE: Final = ApprovalEvent | TrustEvent
+"""Events of the store's own streams, which have no first event of their own kind."""
 
 
 def aggregate_of(event: Event) -> Aggregate[Any, Any, Any]:
@@ -67,7 +83,7 @@ class StreamFolds:
             self._findings.add(7, seen, f"version {seen.version} stands where version {expected} must follow")
         if seen.position <= self._position:
             self._findings.add(7, seen, f"position {seen.position} is read after position {self._position}")
-        if isinstance(seen.event, _BEGINNINGS) is not (expected == 1):
+        if not isinstance(seen.event, _ANYWHERE) and isinstance(seen.event, _BEGINNINGS) is not (expected == 1):
             said = "begins with" if expected == 1 else "begins again with"
             self._findings.add(7, seen, f"`{seen.stream}` {said} {seen.event.TOPIC}")
         self._position = seen.position

@@ -37,9 +37,9 @@ TASK = Aggregate("task", task.INITIAL, task.decide, task.evolve)
 SUBAGENT = Aggregate("subagent", subagent.INITIAL, subagent.decide, subagent.evolve)
 CONFIRMATION = Aggregate("confirmation", confirmation.INITIAL, confirmation.decide, confirmation.evolve)
 
-APPROVALS = Aggregate("approvals", approvals.INITIAL, approvals.decide, approvals.evolve)
+APPROVALS = Aggregate("approval", approvals.INITIAL, approvals.decide, approvals.evolve)
 FOLDER_TRUST = Aggregate("folder_trust", folder_trust.INITIAL, folder_trust.decide, folder_trust.evolve)
-POLICY_RECORD = Aggregate("policy_record", policy_record.INITIAL, policy_record.decide, policy_record.evolve)
+POLICY_RECORD = Aggregate("policy", policy_record.INITIAL, policy_record.decide, policy_record.evolve)
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):

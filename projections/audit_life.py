@@ -296,7 +296,7 @@ def choose_session(event: type[SessionEvent | GrantEvent]) -> OnEvent:
     assert_never(event)
 
 
-def chooselife_row(event: type[LifeEvent]) -> OnEvent:
+def choose_life(event: type[LifeEvent]) -> OnEvent:
     """Return what to do about an event of a task that is not an action's."""
     if issubclass(event, TaskQueued):
         return when(event, _queued)

@@ -70,6 +70,9 @@ def _evidence(tag: RiskTag, items: Sequence[QuestionItem], places: CardPlaces) -
             return _named(places.shown(place) for place in _places(items) if is_executed(place.path))
         case "hidden-characters":
             return _named(places.shown(place) for place in _places(items) if has_hidden_characters(place.path))
+        case "untrusted":
+            labels = (label for item in items for label in item.facts.labels or ("an origin that can't be told",))
+            return _named(map(name_shown, dict.fromkeys(labels)))
 
 
 def _named(shown: Iterable[str]) -> str:

@@ -17,9 +17,10 @@ from cowork.adapters.read_model.sqlite import SqliteReadModel
 from cowork.adapters.system.ids import RandomIds
 from cowork.adapters.system.task_locks import FileTaskLocks
 from cowork.domain.action import Action
+from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.plan import Plan, Step
-from cowork.domain.policy import BASELINE, RuleSet
+from cowork.domain.policy_document import Layer
 from cowork.engine.application import Answer, Application, FolderRequest, PlannedTask, RunRequest
 from cowork.engine.command_handler import CommandHandler
 from cowork.engine.ports import EventStore
@@ -73,7 +74,7 @@ class Engine(msgspec.Struct, frozen=True):
         *actions: Action,
         folders: tuple[Path, ...],
         contents: tuple[bytes, ...] = (),
-        rules: RuleSet = BASELINE,
+        rules: Layer = BASELINE,
         outputs: tuple[Path, ...] = (),
         description: str = "",
     ) -> str:
@@ -89,7 +90,7 @@ class Engine(msgspec.Struct, frozen=True):
                 FolderRequest(path=str(path), output_paths=tuple(str(o) for o in outputs if o.is_relative_to(path)))
                 for path in folders
             ),
-            rules=rules,
+            layers=(rules,),
             user="tester",
             device="here",
             platform="linux",

@@ -19,7 +19,7 @@ from cowork.adapters.files.opener import FileFolderOpener
 from cowork.adapters.read_model.sqlite import SqliteReadModel
 from cowork.adapters.system.ids import RandomIds
 from cowork.adapters.system.task_locks import FileTaskLocks
-from cowork.domain.policy import BASELINE
+from cowork.domain.baseline import BASELINE
 from cowork.engine.application import FolderRequest, RunRequest
 from cowork.projections.registry import TABLES
 from tests.adapters.cli.command_line import COWORK, DELETE, LOOK, CommandLine, Ended
@@ -332,7 +332,7 @@ def _ask_two_days_ago(cowork: CommandLine) -> None:
             planned=await planner.plan(),
             planner=planner.name,
             folders=(FolderRequest(path=str(cowork.inbox)),),
-            rules=BASELINE,
+            layers=(BASELINE,),
             user="ada",
             device="desk",
             platform="linux",

@@ -10,8 +10,9 @@ from statistics import median
 import msgspec
 
 from cowork.domain.action import Action, Content, FileCreate, FileMove, FileRead, Location, locations_of
+from cowork.domain.baseline import BASELINE
 from cowork.domain.facts import ABSENT, Facts, FileState
-from cowork.domain.policy import BASELINE, Policy
+from cowork.domain.policy import Policy
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from tests.bench.figure import Figure, quantile
 
@@ -45,7 +46,7 @@ DECISIONS: dict[str, tuple[Action, Facts]] = {
 
 def measure_policy(rounds: int) -> list[Figure]:
     """Microseconds of one decision by the default rules."""
-    policy = Policy(BASELINE)
+    policy = Policy((BASELINE,))
     figures = []
     for name, (action, facts) in DECISIONS.items():
         p50s, p99s = [], []

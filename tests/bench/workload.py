@@ -21,10 +21,10 @@ from cowork.adapters.system.clock import SystemClock
 from cowork.adapters.system.ids import RandomIds
 from cowork.adapters.system.task_locks import FileTaskLocks
 from cowork.domain.action import Action, ActionKind, Content, FileCreate, Location, locations_of
+from cowork.domain.baseline import BASELINE
 from cowork.domain.effect import Effect
 from cowork.domain.facts import ABSENT, Facts
 from cowork.domain.plan import Plan, Step
-from cowork.domain.policy import BASELINE
 from cowork.domain.scope import Scope
 from cowork.engine.application import Application, FolderRequest, RunRequest
 from cowork.engine.ports import BlobStore, Done, Executor, Finding, NotApplied, Outcome, Permit, PlannedTask
@@ -125,7 +125,7 @@ class Engine:
                 planned=PlannedTask(plan_of(name, actions, self.content)),
                 planner="bench",
                 folders=(folder,),
-                rules=BASELINE,
+                layers=(BASELINE,),
                 user="ada",
                 device="bench",
                 platform="linux",

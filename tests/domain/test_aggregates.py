@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cowork.domain import confirmation, grant, session, subagent
+from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import (
     Approve,
     Card,
@@ -28,9 +29,9 @@ from cowork.domain.grant import (
     NarrowGrant,
     RevokeGrant,
 )
-from cowork.domain.policy import BASELINE, digest_of_rules
+from cowork.domain.policy import digest_of_layers
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
-from cowork.domain.session import AddGrant, EndSession, GrantAdded, SessionEnded, StartSession
+from cowork.domain.session import AddGrant, AdoptedLayer, EndSession, GrantAdded, SessionEnded, StartSession
 from cowork.domain.subagent import DEPTH_MAX, Report, SpawnSubagent, Stop, SubagentSpawned
 from tests.domain.given import Given
 
@@ -196,8 +197,8 @@ def starting() -> StartSession:
         device_id="d",
         platform="linux",
         title="t",
-        rules=BASELINE,
-        policy_digest=digest_of_rules(BASELINE),
+        layers=(AdoptedLayer(BASELINE.name, BASELINE.digest),),
+        policy_digest=digest_of_layers((BASELINE,)),
     )
 
 
@@ -205,8 +206,8 @@ def test_a_session_has_its_policy_from_its_first_commit_on() -> None:
     state = opened().state
 
     assert isinstance(state, session.OpenSession)
-    assert state.rules == BASELINE
-    assert state.policy_digest == digest_of_rules(BASELINE)
+    assert state.layers == (AdoptedLayer("baseline", BASELINE.digest),)
+    assert state.policy_digest == digest_of_layers((BASELINE,))
 
 
 def test_a_grant_is_added_once_and_not_to_a_session_that_has_ended() -> None:

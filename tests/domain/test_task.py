@@ -9,7 +9,8 @@ from cowork.domain import task
 from cowork.domain.action import FileDelete, FileRead, Location, digest_of
 from cowork.domain.facts import Facts
 from cowork.domain.plan import Plan, Step
-from cowork.domain.policy import Decision, Verdict
+from cowork.domain.policy_decision import Decision
+from cowork.domain.policy_document import Verdict
 from cowork.domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from cowork.domain.action import Location
+from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import (
     ConfirmationApproved,
     ConfirmationRequested,
@@ -14,7 +15,7 @@ from cowork.domain.confirmation import (
 from cowork.domain.effect import Effect
 from cowork.domain.facts import FileState
 from cowork.domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked
-from cowork.domain.policy import BASELINE
+from cowork.domain.policy import digest_of_layers
 from cowork.domain.scope import VERBS
 from cowork.domain.session import PolicyAdopted, SessionEnded
 from cowork.domain.task import (
@@ -215,7 +216,7 @@ def narrowed_to_more(h: History) -> History:
 
 @planted(3)
 def used_after_its_session_ended(h: History) -> History:
-    session = h[0].stream
+    session = h[place(h, PolicyAdopted)].stream
     before = place(h, ActionStarted, of(action_on(h, "b.txt"))) - 1
     return added(h, before, session, SessionEnded(session_id=session, reason="over"))
 
@@ -250,5 +251,4 @@ def decided_under_other_grants(h: History) -> History:
 @planted(3)
 def rules_under_another_name(h: History) -> History:
     index = place(h, PolicyAdopted)
-    rules = msgspec.structs.replace(BASELINE, rules=BASELINE.rules[2:])
-    return changed(h, index, rules=rules)
+    return changed(h, index, policy_digest=digest_of_layers((BASELINE, BASELINE)))

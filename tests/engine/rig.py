@@ -18,11 +18,12 @@ from cowork.adapters.files.finder import GlobFinder
 from cowork.adapters.files.opener import FileFolderOpener
 from cowork.adapters.read_model.memory import MemoryReadModel
 from cowork.domain.action import Action, Content, FileCreate, FileDelete, FileMove, FileRead, FileWrite, Location
+from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.event import Event, Recorded
 from cowork.domain.ids import format_id
 from cowork.domain.plan import OnAsk, Plan, Request, Step
-from cowork.domain.policy import BASELINE, RuleSet
+from cowork.domain.policy_document import Layer
 from cowork.domain.scope import VERBS, Verb
 from cowork.domain.task import Task
 from cowork.engine.application import Answer, Application, Asker, FolderRequest, PlannedTask, RunRequest
@@ -139,7 +140,7 @@ class Rig:
     async def start(
         self,
         *requests: Request | Step,
-        rules: RuleSet = BASELINE,
+        rules: Layer = BASELINE,
         on_ask: OnAsk = "wait",
         verbs: tuple[Verb, ...] = VERBS,
         outputs: tuple[str, ...] = (),
@@ -160,7 +161,7 @@ class Rig:
             planned=PlannedTask(Plan(title="a task", steps=steps, on_ask=on_ask)),
             planner="plan file",
             folders=(folder,),
-            rules=rules,
+            layers=(rules,),
             user="ann",
             device="laptop",
             platform="linux",

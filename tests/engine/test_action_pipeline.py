@@ -9,7 +9,7 @@ from cowork.domain.action import FileMove, ShellExec
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
 from cowork.domain.plan import Batch
-from cowork.domain.policy import Rule, RuleSet
+from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.task import (
     ActionConfirmationRequired,
     ActionDeclined,
@@ -23,7 +23,7 @@ from cowork.engine.application import Answer
 from tests.engine.rig import PERSON, Rig, Says, at, create, delete, move, read, write
 
 pytestmark = pytest.mark.anyio
-ALLOWED = RuleSet("all", (Rule("everything", ("*",), "allow"),))
+ALLOWED = layer_of_rules("all", (Rule("everything", ("*",), "allow"),))
 
 
 @pytest.fixture

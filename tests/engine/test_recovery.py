@@ -6,14 +6,14 @@ import pytest
 
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
-from cowork.domain.policy import Rule, RuleSet
+from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.session import SessionEnded
 from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, ActionStarted, ActionSucceeded
 from tests.engine.breaking import Died, Executing, Interrupted, die, fall_over, with_executor
 from tests.engine.rig import PERSON, Rig, Says, assert_clean, delete, read, write
 
 pytestmark = pytest.mark.anyio
-ALLOWED = RuleSet("all", (Rule("everything", ("*",), "allow"),))
+ALLOWED = layer_of_rules("all", (Rule("everything", ("*",), "allow"),))
 
 
 @pytest.fixture

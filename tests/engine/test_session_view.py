@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from cowork.adapters.event_store.memory import MemoryEventStore
+from cowork.domain.baseline import BASELINE
 from cowork.domain.errors import DomainError
 from cowork.domain.grant import NarrowGrant, RevokeGrant
-from cowork.domain.policy import BASELINE, digest_of_rules
+from cowork.domain.policy import digest_of_layers
 from cowork.domain.session import EndSession
 from cowork.engine.command_handler import CommandHandler, order_grant, order_session
 from cowork.engine.session_view import SessionViews
@@ -45,9 +46,10 @@ async def test_a_view_is_the_same_object_until_something_changes(rig: Rig) -> No
 async def test_a_view_has_the_policy_that_was_adopted_and_guards_on_all_that_it_read(rig: Rig) -> None:
     views, _, session_id, grant_id = await opened(rig)
     view = views.view(session_id)
-    assert view.policy.digest == digest_of_rules(BASELINE)
+    assert view.policy.digest == digest_of_layers((BASELINE,))
     assert [(guard.stream, guard.version) for guard in view.guards] == [
         (session_id, len(rig.store.read_stream(session_id))),
+        ("approvals", 0),
         (grant_id, 1),
     ]
 

@@ -7,7 +7,8 @@ from typing import Any
 from cowork.domain.action import Action, digest_of
 from cowork.domain.confirmation import Card
 from cowork.domain.facts import ABSENT, Facts, FileState
-from cowork.domain.policy import Policy, Rule, RuleSet
+from cowork.domain.policy import Policy
+from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.engine.ports import CardItem, CardRenderer, CardRequest
 from cowork.projections.action_card import render_card
@@ -23,9 +24,8 @@ SCOPE = Scope(
         ),
     )
 )
-ASKS = Policy(
-    RuleSet("cautious", (Rule("everything-needs-a-person", ("*",), "allow_with_confirm", reason="say yes first"),))
-)
+CAUTIOUS = (Rule("everything-needs-a-person", ("*",), "allow_with_confirm", reason="say yes first"),)
+ASKS = Policy((layer_of_rules("cautious", CAUTIOUS),))
 DIGEST = "sha256:9c417e02" + "ab" * 28
 
 _RENDER: CardRenderer = render_card

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
-from cowork.domain import confirmation, grant, session, subagent, task
+from cowork.domain import approvals, confirmation, folder_trust, grant, policy_record, session, subagent, task
 from cowork.domain.action import (
     Action,
     Content,
@@ -20,14 +20,19 @@ from cowork.domain.action import (
     digest_of,
     kind_of,
 )
+from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import Card, CardBlock, Item, Pending
 from cowork.domain.effect import Effect, Result
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.facts import Facts, FileState
 from cowork.domain.plan import Plan, Step
-from cowork.domain.policy import BASELINE, Decision, Verdict, digest_of_rules
+from cowork.domain.policy import digest_of_layers
+from cowork.domain.policy_approval import Approval, ApprovalScope
+from cowork.domain.policy_decision import Decision
+from cowork.domain.policy_document import Verdict
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.session import AdoptedLayer
 from cowork.domain.task import Awaiting, Ready, Started, Unknown
 
 S = TypeVar("S")
@@ -65,6 +70,7 @@ class History:
             (12, self.act),
             (3, self.live),
             (1, self.help_out),
+            (1, self.change_policy),
         )
         weighted = [move for weight, move in moves for _ in range(weight)]
         for _ in range(steps):
@@ -104,14 +110,16 @@ class History:
     def start_session(self) -> None:
         """Open a session under the default policy."""
         name = f"session-{len(self._sessions) + 1}"
+        stream = policy_record.stream_of_document(BASELINE.digest)
+        self.execute(policy_record, stream, policy_record.StoreDocument(BASELINE.source))
         command = session.StartSession(
             session_id=name,
             user_id="ann",
             device_id="laptop",
             platform="linux",
             title="s",
-            rules=BASELINE,
-            policy_digest=digest_of_rules(BASELINE),
+            layers=(AdoptedLayer(BASELINE.name, BASELINE.digest),),
+            policy_digest=digest_of_layers((BASELINE,)),
         )
         self.execute(session, name, command, "person:ann")
         self._sessions.append(name)
@@ -146,6 +154,33 @@ class History:
             grant.ExpireGrant(self._now + timedelta(days=1)),
         )
         self.execute(grant, self._one(self._grants), commands[which], "person:ann")
+
+    def change_policy(self) -> None:
+        """Remember, use or revoke an approval, or change which folder is trusted."""
+        name = f"approval-{self.random.randint(1, 5)}"
+        approval = Approval(
+            id=name,
+            action="file.write",
+            rule_ids=("baseline:overwrite-needs-a-person",),
+            risk_tags=("overwrite",),
+            scope=ApprovalScope(session=self._one(self._sessions)),
+            path_prefix="/home/ann",
+            expires_at=START + timedelta(days=9),
+            uses_left=2,
+        )
+        remember = approvals.RememberApproval(
+            approval=approval, sentence="writing", confirmation_id="confirmation-1", remembered_by="ann"
+        )
+        use = approvals.UseApproval(approval_id=name, action_id="task-1.1", now=self._now)
+        of_approvals = (remember, use, use, approvals.RevokeApproval(name, "enough"))
+        of_trust = (
+            folder_trust.TrustFolder("/home/ann", FolderIdentity(1, 2)),
+            folder_trust.DistrustFolder("/home/ann"),
+        )
+        if self.random.random() < 0.7:
+            self.execute(approvals, approvals.APPROVALS_STREAM, self.random.choice(of_approvals), "person:ann")
+        else:
+            self.execute(folder_trust, folder_trust.TRUST_STREAM, self.random.choice(of_trust), "person:ann")
 
     # Tasks
 

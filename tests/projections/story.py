@@ -8,12 +8,16 @@ from typing import Literal
 from cowork.adapters.read_model.memory import MemoryReadModel
 from cowork.domain import confirmation, grant, session, task
 from cowork.domain.action import Action, digest_of
+from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import Card, CardBlock, Item
 from cowork.domain.facts import Facts, FileState
 from cowork.domain.plan import Plan, Step
-from cowork.domain.policy import BASELINE, Decision, Verdict, digest_of_rules
+from cowork.domain.policy import digest_of_layers
+from cowork.domain.policy_decision import Decision
+from cowork.domain.policy_document import Verdict
 from cowork.domain.reason import ReasonCode
 from cowork.domain.scope import VERBS, FolderIdentity, Verb
+from cowork.domain.session import AdoptedLayer
 from cowork.projections.audit_log import AuditRow, audit_rows
 from cowork.projections.place_names import names_in_rows
 from cowork.projections.registry import PROJECTIONS, TABLES
@@ -32,15 +36,14 @@ class Story(History):
     def __init__(self) -> None:
         super().__init__(Random(7))
         self.now = START
-        rules = BASELINE
         start = session.StartSession(
             session_id="session-1",
             user_id="ann",
             device_id="laptop",
             platform="linux",
             title="Tidying",
-            rules=rules,
-            policy_digest=digest_of_rules(rules),
+            layers=(AdoptedLayer(BASELINE.name, BASELINE.digest),),
+            policy_digest=digest_of_layers((BASELINE,)),
         )
         self.execute(session, "session-1", start, "person:ann")
         self.give("grant-1", "reports")

@@ -7,8 +7,9 @@ import pytest
 
 from cowork.domain import task
 from cowork.domain.action import FileDelete, FileMove, FileRead, Location
+from cowork.domain.baseline import BASELINE
 from cowork.domain.plan import Batch, Plan, Step
-from cowork.domain.policy import BASELINE, digest_of_rules
+from cowork.domain.policy import digest_of_layers
 from tests.projections.story import TASK, Story
 
 READ = FileRead(at=Location("grant-1", "a.txt"))
@@ -140,7 +141,7 @@ def test_a_task_tells_times_position_and_policy() -> None:
     assert told.created_at < told.updated_at
     assert told.position == story.events[-1].position
     assert told.policy_digest == "sha256:policy"
-    assert story.model().rows("sessions")[0]["policy_digest"] == digest_of_rules(BASELINE)
+    assert story.model().rows("sessions")[0]["policy_digest"] == digest_of_layers((BASELINE,))
 
 
 def test_a_task_that_ended_says_why_and_what_it_left_out() -> None:

@@ -17,8 +17,9 @@ from cowork.domain.action import (
     NetworkRequest,
     ShellExec,
 )
+from cowork.domain.baseline import BASELINE
 from cowork.domain.plan import Batch, BatchKind, OnAsk, Plan, Request, Step
-from cowork.domain.policy import BASELINE, Conditions, Rule, RuleSet
+from cowork.domain.policy_document import Conditions, Rule, layer_of_rules
 from cowork.engine.application import PlannedTask
 from tests.simulation.tree import CLOSED, FOLDERS, NAMES, Tree, digest_of
 
@@ -37,14 +38,16 @@ HOSTILE = (
     *CLOSED,
 )
 
-OPEN = RuleSet("open", (Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),))
-CAREFUL = RuleSet(
+OPEN = layer_of_rules(
+    "open", (Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),)
+)
+CAREFUL = layer_of_rules(
     "careful",
     (
         Rule("looks", ("file.read", "file.list"), "allow", Conditions(path_within_grant=True), "only looking"),
         Rule("new-files", ("file.create",), "allow", Conditions(target_exists=False), "a new file"),
-        Rule("all-else", ("*",), "allow_with_confirm", reason="a person decides"),
     ),
+    fallback="allow_with_confirm",
 )
 BATCHES: tuple[BatchKind, ...] = ("file.read", "file.delete", "file.move", "file.rename")
 ON_ASK: tuple[OnAsk, ...] = ("wait", "wait", "wait", "wait", "skip", "fail")

@@ -236,7 +236,7 @@ class Simulation:
             planned=random_plan(self._random, self._tree),
             planner="chance",
             folders=(folder,),
-            rules=self._random.choice(RULES),
+            layers=(self._random.choice(RULES),),
             user="ann",
             device="laptop",
             platform="linux",

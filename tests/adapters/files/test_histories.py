@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from cowork.adapters.files.executor import FileExecutor
 from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRename, FileWrite
-from cowork.domain.policy import BASELINE, Policy
+from cowork.domain.baseline import BASELINE
+from cowork.domain.policy import Policy
 from cowork.engine.ports import Done, Failed, NotApplied, Permit, Unclear
 from tests.adapters.files.cases.direct import DirectDriver, executor_of
 from tests.adapters.files.cases.ground import Ground
@@ -42,7 +43,7 @@ class History(RuleBasedStateMachine):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.executor: FileExecutor = executor_of(self.ground.blobs, self.ground.state)
         self.driver = DirectDriver(self.executor, self.ground.blobs, self.ground.scope)
-        self.policy = Policy(BASELINE)
+        self.policy = Policy((BASELINE,))
         self.written: set[bytes] = set()
 
     def teardown(self) -> None:

@@ -17,8 +17,9 @@ import pytest
 
 from cowork.adapters.files.executor import FileExecutor
 from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRead, FileSearch, FileWrite
+from cowork.domain.baseline import BASELINE
 from cowork.domain.facts import Facts
-from cowork.domain.policy import BASELINE, Policy
+from cowork.domain.policy import Policy
 from cowork.engine.ports import Done, Failed, Outcome, Permit
 from tests.adapters.files.cases.direct import DirectDriver
 from tests.adapters.files.cases.ground import Ground
@@ -61,7 +62,7 @@ class Work:
     def __init__(self, driver: DirectDriver) -> None:
         self._driver = driver
         self._executor: FileExecutor = driver.executor
-        self._policy = Policy(BASELINE)
+        self._policy = Policy((BASELINE,))
 
     def observe(self, action: Action) -> Facts:
         """Return the facts about one action."""

@@ -10,8 +10,10 @@ from typing import Literal, Protocol
 import msgspec
 
 from cowork.domain.action import Action
+from cowork.domain.baseline import BASELINE
 from cowork.domain.facts import Facts
-from cowork.domain.policy import BASELINE, Decision, RuleSet
+from cowork.domain.policy_decision import Decision
+from cowork.domain.policy_document import Layer
 from cowork.engine.ports import Outcome
 from tests.adapters.files.cases.ground import Ground
 
@@ -47,7 +49,7 @@ class Driver(Protocol):
 class Drivers(Protocol):
     """Makes a driver for a ground and a rule set, and takes it down."""
 
-    def __call__(self, ground: Ground, rules: RuleSet) -> contextlib.AbstractAsyncContextManager[Driver]: ...
+    def __call__(self, ground: Ground, rules: Layer) -> contextlib.AbstractAsyncContextManager[Driver]: ...
 
 
 Check = Callable[[Ground, list[Answer]], None]
@@ -67,7 +69,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     arrange: Callable[[Ground], object] = lambda _ground: None
     between: Callable[[Ground], object] = lambda _ground: None
     check: Check = lambda _ground, _answers: None
-    rules: RuleSet = BASELINE
+    rules: Layer = BASELINE
     asked: bool | None = None
     seconds_max: float = 5.0
     links_may_drop: bool = False

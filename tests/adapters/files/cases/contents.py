@@ -18,7 +18,8 @@ from cowork.domain.action import (
     FileSearch,
     FileWrite,
 )
-from cowork.domain.policy import BASELINE, Conditions, Rule, RuleSet
+from cowork.domain.baseline import BASELINE
+from cowork.domain.policy_document import Conditions, Rule, layer_of_rules
 from cowork.engine.ports import Done
 from tests.adapters.files.cases.case import Answer, Case, Check, Driver
 from tests.adapters.files.cases.direct import DirectDriver
@@ -44,13 +45,13 @@ PROTECTED = (
 SECRET_NAMES = (".env", "id_rsa", "server.pem", ".netrc", "credentials.json")
 SECRET = "SECRET-8d1f: not to be quoted"
 
-CROSS_ROOT_ASKS = RuleSet(
+CROSS_ROOT_ASKS = layer_of_rules(
     "cross-root-asks",
     (
         Rule(
             "cross-root-asks", ("file.move",), "allow_with_confirm", Conditions(cross_root=True), "into another grant"
         ),
-        *BASELINE.rules,
+        *(rule for rule in BASELINE.document.rules if rule.id != "no-move-between-grants"),
     ),
 )
 

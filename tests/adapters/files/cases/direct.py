@@ -12,8 +12,10 @@ from cowork.adapters.files.executor import FileExecutor
 from cowork.adapters.files.resolver import Openat2Resolver, Resolver, WalkResolver
 from cowork.adapters.files.world import FileLimits, pass_by
 from cowork.domain.action import Action, digest_of
+from cowork.domain.baseline import BASELINE
 from cowork.domain.facts import Facts
-from cowork.domain.policy import BASELINE, Policy, RuleSet
+from cowork.domain.policy import Policy
+from cowork.domain.policy_document import Layer
 from cowork.domain.scope import Scope
 from cowork.engine.ports import BlobStore, Done, Failed, Permit
 from tests.adapters.files.cases.case import Answer, Drivers
@@ -26,11 +28,11 @@ _NUMBERS = itertools.count(1)
 class DirectDriver:
     """Observes, decides and performs; whoever is asked says yes."""
 
-    def __init__(self, executor: FileExecutor, blobs: BlobStore, scope: Scope, rules: RuleSet = BASELINE) -> None:
+    def __init__(self, executor: FileExecutor, blobs: BlobStore, scope: Scope, rules: Layer = BASELINE) -> None:
         self.executor = executor
         self._blobs = blobs
         self.scope = scope
-        self._policy = Policy(rules)
+        self._policy = Policy((rules,))
 
     async def observe(self, action: Action) -> Facts:
         """Return the facts about one action."""
@@ -71,7 +73,7 @@ def direct(resolver: str, limits: FileLimits | None = None) -> Drivers:
     """Return what makes drivers with that resolver."""
 
     @asynccontextmanager
-    async def drivers(ground: Ground, rules: RuleSet) -> AsyncIterator[DirectDriver]:
+    async def drivers(ground: Ground, rules: Layer) -> AsyncIterator[DirectDriver]:
         executor = executor_of(ground.blobs, ground.state, resolver, limits)
         try:
             yield DirectDriver(executor, ground.blobs, ground.scope, rules)
