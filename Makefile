@@ -38,6 +38,7 @@ check: $(READY) ## linter, formatter, both type checkers, import rules, rules of
 
 .PHONY: bench
 bench: $(READY) ## measure speed
+	@.ci/bootstrap --group bench
 	@$(BIN)/python tests/bench/run.py
 
 .PHONY: race

@@ -4,10 +4,11 @@ It reads documents, scopes and requests as JSON values, compiles nothing, keeps 
 decides. It is slow on purpose, and is what the compiled evaluator is compared with.
 """
 
+import re
 from typing import Any
 
-from tests.domain.policy.naive_condition import FILES, MOVES, Facts, clause_holds, is_text, when_of
-from tests.domain.policy.naive_invariant import KINDS, broken_atom, broken_request
+from tests.domain.policy.naive_condition import MOVES, Facts, State, clause_holds
+from tests.domain.policy.naive_invariant import broken_atom, broken_request
 
 LEVELS = {"allow": 0, "allow_with_confirm": 1, "deny": 2}
 NAMES = ("allow", "allow_with_confirm", "deny")
@@ -22,7 +23,6 @@ ALIASES = {
 FLOORED = {"file.delete", "file.rename", "file.move", "shell.exec", "code.run", "subagent.spawn"}
 
 Json = dict[str, Any]
-State = bool | None
 
 
 def decide(frames: list[Json], request: Json) -> Json:
@@ -114,9 +114,11 @@ def atoms_of(request: Json) -> list[Json]:
         commands: list[Any] = [None]
         if request["action"] == "shell.exec" and part.get("commands"):
             commands = part["commands"]
-        for command in commands:
-            for end in ends or [None]:
-                atoms.append({"part": part, "place": end, "ends": ends, "command": command})
+        atoms += [
+            {"part": part, "place": end, "ends": ends, "command": command}
+            for command in commands
+            for end in (ends or [None])
+        ]
     return atoms
 
 
@@ -131,14 +133,7 @@ def _layer_says(layer: Json, kind: str, facts: Facts) -> Json:
 
 def names(pattern: str, kind: str) -> bool:
     """Whether a kind, or a glob over kinds, names the kind."""
-    first, star, rest = pattern.partition("*")
-    if not star:
-        return pattern == kind
-    if not kind.startswith(first):
-        return False
-    return any(names(rest, kind[at:]) for at in range(len(first), len(kind) + 1)) if "*" in rest else (
-        kind.endswith(rest) and len(kind) >= len(first) + len(rest)
-    )
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), kind) is not None
 
 
 def actions_of(rule: Json) -> list[str]:
@@ -148,7 +143,7 @@ def actions_of(rule: Json) -> list[str]:
 
 def rule_state(rule: Json, kind: str, facts: Facts) -> State:
     """Whether the rule's `when` holds and no member of its `unless` does; None where that can't be told."""
-    states = [when_of(rule, kind, facts)]
+    states = [clause_holds(rule.get("when", {}), kind, facts)]
     for clause in rule.get("unless", ()):
         state = clause_holds(clause, kind, facts)
         states.append(None if state is None else not state)
@@ -178,7 +173,7 @@ def _strictest(name: str, document: Json, kind: str, facts: Facts) -> Json:
         level = LEVELS[rule["decision"]]
     asking = [
         (f"{name}:{found['id']}", found.get("remember", True))
-        for _, found in known + possible
+        for _, found in sorted(known + possible, key=lambda found: found[0])
         if found["decision"] == "allow_with_confirm"
     ]
     if rule is None:
@@ -190,23 +185,17 @@ def _first_match(name: str, document: Json, kind: str, facts: Facts) -> Json:
     rules = document.get("rules", ())
     exact = [rule for rule in rules if kind in actions_of(rule)]
     other = [rule for rule in rules if ALIASES.get(kind) in actions_of(rule)] if not exact else []
-    wild = [
-        rule
-        for rule in rules
-        if rule not in exact and rule not in other and any("*" in a and names(a, kind) for a in actions_of(rule))
-    ]
+    wild = [rule for rule in rules if any("*" in a and names(a, kind) for a in actions_of(rule))]
+    ordered = exact + other + [rule for rule in wild if rule not in exact and rule not in other]
+    states = [rule_state(rule, kind, facts) for rule in ordered]
+    last = states.index(True) if True in states else len(ordered)
     candidates: list[tuple[Json | None, int, bool]] = []
-    for rule in [*exact, *other, *wild]:
-        state = rule_state(rule, kind, facts)
-        if state is False:
-            continue
-        level = LEVELS[rule["decision"]]
-        if kind in FLOORED and rule not in exact:
-            level = max(level, 1)
-        candidates.append((rule, level, state is True))
-        if state:
-            break
-    if not any(is_known for *_, is_known in candidates):
+    for rule, state in zip(ordered[: last + 1], states, strict=False):
+        if state is not False:
+            level = LEVELS[rule["decision"]]
+            is_floored = kind in FLOORED and rule not in exact
+            candidates.append((rule, max(level, 1) if is_floored else level, state is True))
+    if last == len(ordered):
         level = LEVELS[document["defaults"]["fallback"]]
         candidates.append((None, max(level, 1) if kind in FLOORED else level, True))
     top = max(level for _, level, _ in candidates)
@@ -217,8 +206,8 @@ def _first_match(name: str, document: Json, kind: str, facts: Facts) -> Json:
         for found, found_level, _ in candidates
         if found_level == 1
     ]
-    matched = [f"{name}:{found['id']}" for found, _, sure in candidates if found is not None and sure]
-    perhaps = [f"{name}:{found['id']}" for found, _, sure in candidates if found is not None and not sure]
+    matched = [f"{name}:{found['id']}" for found, state in zip(ordered, states, strict=True) if state]
+    perhaps = [f"{name}:{found['id']}" for found, state in zip(ordered, states, strict=True) if state is None]
     return _voice(name, rule, level, is_known, asking, matched, perhaps)
 
 
@@ -250,7 +239,7 @@ def _limits_say(layer: Json, kind: str, request: Json, items: int) -> list[Json]
             continue
         used = (request.get("usage") or {}).get(limit["id"])
         asked = (request.get("cost") or {}).get(limit["unit"]) if limit.get("unit") else items
-        is_known = used is not None and asked is not None
+        is_known = used is not None and asked is not None and used >= 0 and asked >= 0
         if is_known and used + asked <= limit["max"]:
             continue
         level = LEVELS[limit.get("onExceed", "deny")]
@@ -278,8 +267,8 @@ def derived_tags(request: Json) -> set[str]:
         tags.add("execute")
     if kind == "subagent.spawn":
         tags.add("spawn")
-    count = request.get("batchCount", len(parts_of(request)) if is_list(request.get("items", [])) else None)
-    if count is None or count > 1:
+    count = request.get("batchCount", 1)
+    if count is None or count > 1 or len(request.get("items") or ()) > 1:
         tags.add("batch")
     labels = request.get("labels", [])
     if labels is None or labels:
@@ -287,15 +276,7 @@ def derived_tags(request: Json) -> set[str]:
     return tags
 
 
-def is_list(value: Any) -> bool:
-    """Whether the value is known at all."""
-    return isinstance(value, (list, tuple))
-
-
 def _is_known_absent(request: Json) -> bool:
-    if not is_list(request.get("items", [])):
+    if request.get("items", ()) is None:
         return request.get("targetExists") is False
     return all(part.get("targetExists") is False for part in parts_of(request))
-
-
-__all__ = ["ALIASES", "FILES", "KINDS", "atoms_of", "decide", "is_text", "names", "parts_of", "rule_state"]

@@ -1,9 +1,10 @@
 """The conditions of the naive evaluator: three-valued, one function per subject, one regular expression per glob."""
 
+import math
 import re
 import unicodedata
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,13 +54,10 @@ class Facts:
         return [grant for grant in self.scope.get("grants", ()) if is_live(grant, self.now())]
 
 
-def is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
 def instant(value: Any) -> datetime | None:
-    """The instant that a fact or an expiry names."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    """The instant that a fact or an expiry names; a time without a zone names none."""
+    found: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return None if found is None or found.tzinfo is None else found
 
 
 def is_live(grant: Json, now: datetime | None) -> bool:
@@ -75,7 +73,7 @@ def tidy(path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
-@lru_cache(maxsize=None)
+@cache
 def in_form(text: str, form: str) -> str:
     if form == "nfc":
         return unicodedata.normalize("NFC", text)
@@ -84,7 +82,7 @@ def in_form(text: str, form: str) -> str:
     return text
 
 
-@lru_cache(maxsize=None)
+@cache
 def forms_of(path: str, folded: bool) -> list[tuple[str, str]]:
     """A path as written, with `/` for each backslash, and both normalised; only folded where the volume folds."""
     slashed = path.replace("\\", "/")
@@ -101,7 +99,7 @@ def root_in(root: str, form: str) -> str:
     return in_form(tidy(root), form)
 
 
-@lru_cache(maxsize=None)
+@cache
 def glob_regex(pattern: str, form: str) -> re.Pattern[str]:
     text = in_form(pattern.replace("\\", "/"), form)
     parts = re.split(r"(\*\*|\*)", text)
@@ -115,14 +113,12 @@ def agree(answers: list[bool]) -> State:
 
 
 def _pattern_state(patterns: list[str], spelled: list[tuple[str, str]]) -> State:
-    return agree(
-        [any(glob_regex(pattern, form).fullmatch(path) for pattern in patterns) for form, path in spelled]
-    )
+    return agree([any(glob_regex(pattern, form).fullmatch(path) for pattern in patterns) for form, path in spelled])
 
 
 def _extension_state(extensions: list[str], spelled: list[tuple[str, str]]) -> State:
-    names = [path.rpartition("/")[2].casefold() for _, path in spelled]
-    return agree([any(name.endswith(ending.casefold()) for ending in extensions) for name in names])
+    names = [path.rpartition("/")[2].lower() for _, path in spelled]
+    return agree([any(name.endswith(ending.lower()) for ending in extensions) for name in names])
 
 
 def _below_root(facts: Facts, form: str, path: str) -> str:
@@ -142,7 +138,7 @@ def _forgiving(name: str) -> str:
     return (plain.rstrip(". ") or plain).casefold()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_on_list(path: str, entries: tuple[str, ...]) -> bool:
     parts = [_forgiving(part) for part in path.split("/") if part]
     for entry in entries:
@@ -170,7 +166,7 @@ def common_root(facts: Facts) -> State:
 # Hosts
 
 
-@lru_cache(maxsize=None)
+@cache
 def host_of(text: str) -> tuple[str, int | None, bool] | None:
     """Name, port and whether the name is an address; None where the text is no host."""
     name, port_text = text, None
@@ -190,7 +186,7 @@ def host_of(text: str) -> tuple[str, int | None, bool] | None:
         port = int(port_text)
     if name.startswith("["):
         try:
-            return f"[{IPv6Address(name[1:-1]).compressed}]" if "%" not in name else "", port, True
+            return None if "%" in name else (f"[{IPv6Address(name[1:-1]).compressed}]", port, True)
         except AddressValueError:
             return None
     plain = _plain_name(name)
@@ -301,11 +297,6 @@ def _minutes(text: str) -> int:
 # Conditions
 
 
-def when_of(rule: Json, kind: str, facts: Facts) -> State:
-    """Whether the rule's `when` holds."""
-    return clause_holds(rule.get("when", {}), kind, facts)
-
-
 def clause_holds(clause: Json, kind: str, facts: Facts) -> State:
     """Whether every condition of the clause holds: false beats unknown, unknown beats true."""
     unknown = False
@@ -322,7 +313,10 @@ def condition_state(key: str, wanted: Any, kind: str, facts: Facts) -> State:
     if isinstance(wanted, (list, tuple)) and not wanted:
         return False
     if key in {"pathWithinGrant", "pathWithinOutputRoot", "hidden", "sensitive", "executed"}:
-        return None if facts.place is None and kind in FILES else _is(_place_flag(key, facts), wanted, facts)
+        if facts.place is None:
+            return False
+        state = _place_flag(key, facts)
+        return None if state is None else state == wanted
     if key in {"matchesPattern", "extensionIn"}:
         if facts.place is None:
             return False
@@ -342,15 +336,7 @@ def condition_state(key: str, wanted: Any, kind: str, facts: Facts) -> State:
     return _state_of_kind(key, wanted, kind, facts)
 
 
-def _is(state: State, wanted: bool, facts: Facts) -> State:
-    if facts.place is None:
-        return False
-    return None if state is None else state == wanted
-
-
 def _place_flag(key: str, facts: Facts) -> State:
-    if facts.place is None:
-        return None
     spelled = facts.forms(facts.place)
     if key == "pathWithinGrant":
         return agree([any(is_under(p, root_in(g["root"], f)) for g in facts.live_roots()) for f, p in spelled])
@@ -363,7 +349,7 @@ def _place_flag(key: str, facts: Facts) -> State:
 
 
 def _more(value: Any, bound: float) -> State:
-    return None if value is None else value > bound
+    return None if value is None or math.isnan(value) else value > bound
 
 
 def _state_of_kind(key: str, wanted: Any, kind: str, facts: Facts) -> State:
@@ -401,6 +387,6 @@ def _state_of_kind(key: str, wanted: Any, kind: str, facts: Facts) -> State:
     return False
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tool_regex(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)

@@ -9,7 +9,6 @@ from tests.domain.policy.naive_condition import (
     Facts,
     forms_of,
     host_of,
-    instant,
     is_live,
     is_under,
     root_in,
@@ -102,9 +101,9 @@ def _broken_place(facts: Facts, kind: str) -> str | None:
         for root in facts.scope.get("protectedRoots", ()):
             if is_under(path, root_in(root, form)) or is_under(root_in(root, form), path):
                 return "invariant.protected-path"
-    if kind in MOVES | {"file.delete"} and facts.place == facts.ends[0]:
+    if kind in MOVES | {"file.delete"}:
         for form, path in named + real:
-            if any(is_under(root_in(grant["root"], form), path) for grant in grants):
+            if any(is_under(root_in(grant["root"], form), path) for grant in facts.live_roots()):
                 return "invariant.grant-root"
     return None
 
@@ -123,6 +122,3 @@ def _broken_connector(facts: Facts, kind: str) -> str | None:
     if kind == "connector.action" and not any(grant.get("allowActions", False) for grant in live):
         return "invariant.connector-actions"
     return None
-
-
-__all__ = ["KINDS", "broken_atom", "broken_request", "instant"]
