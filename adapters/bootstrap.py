@@ -27,6 +27,7 @@ from ..engine.ports import (
     TaskLocks,
 )
 from ..engine.recovery import Recovery
+from ..engine.remembering import Remembering
 from ..engine.scheduler import Scheduler
 from ..engine.session_view import SessionViews
 from ..projections.action_card import render_card
@@ -125,9 +126,10 @@ def assemble(
         return CatchUp[Any](store, MemoryReadModel(TABLES), PROJECTIONS)
 
     handler = CommandHandler(store, clock, ids)
+    views = SessionViews(handler)
     pipeline = ActionPipeline(
         handler=handler,
-        views=SessionViews(handler),
+        views=views,
         executors=executors,
         finder=finder,
         render_card=render_card,
@@ -145,6 +147,7 @@ def assemble(
         handler=handler,
         scheduler=Scheduler(handler=handler, pipeline=pipeline, recovery=recovery, clock=clock),
         recovery=recovery,
+        remembering=Remembering(handler=handler, views=views, past_questions=tuple, clock=clock, ids=ids),
         locks=locks,
         clock=clock,
         ids=ids,

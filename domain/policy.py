@@ -62,7 +62,7 @@ class Policy:
         if refusal is not None:
             return _denied(refusal, tags, self.digest)
         request = request_of(action, facts, scope, session=session, task=task)
-        judgement = judge((self._frame(scope),), request)
+        judgement = judge((self.frame(scope),), request)
         declared = judgement.rule_tags
         all_tags = (*tags, *sorted(declared.difference(tags))) if declared else tags
         approval = find_approval(approvals, request, judgement, all_tags) if approvals else None
@@ -81,7 +81,7 @@ class Policy:
             used[limit.id] = max(used.get(limit.id, 0), sum(counts.get(kind, 0) for kind in kinds))
         return tuple(used.items())
 
-    def _frame(self, scope: Scope) -> ReadyFrame:
+    def frame(self, scope: Scope) -> ReadyFrame:
         """Return the session's frame; a scope hardly ever changes from one decision to the next."""
         if self._last is None or self._last[0] is not scope:
             self._last = (scope, ReadyFrame(ReadyScope(frame_scope_of(scope)), self._layers))

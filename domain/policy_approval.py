@@ -15,6 +15,7 @@ from .policy_decision import Judgement
 from .policy_document import Verdict
 from .policy_frame import is_before
 from .policy_host import parse_entry
+from .policy_invariant import kind_named
 from .policy_place import in_form, is_under, tidy
 from .policy_request import Request
 
@@ -66,19 +67,27 @@ def find_approval(
         return None
     if not judgement.rememberable:
         return None
-    asking = {rule for rule, _ in judgement.asking()}
-    atoms = atoms_of(judgement.kind, request)
+    asking = [rule for rule, _ in judgement.asking()]
     for approval in approvals:
         if (
-            approval.action == judgement.kind
-            and asking <= set(approval.rule_ids)
-            and set(risk_tags) <= set(approval.risk_tags)
-            and is_in_force(approval, request.now)
+            is_in_force(approval, request.now)
             and _is_in_scope(approval, request)
-            and all(_covers(approval, atom) for atom in atoms)
+            and is_about(approval, request, asking, risk_tags)
         ):
             return approval
     return None
+
+
+def is_about(approval: Approval, request: Request, asking: Sequence[str], risk_tags: Sequence[str]) -> bool:
+    """Whether the approval is about the request, which these rules ask about: its action, resource, rules and risks."""
+    kind = kind_named(request.action)
+    return (
+        kind is not None
+        and approval.action == kind
+        and set(asking) <= set(approval.rule_ids)
+        and set(risk_tags) <= set(approval.risk_tags)
+        and all(_covers(approval, atom) for atom in atoms_of(kind, request))
+    )
 
 
 def is_in_force(approval: Approval, now: datetime | None) -> bool:

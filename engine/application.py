@@ -10,6 +10,7 @@ from ..domain.errors import DomainError
 from ..domain.grant import GrantFolder, RevokeGrant
 from ..domain.path import components, is_beneath
 from ..domain.policy_document import Layer
+from ..domain.policy_remember import Wish
 from ..domain.scope import VERBS, FolderIdentity, Verb
 from ..domain.session import AddGrant, EndSession, OpenSession, StartSession
 from ..domain.task import (
@@ -38,9 +39,10 @@ from .command_handler import (
     order_session,
     order_task,
 )
-from .policy_records import PolicyRecords, adopting
+from .policy_records import PolicyRecords, StandingLayers, adopting
 from .ports import BlobStore, Clock, Closable, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
 from .recovery import Recovery
+from .remembering import Offer, Remembering, order_remembering
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
 
@@ -105,6 +107,7 @@ class Application:
         handler: CommandHandler,
         scheduler: Scheduler,
         recovery: Recovery,
+        remembering: Remembering,
         locks: TaskLocks,
         clock: Clock,
         ids: Ids,
@@ -119,6 +122,7 @@ class Application:
         self._handler = handler
         self._scheduler = scheduler
         self._recovery = recovery
+        self._remembering = remembering
         self._locks = locks
         self._clock = clock
         self._ids = ids
@@ -186,8 +190,12 @@ class Application:
         )
         return [order_session(session_id, AddGrant(folder.grant_id)), order_grant(folder.grant_id, grant)]
 
-    async def carry_on(self, task_id: str, asker: Asker | None = None) -> Task:
+    async def carry_on(
+        self, task_id: str, asker: Asker | None = None, *, standing: StandingLayers | None = None
+    ) -> Task:
         """Run a task until it ends or waits; its session ends with it.
+
+        With `standing`, the machine's present policy documents take the place of those at its last start.
 
         Of a task that was cancelled while a process that then died had it, what was under way is looked at. Raises
         `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
@@ -198,6 +206,8 @@ class Application:
                     "unavailable", f"task `{task_id}` is being run by another process", "wait for it, or pause it"
                 )
             task = self.task(task_id)
+            if standing is not None and not task.is_final:
+                await self.policies.renew(task.session_id, standing)
             if not task.is_final:
                 task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
             elif not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
@@ -258,13 +268,26 @@ class Application:
 
     # Questions and grants
 
-    async def answer(self, confirmation_id: str, digest: str, answer: Answer) -> None:
-        """Record a person's answer. Raises `DomainError` not_found, conflict (digest, answered already) or expired."""
+    def offer(self, confirmation_id: str, wish: Wish) -> Offer:
+        """Return what remembering an approval of this question would mean; nothing is kept yet.
+
+        Raises `DomainError` not_found, conflict (it is not open), denied (it can't be remembered) or invalid.
+        """
+        return self._remembering.offer(confirmation_id, wish)
+
+    async def answer(self, confirmation_id: str, digest: str, answer: Answer, *, remember: Offer | None = None) -> None:
+        """Record a person's answer, and what is to be remembered of a yes, in one commit.
+
+        Raises `DomainError` not_found, conflict (digest, answered already) or expired.
+        """
         if isinstance(self._handler.load(confirmation_id, CONFIRMATION).state, NoConfirmation):
             raise DomainError(
                 "not_found", f"there is no confirmation `{confirmation_id}`", "see `cowork confirmation list`"
             )
-        await self._scheduler.answer(confirmation_id, digest, answer)
+        also: tuple[Order, ...] = ()
+        if remember is not None and answer.approve:
+            also = (order_remembering(remember, confirmation_id, answer.answered_by),)
+        await self._scheduler.answer(confirmation_id, digest, answer, *also)
 
     async def revoke(self, grant_id: str, *, by: str, reason: str = "") -> None:
         """Take a grant back: no action starts under it from here on."""

@@ -39,7 +39,7 @@ from ..domain.task import (
     open_questions,
 )
 from .action_pipeline import ActionPipeline, RequestRefused
-from .command_handler import CONFIRMATION, TASK, CommandHandler, order_confirmation, order_session, order_task
+from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, order_confirmation, order_session, order_task
 from .ports import Clock
 from .recovery import Recovery
 
@@ -210,12 +210,15 @@ class Scheduler:
             return True
         return False
 
-    async def answer(self, confirmation_id: str, digest: str, answer: Answer) -> None:
-        """Record a person's answer. Raises `DomainError` not_found, conflict or expired."""
+    async def answer(self, confirmation_id: str, digest: str, answer: Answer, *also: Order) -> None:
+        """Record a person's answer, and with it what else is ordered.
+
+        Raises `DomainError` not_found, conflict or expired.
+        """
         kind = Approve if answer.approve else Reject
         command = kind(digest=digest, answered_by=answer.answered_by, now=self._clock.now(), note=answer.note)
         await self._handler.execute(
-            order_confirmation(confirmation_id, command), actor=answer.answered_by, cause="answer"
+            order_confirmation(confirmation_id, command), *also, actor=answer.answered_by, cause="answer"
         )
 
     async def _settle_answers(self, task: Task) -> None:
