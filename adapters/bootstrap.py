@@ -64,10 +64,12 @@ def plan_from_file(path: Path) -> Planner:
 def layers_of_run(policy: Path | None) -> tuple[Layer, ...]:
     """Return the layers of a run: those of the machine, and a policy file's. Raises `DomainError`."""
     from ..engine.policy_records import NOTHING_STANDING, RUN, in_force
+
+    if policy is None:
+        return in_force(NOTHING_STANDING)
     from .policy_files.rules import load_rules
 
-    own = () if policy is None else (load_rules(policy, RUN),)
-    return in_force(NOTHING_STANDING, own)
+    return in_force(NOTHING_STANDING, (load_rules(policy, RUN),))
 
 
 def open_application(store_dir: Path, *, create: bool = True) -> Application:

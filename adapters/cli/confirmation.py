@@ -1,5 +1,6 @@
 """`cowork confirmation …`: questions to a person, and their answers."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,8 +8,9 @@ from cyclopts import App, Parameter
 
 from . import output
 from .exit_status import ExitStatus
-from .opening import opened, person
+from .opening import opened, person, store_folder
 from .options import PLAIN_OPTIONS, ConfirmationId, Options
+from .remember import NOTHING_REMEMBERED, RememberOptions, is_wanted, print_offer, wish_of
 
 if TYPE_CHECKING:
     from ...engine.application import Application
@@ -127,13 +129,16 @@ def approve_confirmation(
     *,
     digest: DigestOption = "",
     note: NoteOption = "",
+    remember: RememberOptions = NOTHING_REMEMBERED,
     options: Options = PLAIN_OPTIONS,
 ) -> ExitStatus:
     """Say yes to exactly what a question shows. Without `--digest` the question is printed and nothing is answered.
 
     cowork confirmation approve confirmation-06bq2wr0t0x5k9qz --digest 9c417e02
+
+    cowork confirmation approve confirmation-06bq2wr0t0x5k9qz --digest 9c417e02 --remember task --within ~/invoices/out
     """
-    return _answer(confirmation_id, digest, note, options, approve=True)
+    return _answer(confirmation_id, digest, Answering(approve=True, note=note, remember=remember), options)
 
 
 @app.command(name="reject")
@@ -149,16 +154,27 @@ def reject_confirmation(
 
     cowork confirmation reject confirmation-06bq2wr0t0x5k9qz --digest 9c417e02 --note "keep the 2023 folder"
     """
-    return _answer(confirmation_id, digest, note, options, approve=False)
+    return _answer(confirmation_id, digest, Answering(approve=False, note=note), options)
 
 
-def _answer(confirmation_id: str, digest: str, note: str, options: Options, *, approve: bool) -> ExitStatus:
+@dataclass(frozen=True)
+class Answering:
+    """An answer as the command line gives it."""
+
+    approve: bool
+    note: str
+    remember: RememberOptions = NOTHING_REMEMBERED
+
+
+def _answer(confirmation_id: str, digest: str, answering: Answering, options: Options) -> ExitStatus:
     import anyio
 
     from ...domain.errors import DomainError
     from ...engine.application import Answer
+    from .answer_json import RememberedAnswer
 
-    verb = "approve" if approve else "reject"
+    wish = wish_of(answering.remember)
+    verb = "approve" if answering.approve else "reject"
     with opened(options) as engine:
         question = _question(engine, confirmation_id)
         if not digest:
@@ -170,11 +186,21 @@ def _answer(confirmation_id: str, digest: str, note: str, options: Options, *, a
                 "an answer needs the digest of what it is about",
                 f"cowork confirmation {verb} {question.confirmation_id} --digest {_short(question.digest)}",
             )
-        answer = Answer(approve=approve, answered_by=person(), note=note)
-        anyio.run(lambda: engine.answer(confirmation_id, digest, answer))
+        offer = None if wish is None else engine.offer(confirmation_id, wish)
+        if offer is not None and not options.json:
+            print_offer(offer, str(store_folder(options)))
+        if offer is not None and answering.remember.preview:
+            if options.json:
+                output.document(offer)
+            return ExitStatus.DONE
+        if offer is not None and not is_wanted(options):
+            output.line("nothing was answered, and nothing is kept")
+            return ExitStatus.WAITING
+        answer = Answer(approve=answering.approve, answered_by=person(), note=answering.note)
+        anyio.run(lambda: engine.answer(confirmation_id, digest, answer, remember=offer))
         answered = _question(engine, confirmation_id)
     if options.json:
-        output.document(answered)
+        output.document(answered if offer is None else RememberedAnswer(confirmation=answered, remembered=offer))
     else:
         output.line(f"{answered.status}: {answered.card.headline}")
         output.line(f"  the task goes on with: cowork resume {answered.task_id}")
