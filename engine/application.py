@@ -42,7 +42,7 @@ from .command_handler import (
 from .policy_records import PolicyRecords, StandingLayers, adopting
 from .ports import BlobStore, Clock, Closable, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
 from .recovery import Recovery
-from .remembering import Offer, Remembering, order_remembering
+from .remembering import Offer, Remembering, orders_of
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
 
@@ -286,7 +286,7 @@ class Application:
             )
         also: tuple[Order, ...] = ()
         if remember is not None and answer.approve:
-            also = (order_remembering(remember, confirmation_id, answer.answered_by),)
+            also = orders_of(remember, confirmation_id, answer.answered_by, self._clock.now())
         await self._scheduler.answer(confirmation_id, digest, answer, *also)
 
     async def revoke(self, grant_id: str, *, by: str, reason: str = "") -> None:

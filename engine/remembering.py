@@ -1,11 +1,12 @@
 """Remembering an approval: what would be kept is worked out and shown before it is kept."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 import msgspec
 
 from ..domain.approvals import RememberApproval
-from ..domain.confirmation import ConfirmationRequested, NoConfirmation, Pending
+from ..domain.confirmation import Approve, ConfirmationRequested, NoConfirmation, Pending
 from ..domain.errors import DomainError
 from ..domain.policy_approval import Approval, find_approval, is_about
 from ..domain.policy_decision import Decision, judge
@@ -13,8 +14,8 @@ from ..domain.policy_remember import Wish, make_approval, near_misses, sentence_
 from ..domain.policy_request import Request
 from ..domain.policy_risk import tags_of_request
 from ..domain.policy_translation import request_of
-from ..domain.task import Awaiting, NoTask, OpenAction
-from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, order_approval
+from ..domain.task import Awaiting, NoTask, OpenAction, Task, open_questions
+from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, order_approval, order_confirmation
 from .ports import Clock, Ids
 from .session_view import SessionView, SessionViews
 
@@ -32,6 +33,14 @@ class PastQuestion(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
 
 
+class AlsoAnswered(msgspec.Struct, frozen=True, rename="camel"):
+    """Another open question of the task that the approval answers, too: it is approved with it."""
+
+    confirmation_id: str
+    digest: str
+    headline: str
+
+
 class Offer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What would be remembered. `wouldHaveAnswered` of the `pastQuestions` of the log, were they asked in its scope.
 
@@ -44,6 +53,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     past_questions: int
     examples: tuple[str, ...] = ()
     near_misses: tuple[str, ...] = ()
+    also_answers: tuple[AlsoAnswered, ...] = ()
 
 
 class Remembering:
@@ -73,13 +83,8 @@ class Remembering:
         requests = [request_of(one.action, phase.judgement.facts, view.scope, **names) for one, phase in actions]
         decisions = [phase.judgement.decision for _, phase in actions]
         approval = make_approval(self._ids.new("approval"), requests, decisions, wish, self._clock.now())
-        for one, phase in actions:
-            facts = phase.judgement.facts
-            again = view.policy.decide(one.action, facts, view.scope, approvals=(approval,), **names)
-            if again.approval_id != approval.id:
-                raise DomainError(
-                    "denied", f"what would be remembered does not answer for `{one.action_id}`", "answer it once"
-                )
+        if not self._answers(approval, question, view):
+            raise DomainError("denied", "what would be remembered does not answer this very question", "answer it once")
         answered, asked = self._in_history(approval)
         return Offer(
             approval=approval,
@@ -88,6 +93,7 @@ class Remembering:
             past_questions=asked,
             examples=tuple(f"{past.action_id}: {past.shown}" for past in answered[-EXAMPLES_MAX:]),
             near_misses=self._near_misses(approval, requests[0], view),
+            also_answers=self._also_answered(approval, question, view),
         )
 
     def _open_question(self, confirmation_id: str) -> ConfirmationRequested:
@@ -100,10 +106,41 @@ class Remembering:
             raise DomainError("denied", "what to do about an unknown outcome can't be remembered", "answer it once")
         return state.request
 
-    def _actions_of(self, question: ConfirmationRequested) -> list[tuple[OpenAction, Awaiting]]:
+    def _task(self, question: ConfirmationRequested) -> Task:
         task = self._handler.load(question.task_id, TASK).state
         if isinstance(task, NoTask):
             raise DomainError("not_found", f"there is no task `{question.task_id}`")
+        return task
+
+    def _answers(self, approval: Approval, question: ConfirmationRequested, view: SessionView) -> bool:
+        """Whether the approval answers for every action of a question."""
+        names = {"session": question.session_id, "task": question.task_id}
+        return all(
+            view.policy.decide(
+                one.action, phase.judgement.facts, view.scope, approvals=(approval,), **names
+            ).approval_id
+            == approval.id
+            for one, phase in self._actions_of(question)
+        )
+
+    def _also_answered(
+        self, approval: Approval, question: ConfirmationRequested, view: SessionView
+    ) -> tuple[AlsoAnswered, ...]:
+        """Return the task's other open questions that it answers; one with a number of uses is kept for later ones."""
+        others = set(open_questions(self._task(question))) - {question.confirmation_id}
+        if approval.uses_left is not None:
+            return ()
+        states = (self._handler.load(name, CONFIRMATION).state for name in sorted(others))
+        return tuple(
+            AlsoAnswered(state.request.confirmation_id, state.request.digest, state.request.card.headline)
+            for state in states
+            if isinstance(state, Pending)
+            and state.request.purpose == "action"
+            and self._answers(approval, state.request, view)
+        )
+
+    def _actions_of(self, question: ConfirmationRequested) -> list[tuple[OpenAction, Awaiting]]:
+        task = self._task(question)
         found = (task.open_actions.get(item.action_id) for item in question.items)
         actions = [(one, one.phase) for one in found if one is not None and isinstance(one.phase, Awaiting)]
         if len(actions) != len(question.items):
@@ -134,8 +171,14 @@ class Remembering:
         return tuple(missed[:NEAR_MISSES_SHOWN])
 
 
-def order_remembering(offer: Offer, question: str, by: str) -> Order:
-    """Return the order that keeps what was offered."""
-    return order_approval(
-        RememberApproval(approval=offer.approval, sentence=offer.sentence, confirmation_id=question, remembered_by=by)
+def orders_of(offer: Offer, question: str, by: str, now: datetime) -> tuple[Order, ...]:
+    """Return the orders that keep what was offered, and answer what it answers already."""
+    remember = RememberApproval(
+        approval=offer.approval, sentence=offer.sentence, confirmation_id=question, remembered_by=by
     )
+    note = f"remembered as {offer.approval.id}"
+    answers = (
+        order_confirmation(one.confirmation_id, Approve(digest=one.digest, answered_by=by, now=now, note=note))
+        for one in offer.also_answers
+    )
+    return (order_approval(remember), *answers)

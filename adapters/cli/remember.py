@@ -88,6 +88,8 @@ def print_offer(offer: "Offer", store: str) -> None:
     )
     for example in offer.examples:
         output.line(f"    {visible(example)}")
+    for also in offer.also_answers:
+        output.line(f"  it also answers now: {also.headline}")
     output.line("  it would not answer:")
     for miss in offer.near_misses:
         output.line(f"    {visible(miss)}")
