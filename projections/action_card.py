@@ -5,10 +5,11 @@ agent says, what the answer is bound to. Nothing is cut, and nothing from outsid
 (`visible_text.py`). The card is a value: the same request gives the same card for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 
 from ..domain.confirmation import DIGEST_PREFIX_MIN, Card, CardBlock
+from ..domain.policy_decision import Decision
 from .card_action import action_lines
 from .card_headline import headline
 from .card_layout import field
@@ -54,20 +55,29 @@ def _who(request: Question) -> tuple[str, ...]:
 
 
 def _why(items: Sequence[QuestionItem]) -> tuple[str, ...]:
-    """Return a line for each rule that asks, with how many of the actions it asks about."""
-    asked: dict[tuple[str, str, str, bool], int] = {}
+    """Return a line for each rule that asks, with how many of the actions it asks about, and what it prevailed over."""
+    asked: dict[tuple[str, str, str], list[Decision]] = {}
     for item in items:
         decision = item.decision
-        key = (decision.rule_id, decision.layer, decision.reason, decision.by_missing_fact)
-        asked[key] = asked.get(key, 0) + 1
+        asked.setdefault((decision.rule_id, decision.layer, decision.reason), []).append(decision)
     lines: list[str] = []
-    for (rule_id, layer, reason, by_missing_fact), count in asked.items():
+    for (rule_id, layer, reason), decisions in asked.items():
         where = f" ({visible(layer)})" if layer else ""
-        share = f", {count:,} of {len(items):,} actions" if count < len(items) else ""
+        share = f", {len(decisions):,} of {len(items):,} actions" if len(decisions) < len(items) else ""
         lines.append(f"rule {visible(rule_id)}{where}{share}: {visible(reason)}")
-        if by_missing_fact:
-            lines.append("a fact that the rules ask for is not known, so the strictest of them decides")
+        lines += _explained(decisions)
     return tuple(lines)
+
+
+def _explained(decisions: Sequence[Decision]) -> Iterator[str]:
+    """Yield what was not known, and which other rules matched and why they did not decide."""
+    missing = dict.fromkeys(fact for decision in decisions for fact in decision.missing_facts)
+    if any(decision.by_missing_fact for decision in decisions):
+        yield "a fact that the rules ask for is not known, so the strictest of them decides"
+    if missing:
+        yield f"  not known: {', '.join(map(visible, missing))}"
+    for lost in dict.fromkeys(lost for decision in decisions for lost in decision.lost):
+        yield f"  {visible(lost.rule)}: {visible(lost.why)}"
 
 
 def _changed(request: Question) -> tuple[str, ...]:

@@ -7,13 +7,15 @@ import pytest
 
 from cowork.domain.errors import DomainError
 from cowork.domain.plan import Batch, Step
-from cowork.domain.policy_document import Conditions, Rule, layer_of_rules
-from cowork.domain.policy_remember import Wish
+from cowork.domain.policy_decision import Decision
+from cowork.domain.policy_document import Rule, layer_of_rules
+from cowork.domain.policy_remember import Wish, make_approval
+from cowork.domain.policy_request import Request
 from cowork.domain.task import ActionAllowed, ActionConfirmationRequired
 from cowork.engine.application import Answer
 from cowork.engine.remembering import Offer
 
-from .rig import PERSON, Rig, create, delete, read, write
+from .rig import PERSON, START, Rig, delete, read, write
 
 pytestmark = pytest.mark.anyio
 TASK = Wish(scope="task")
@@ -73,7 +75,7 @@ async def test_it_does_not_reach_into_another_task(rig: Rig) -> None:
     await overwriting(rig, "out/a.txt")
     await rig.run(write("out/b.txt", rig.content("again")))
     assert rig.files()["out/b.txt"] == "b"
-    assert rig.open_question()
+    assert rig.open_question().purpose == "action"
 
 
 async def test_one_for_the_folder_holds_in_later_sessions_until_it_expires(rig: Rig) -> None:
@@ -82,7 +84,7 @@ async def test_one_for_the_folder_holds_in_later_sessions_until_it_expires(rig: 
     assert task.status == "completed"
     rig.clock.move(timedelta(days=2))
     await rig.run(write("out/a.txt", rig.content("too late")))
-    assert rig.open_question()
+    assert rig.open_question().purpose == "action"
     rig.assert_clean()
 
 
@@ -131,7 +133,9 @@ async def test_what_would_be_kept_is_said_in_a_sentence_with_near_misses(rig: Ri
     await rig.run(write("out/a.txt", rig.content("x")))
     offer = rig.app.offer(rig.open_question().confirmation_id, within(rig))
     assert f"`{rig.work}/out` and what lies in it" in offer.sentence
-    assert "`baseline:overwrite-needs-a-person` would ask" in offer.sentence
+    assert (
+        "`baseline:overwrite-needs-a-person` and `baseline:write-elsewhere-needs-a-person` would ask" in offer.sentence
+    )
     assert "overwrites" in offer.sentence
     assert "until 2" in offer.sentence
     assert len(offer.near_misses) == 2
@@ -151,11 +155,18 @@ async def test_a_rule_that_wants_to_be_asked_every_time_is(rig: Rig) -> None:
         rig.app.offer(rig.open_question().confirmation_id, TASK)
 
 
-async def test_what_was_not_known_is_not_remembered(rig: Rig) -> None:
-    big = Rule("big", "file.create", "allow_with_confirm", Conditions(tainted=True))
-    ok = Rule("ok", "file.create", "allow")
-    task = await rig.run(create("out/new.txt", rig.content("x")), rules=layer_of_rules("r", (big, ok)))
-    assert task.status == "completed"
+async def test_what_was_not_known_is_not_remembered() -> None:
+    unknown = Decision(
+        verdict="allow_with_confirm",
+        rule_id="big",
+        reason="",
+        by_missing_fact=True,
+        missing_facts=("fileSizeBytes",),
+        confirm_rules=("r:big",),
+    )
+    request = Request(action="file.write", path="/work/a", workspace="/work", task="t")
+    with pytest.raises(DomainError, match="fileSizeBytes"):
+        make_approval("approval-1", [request], [unknown], TASK, START)
 
 
 @pytest.mark.parametrize(
