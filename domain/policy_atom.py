@@ -3,14 +3,14 @@
 Each item of a batch is an atom, each end of a move, each simple command of a script. An answer of None is "unknown".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from .action import ActionKind
 from .places import look_at
-from .policy_frame import ReadyScope, is_live
+from .policy_frame import ReadyScope, closed, is_live
 from .policy_host import Host, parse_host
 from .policy_place import Spelling, agreed, spellings
 from .policy_request import Item, Request
@@ -19,21 +19,27 @@ MOVES: frozenset[str] = frozenset(("file.move", "file.rename"))
 
 
 class Atom:
-    """One thing that a request does. Facts are the request's; what depends on grants is asked of a frame's scope."""
+    """One thing that a request does. Facts are the request's; what depends on grants is asked of a frame's scope.
 
-    __slots__ = ("command", "host", "kind", "other", "places", "request")
+    `places` are the spellings of the path, of which the first `named` are the path's as it was given and the others
+    those of the real path; `other` are the spellings of a move's other end.
+    """
+
+    __slots__ = ("command", "host", "kind", "named", "other", "places", "request")
 
     def __init__(
         self,
         kind: ActionKind,
         request: Request,
         places: tuple[Spelling, ...],
-        other: tuple[Spelling, ...],
-        command: tuple[str, ...] | None,
+        named: int,
+        other: tuple[Spelling, ...] = (),
+        command: tuple[str, ...] | None = None,
     ) -> None:
         self.kind = kind
         self.request = request
         self.places = places
+        self.named = named
         self.other = other
         self.command = command
         self.host: Host | None = parse_host(request.host) if request.host else None
@@ -63,41 +69,49 @@ _HINT_DEFAULTS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHin
 class Sight:
     """An atom in a frame: the answers that depend on what the frame was granted."""
 
-    __slots__ = ("atom", "scope")
+    __slots__ = ("atom", "request", "roots", "scope")
 
     def __init__(self, atom: Atom, scope: ReadyScope) -> None:
         self.atom = atom
+        self.request = atom.request
         self.scope = scope
+        self.roots = scope.roots(atom.request.now)
 
     def within_grant(self) -> bool | None:
         """Whether a grant in force holds the atom's place."""
-        return self.scope.is_within_grant(self.atom.places, self.atom.request.now)
+        return agreed([closed(path).startswith(self.roots[form].live) for form, path in self.atom.places])
 
     def within_output(self) -> bool | None:
         """Whether an output root holds the atom's place."""
-        return self.scope.is_within_output(self.atom.places)
+        return agreed([closed(path).startswith(self.roots[form].outputs) for form, path in self.atom.places])
 
     def hidden(self) -> bool | None:
         """Whether a name below the granted folder begins with a dot."""
-        return agreed(["/." in place for place in self._below()])
+        return self._of_place_below(lambda place: "/." in place)
 
     def sensitive(self) -> bool | None:
         """Whether a name below the granted folder is one of credentials and keys."""
-        return agreed([look_at(place).sensitive for place in self._below()])
+        return self._of_place_below(lambda place: look_at(place).sensitive)
 
     def executed(self) -> bool | None:
         """Whether a name below the granted folder is one that other programs execute or obey."""
-        return agreed([look_at(place).executed for place in self._below()])
+        return self._of_place_below(lambda place: look_at(place).executed)
 
-    def _below(self) -> list[str]:
-        now = self.atom.request.now
-        return [self.scope.below_root(spelling, now) for spelling in self.atom.places]
+    def _of_place_below(self, is_so: Callable[[str], bool]) -> bool | None:
+        return agreed([is_so(self.roots[form].below(path)) for form, path in self.atom.places])
 
     def cross_root(self) -> bool | None:
         """Whether no one grant holds both ends of a move."""
-        if not self.atom.other:
+        atom = self.atom
+        if not atom.other:
             return None
-        return self.scope.is_crossing(self.atom.places, self.atom.other, self.atom.request.now)
+        return agreed([self._is_crossing(here, there) for here in atom.places for there in atom.other])
+
+    def _is_crossing(self, here: Spelling, there: Spelling) -> bool:
+        (form, path), (other_form, other) = here, there
+        now = self.request.now
+        holding = [grant for grant in self.scope.holding(form, path) if is_live(grant, now)]
+        return not any(grant in holding for grant in self.scope.holding(other_form, other))
 
     def host_listed(self) -> bool | None:
         """Whether the host is on the frame's list."""
@@ -105,7 +119,7 @@ class Sight:
 
     def connector_allowed(self) -> bool | None:
         """Whether the connector is granted with every scope that the call needs."""
-        request = self.atom.request
+        request = self.request
         if request.connector is None or request.required_scopes is None:
             return None
         return any(
@@ -116,10 +130,10 @@ class Sight:
 
 def atoms_of(kind: ActionKind, request: Request) -> list[Atom]:
     """Return the atoms of a request whose required facts are there (see `policy_invariant.py`)."""
-    if isinstance(request.items, tuple):
-        count = len(request.items) if isinstance(request.batch_count, UnsetType) else request.batch_count
-        return [atom for item in request.items for atom in _atoms(kind, with_item(request, item, count))]
-    return list(_atoms(kind, request))
+    if not isinstance(request.items, tuple):
+        return _atoms(kind, request)
+    count = len(request.items) if isinstance(request.batch_count, UnsetType) else request.batch_count
+    return [atom for item in request.items for atom in _atoms(kind, with_item(request, item, count))]
 
 
 def with_item(request: Request, item: Item, count: int | None) -> Request:
@@ -133,24 +147,24 @@ def with_item(request: Request, item: Item, count: int | None) -> Request:
     return msgspec.structs.replace(request, items=UNSET, batch_count=count, **said)
 
 
-def _atoms(kind: ActionKind, request: Request) -> Iterator[Atom]:
+def _atoms(kind: ActionKind, request: Request) -> list[Atom]:
     folded = request.case_insensitive_paths
-    places = _places(request.path, request.real_path, folded=folded)
+    places, named = _places(request.path, request.real_path, folded=folded)
     if kind in MOVES:
-        target = _places(request.to_path, request.to_real_path, folded=folded)
-        yield Atom(kind, request, places, target, None)
-        yield Atom(kind, request, target, places, None)
-    elif kind == "shell.exec" and request.commands:
-        for command in request.commands:
-            yield Atom(kind, request, places, (), command or None)
-    else:
-        yield Atom(kind, request, places, (), None)
+        target, named_of_target = _places(request.to_path, request.to_real_path, folded=folded)
+        return [Atom(kind, request, places, named, target), Atom(kind, request, target, named_of_target, places)]
+    if kind == "shell.exec" and request.commands:
+        return [Atom(kind, request, places, named, command=command or None) for command in request.commands]
+    return [Atom(kind, request, places, named)]
 
 
-def _places(path: str | UnsetType | None, real: str | UnsetType | None, *, folded: bool) -> tuple[Spelling, ...]:
+def _places(
+    path: str | UnsetType | None, real: str | UnsetType | None, *, folded: bool
+) -> tuple[tuple[Spelling, ...], int]:
+    """Return the spellings of a path and then those of its real path, and how many are the path's own."""
     if not isinstance(path, str):
-        return ()
+        return (), 0
     named = spellings(path, folded)
     if not isinstance(real, str) or real == path:
-        return named
-    return (*named, *(one for one in spellings(real, folded) if one not in named))
+        return named, len(named)
+    return (*named, *(one for one in spellings(real, folded) if one not in named)), len(named)

@@ -8,6 +8,7 @@ a decision depends on the number of different conditions and hardly on the numbe
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import attrgetter
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -18,7 +19,7 @@ from .policy_command import CommandSet
 from .policy_document import KINDS, CommandPattern, Conditions, TimeWindow, ToolHint
 from .policy_glob import GlobSet
 from .policy_host import HostSet
-from .policy_place import FORMS, in_form
+from .policy_place import FORMS, Form, in_form
 from .policy_window import is_open
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -33,6 +34,10 @@ class Column(Protocol):
     @property
     def condition(self) -> str:
         """The condition's key in a document."""
+
+    @property
+    def rows(self) -> int:
+        """The rows that have the condition."""
 
     def ask(self, sight: Sight) -> Refuted:
         """Return which rows the sight refutes, and which it leaves open."""
@@ -54,46 +59,46 @@ class Row:
 class FlagColumn:
     """A condition with the answer yes or no. Where it is about a place, an atom without one refutes it either way."""
 
-    __slots__ = ("_answer", "_no", "_of_place", "_yes", "condition")
+    __slots__ = ("_answer", "_if_none", "_if_not", "_if_so", "_of_place", "_open", "condition", "rows")
 
     def __init__(
         self, condition: str, answer: Callable[[Sight], bool | None], yes: int, no: int, *, of_place: bool = False
     ) -> None:
         self.condition = condition
+        self.rows = yes | no
         self._answer = answer
-        self._yes = yes
-        self._no = no
         self._of_place = of_place
+        self._if_so, self._if_not, self._if_none, self._open = (no, 0), (yes, 0), (self.rows, 0), (0, self.rows)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
         if self._of_place and not sight.atom.places:
-            return self._yes | self._no, 0
+            return self._if_none
         answer = self._answer(sight)
         if answer is None:
-            return 0, self._yes | self._no
-        return (self._no, 0) if answer else (self._yes, 0)
+            return self._open
+        return self._if_so if answer else self._if_not
 
 
 class OverColumn:
     """A number that has to be greater than the row's."""
 
-    __slots__ = ("_all", "_bounds", "_not_over", "_number", "condition")
+    __slots__ = ("_bounds", "_not_over", "_number", "condition", "rows")
 
     def __init__(
         self, condition: str, number: Callable[[Sight], float | None], wanted: Sequence[tuple[float, int]]
     ) -> None:
         self.condition = condition
+        self.rows = sum_of(bit for _, bit in wanted)
         self._number = number
         self._bounds = sorted({bound for bound, _ in wanted})
         self._not_over = [sum_of(bit for bound, bit in wanted if bound >= least) for least in self._bounds]
-        self._all = sum_of(bit for _, bit in wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`. A number that is none (NaN) leaves every row open."""
         number = self._number(sight)
         if number is None or number != number:  # noqa: PLR0124 - only NaN differs from itself
-            return 0, self._all
+            return 0, self.rows
         at = bisect_left(self._bounds, number)
         return (self._not_over[at] if at < len(self._bounds) else 0), 0
 
@@ -104,51 +109,51 @@ class OverColumn:
 class WordColumn:
     """A word that has to be one of the row's."""
 
-    __slots__ = ("_all", "_rows", "_word", "condition")
+    __slots__ = ("_of_word", "_word", "condition", "rows")
 
     def __init__(self, condition: str, word: Callable[[Sight], str | None], wanted: Sequence[tuple[str, int]]) -> None:
         self.condition = condition
+        self.rows = sum_of(bit for _, bit in wanted)
         self._word = word
-        self._rows = merged(wanted)
-        self._all = sum_of(bit for _, bit in wanted)
+        self._of_word = merged(wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
         word = self._word(sight)
         if word is None:
-            return 0, self._all
-        return self._all & ~self._rows.get(word, 0), 0
+            return 0, self.rows
+        return self.rows & ~self._of_word.get(word, 0), 0
 
 
 class LabelColumn:
     """Labels of which one has to be one of the row's."""
 
-    __slots__ = ("_all", "_rows", "condition")
+    __slots__ = ("_of_label", "condition", "rows")
 
     def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
         self.condition = condition
-        self._rows = merged(wanted)
-        self._all = sum_of(bit for _, bit in wanted)
+        self.rows = sum_of(bit for _, bit in wanted)
+        self._of_label = merged(wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        labels = sight.atom.request.labels
+        labels = sight.request.labels
         if labels is None:
-            return 0, self._all
+            return 0, self.rows
         hit = 0
         for label in labels:
-            hit |= self._rows.get(label, 0)
-        return self._all & ~hit, 0
+            hit |= self._of_label.get(label, 0)
+        return self.rows & ~hit, 0
 
 
 class PatternColumn:
     """The place has to match one of the row's patterns, under each of its spellings."""
 
-    __slots__ = ("_all", "_sets", "condition")
+    __slots__ = ("_sets", "condition", "rows")
 
     def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
         self.condition = condition
-        self._all = sum_of(bit for _, bit in wanted)
+        self.rows = sum_of(bit for _, bit in wanted)
         plain = GlobSet(wanted)
         is_plain = all(pattern.isascii() for pattern, _ in wanted)
         self._sets = {
@@ -160,89 +165,88 @@ class PatternColumn:
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        places = sight.atom.places
-        if not places:
-            return self._all, 0
-        form, path = places[0]
-        some = every = self._sets[form].hits(path)
-        for form, path in places[1:]:
-            hits = self._sets[form].hits(path)
-            some |= hits
-            every &= hits
-        return self._all & ~some, some & ~every
+        return _of_all_spellings(sight, self.rows, lambda form, path: self._sets[form].hits(path))
 
 
 class ExtensionColumn:
     """The place's name has to end in one of the row's extensions, upper or lower case, under each of its spellings."""
 
-    __slots__ = ("_all", "_rows", "condition")
+    __slots__ = ("_of_extension", "condition", "rows")
 
     def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
         self.condition = condition
-        self._rows = merged([(extension.lower(), bit) for extension, bit in wanted])
-        self._all = sum_of(bit for _, bit in wanted)
+        self.rows = sum_of(bit for _, bit in wanted)
+        self._of_extension = merged([(extension.lower(), bit) for extension, bit in wanted])
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        if not sight.atom.places:
-            return self._all, 0
-        some, every = 0, self._all
-        for _, path in sight.atom.places:
-            hits = self._hits(path[path.rfind("/") + 1 :].lower())
-            some |= hits
-            every &= hits
-        return self._all & ~some, some & ~every
+        return _of_all_spellings(sight, self.rows, self._hits)
 
-    def _hits(self, name: str) -> int:
+    def _hits(self, _form: Form, path: str) -> int:
+        name = path[path.rfind("/") + 1 :].lower()
         hits = 0
         at = name.find(".")
         while at >= 0:
-            hits |= self._rows.get(name[at:], 0)
+            hits |= self._of_extension.get(name[at:], 0)
             at = name.find(".", at + 1)
         return hits
+
+
+def _of_all_spellings(sight: Sight, rows: int, hits_of: Callable[[Form, str], int]) -> Refuted:
+    """Return the rows that no spelling of the place hits as refuted, and those that only some hit as open."""
+    places = sight.atom.places
+    if not places:
+        return rows, 0
+    form, path = places[0]
+    some = every = hits_of(form, path)
+    for form, path in places[1:]:
+        hits = hits_of(form, path)
+        some |= hits
+        every &= hits
+    return rows & ~some, some & ~every
 
 
 class HostColumn:
     """The host has to be one of the row's entries."""
 
-    __slots__ = ("_all", "_set", "condition")
+    __slots__ = ("_set", "condition", "rows")
 
     def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
         self.condition = condition
+        self.rows = sum_of(bit for _, bit in wanted)
         self._set = HostSet(wanted)
-        self._all = sum_of(bit for _, bit in wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
         host = sight.atom.host
-        return (0, self._all) if host is None else (self._all & ~self._set.hits(host), 0)
+        return (0, self.rows) if host is None else (self.rows & ~self._set.hits(host), 0)
 
 
 class ToolColumn:
     """The tool's name has to match one of the row's patterns, in which `*` is any characters."""
 
-    __slots__ = ("_all", "_exact", "_patterns", "condition")
+    __slots__ = ("_exact", "_patterns", "condition", "rows")
 
     def __init__(self, condition: str, wanted: Sequence[tuple[str, int]]) -> None:
         self.condition = condition
+        self.rows = sum_of(bit for _, bit in wanted)
         self._exact = merged([(pattern, bit) for pattern, bit in wanted if "*" not in pattern])
         self._patterns = [
             (re.compile(tool_regex(pattern), re.DOTALL), bit)
             for pattern, bit in merged(wanted).items()
             if "*" in pattern
         ]
-        self._all = sum_of(bit for _, bit in wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        tool = sight.atom.request.tool
+        tool = sight.request.tool
         if tool is None:
-            return 0, self._all
+            return 0, self.rows
         hit = self._exact.get(tool, 0)
         for pattern, bit in self._patterns:
             if pattern.fullmatch(tool):
                 hit |= bit
-        return self._all & ~hit, 0
+        return self.rows & ~hit, 0
 
 
 def tool_regex(pattern: str) -> str:
@@ -253,42 +257,42 @@ def tool_regex(pattern: str) -> str:
 class CommandColumn:
     """The command has to begin with one of the row's token patterns."""
 
-    __slots__ = ("_all", "_set", "condition")
+    __slots__ = ("_set", "condition", "rows")
 
-    def __init__(self, condition: str, wanted: CommandSet, rows: int) -> None:
+    def __init__(self, condition: str, wanted: Sequence[tuple[CommandPattern, int]]) -> None:
         self.condition = condition
-        self._set = wanted
-        self._all = rows
+        self.rows = sum_of(bit for _, bit in wanted)
+        self._set = CommandSet(wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
         command = sight.atom.command
         if command is None:
-            return 0, self._all
+            return 0, self.rows
         hit, perhaps = self._set.hits(command)
-        return self._all & ~(hit | perhaps), perhaps & ~hit
+        return self.rows & ~(hit | perhaps), perhaps & ~hit
 
 
 class WindowColumn:
     """The time has to lie in the row's window."""
 
-    __slots__ = ("_all", "_windows", "condition")
+    __slots__ = ("_windows", "condition", "rows")
 
     def __init__(self, condition: str, wanted: Sequence[tuple[TimeWindow, int]]) -> None:
         self.condition = condition
+        self.rows = sum_of(bit for _, bit in wanted)
         self._windows = tuple(merged(wanted).items())
-        self._all = sum_of(bit for _, bit in wanted)
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        now = sight.atom.request.now
+        now = sight.request.now
         if now is None or now.tzinfo is None:
-            return 0, self._all
+            return 0, self.rows
         hit = 0
         for window, bits in self._windows:
             if is_open(window, now):
                 hit |= bits
-        return self._all & ~hit, 0
+        return self.rows & ~hit, 0
 
 
 # Making columns -----------------------------------------------------------------------------------------------------
@@ -326,31 +330,36 @@ ABOUT: Final[dict[str, frozenset[ActionKind]]] = {
 
 
 def _is_hard_link(sight: Sight) -> bool | None:
-    links = sight.atom.request.link_count
+    links = sight.request.link_count
     return None if links is None else links > 1
 
 
+def _method(sight: Sight) -> str | None:
+    method = sight.request.method
+    return None if method is None else method.upper()
+
+
 _FLAGS: Final[dict[str, tuple[Callable[[Sight], bool | None], bool]]] = {
+    "target_exists": (attrgetter("request.target_exists"), False),
+    "hard_link": (_is_hard_link, False),
+    "tainted": (lambda sight: sight.atom.is_tainted(), False),
     "path_within_grant": (Sight.within_grant, True),
     "path_within_output_root": (Sight.within_output, True),
     "hidden": (Sight.hidden, True),
     "sensitive": (Sight.sensitive, True),
     "executed": (Sight.executed, True),
     "cross_root": (Sight.cross_root, False),
-    "target_exists": (lambda sight: sight.atom.request.target_exists, False),
-    "hard_link": (_is_hard_link, False),
     "host_in_allowlist": (Sight.host_listed, False),
     "connector_scope_allowed": (lambda sight: sight.connector_allowed(), False),
-    "tainted": (lambda sight: sight.atom.is_tainted(), False),
 }
 _NUMBERS: Final[dict[str, Callable[[Sight], float | None]]] = {
-    "file_size_greater_than": lambda sight: sight.atom.request.file_size_bytes,
-    "subagent_depth_greater_than": lambda sight: sight.atom.request.depth,
+    "file_size_greater_than": attrgetter("request.file_size_bytes"),
+    "subagent_depth_greater_than": attrgetter("request.depth"),
     "batch_count_greater_than": lambda sight: sight.atom.batch_count(),
 }
 _WORDS: Final[dict[str, Callable[[Sight], str | None]]] = {
-    "method_in": lambda sight: None if (method := sight.atom.request.method) is None else method.upper(),
-    "connector_in": lambda sight: sight.atom.request.connector,
+    "connector_in": attrgetter("request.connector"),
+    "method_in": _method,
 }
 _HINTS: Final = ("read_only_hint", "destructive_hint", "idempotent_hint", "open_world_hint")
 
@@ -364,36 +373,36 @@ _ALL_KINDS: Final = frozenset(KINDS)
 
 
 def columns_of(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """Return the columns that the rows need, the cheapest first."""
+    """Return the columns that the rows need: first those that refute most of their rows, and so save asking others."""
     return tuple(_columns(rows))
 
 
 def _columns(rows: Sequence[Row]) -> Iterable[Column]:
-    for field, (answer, of_place) in _FLAGS.items():
-        yes = sum_of(row.bit for row in rows if row.wants.get(field) is True)
-        no = sum_of(row.bit for row in rows if row.wants.get(field) is False)
-        if yes | no:
-            yield FlagColumn(_key(field), answer, yes, no, of_place=of_place)
-    for field, number in _NUMBERS.items():
-        bounds = [(bound, r.bit) for r in rows if isinstance(bound := r.wants.get(field), int | float)]
-        if bounds:
-            yield OverColumn(_key(field), number, bounds)
+    if patterns := _members(rows, "matches_pattern"):
+        yield PatternColumn(_key("matches_pattern"), patterns)
+    if commands := _commands(rows):
+        yield CommandColumn(_key("command_prefix"), commands)
+    if hosts := _members(rows, "host_matches"):
+        yield HostColumn(_key("host_matches"), hosts)
+    if tools := _members(rows, "tool_matches"):
+        yield ToolColumn(_key("tool_matches"), tools)
     for field, word in _WORDS.items():
         if words := _members(rows, field):
             yield WordColumn(_key(field), word, [(w.upper() if field == "method_in" else w, bit) for w, bit in words])
     if labels := _members(rows, "taint_in"):
         yield LabelColumn(_key("taint_in"), labels)
-    if patterns := _members(rows, "matches_pattern"):
-        yield PatternColumn(_key("matches_pattern"), patterns)
+    for field, number in _NUMBERS.items():
+        bounds = [(bound, r.bit) for r in rows if isinstance(bound := r.wants.get(field), int | float)]
+        if bounds:
+            yield OverColumn(_key(field), number, bounds)
+    for field, (answer, of_place) in _FLAGS.items():
+        yes = sum_of(row.bit for row in rows if row.wants.get(field) is True)
+        no = sum_of(row.bit for row in rows if row.wants.get(field) is False)
+        if yes | no:
+            yield FlagColumn(_key(field), answer, yes, no, of_place=of_place)
     if extensions := _members(rows, "extension_in"):
         yield ExtensionColumn(_key("extension_in"), extensions)
-    if hosts := _members(rows, "host_matches"):
-        yield HostColumn(_key("host_matches"), hosts)
-    if tools := _members(rows, "tool_matches"):
-        yield ToolColumn(_key("tool_matches"), tools)
     yield from _columns_of_hints(rows)
-    if commands := _commands(rows):
-        yield CommandColumn(_key("command_prefix"), CommandSet(commands), sum_of(bit for _, bit in commands))
     if windows := [(w, row.bit) for row in rows if isinstance(w := row.wants.get("time_window"), TimeWindow)]:
         yield WindowColumn(_key("time_window"), windows)
 

@@ -10,7 +10,7 @@ from .policy_atom import Atom, Sight, atoms_of
 from .policy_document import VERDICTS, Layer, Rule, Verdict
 from .policy_frame import ReadyScope
 from .policy_invariant import NO_POLICY, Broken, find_broken_atom, find_broken_request, kind_named
-from .policy_layer import CONFIRM, DENY, FALLBACK, LEVEL, Answer, ReadyLayer
+from .policy_layer import CONFIRM, DENY, LEVEL, Answer, Asking, Program, ReadyLayer, numbers_of
 from .policy_request import FrameScope, Request
 from .reason import ReasonCode
 
@@ -71,7 +71,7 @@ def ready_frame(scope: FrameScope, layers: Iterable[Layer]) -> ReadyFrame:
     return ReadyFrame(ReadyScope(scope), tuple(ReadyLayer(layer) for layer in layers))
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What one layer said about one atom; a limit is about the request as a whole and has no sight."""
 
     layer: ReadyLayer
@@ -79,27 +79,19 @@ class Said(NamedTuple):
     answer: Answer
 
 
-class Judgement:
-    """The answer to one request. Its explanation is put together when it is asked for."""
+class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """The answer to one request. Its explanation is put together when it is asked for.
 
-    __slots__ = ("broken", "kind", "level", "reported", "request", "said")
+    `broken` is the invariant that it breaks; without one, `said` is what all layers said about all atoms, and
+    `reported` is what decided.
+    """
 
-    def __init__(
-        self,
-        request: Request,
-        kind: ActionKind | None,
-        level: int,
-        *,
-        broken: Broken | None = None,
-        said: Sequence[Said] = (),
-        reported: Said | None = None,
-    ) -> None:
-        self.request = request
-        self.kind = kind
-        self.level = level
-        self.broken = broken
-        self.said = said
-        self.reported = reported
+    request: Request
+    kind: ActionKind | None
+    level: int
+    broken: Broken | None
+    said: Sequence[Said] = ()
+    reported: Said | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -114,11 +106,10 @@ class Judgement:
     @property
     def rule_id(self) -> str:
         """The id of what decided."""
-        if self.broken is not None or self.reported is None:
+        if self.reported is None:
             return (self.broken or NO_POLICY).rule_id
-        answer = self.reported.answer
-        decider = answer.rule or answer.limit
-        return DEFAULT_IDS[answer.level] if decider is None else decider.id
+        decider = self.reported.answer.rule or self.reported.answer.limit
+        return DEFAULT_IDS[self.level] if decider is None else decider.id
 
     @property
     def layer(self) -> str:
@@ -138,9 +129,9 @@ class Judgement:
     @property
     def rule_tags(self) -> set[str]:
         """The risk tags that the deciding rules of all layers declare."""
-        return {tag for said in self.said if said.answer.rule is not None for tag in said.answer.rule.risk_tags}
+        return {tag for said in self.said if (rule := said.answer.rule) is not None for tag in rule.risk_tags}
 
-    def asking(self) -> list[tuple[str, bool]]:
+    def asking(self) -> list[Asking]:
         """Return everything that asks for a person, as `layer:id`, with whether the answer may be remembered."""
         if self.level != CONFIRM:
             return []
@@ -153,16 +144,16 @@ class Judgement:
 
     def reason(self) -> str:
         """Return the sentence that says why."""
-        if self.broken is not None or self.reported is None:
+        if self.reported is None:
             return (self.broken or NO_POLICY).reason
-        answer, name = self.reported.answer, self.reported.layer.name
-        if answer.limit is not None:
-            return answer.limit.reason or f"over the limit `{answer.limit.id}` of `{name}`: at most {answer.limit.max}"
-        if answer.rule is not None:
-            return answer.rule.reason or f"rule `{answer.rule.id}` of `{name}`"
-        if answer.level == DENY:
+        name, limit, rule = self.reported.layer.name, self.reported.answer.limit, self.rule
+        if limit is not None:
+            return limit.reason or f"over the limit `{limit.id}` of `{name}`: at most {limit.max}"
+        if rule is not None:
+            return rule.reason or f"rule `{rule.id}` of `{name}`"
+        if self.level == DENY:
             return f"no rule of `{name}` allows {self.request.action}: what is not allowed is denied"
-        word = "asked about" if answer.level == CONFIRM else "allowed"
+        word = "asked about" if self.level == CONFIRM else "allowed"
         return f"no rule of `{name}` is about it: {self.request.action} is {word} by default"
 
     def reason_code(self) -> ReasonCode | None:
@@ -179,22 +170,41 @@ class Judgement:
         """Return every rule that matched, as `layer:id`."""
         return list(
             dict.fromkeys(
-                f"{said.layer.name}:{rule.id}"
+                said.answer.program.cited[number]
                 for said in self.said
                 if said.answer.program is not None
-                for rule in said.answer.program.rules_of(said.answer.known_rows)
+                for number in numbers_of(said.answer.known_rows)
             )
         )
 
     def lost(self) -> list[LostRule]:
         """Return the rules that matched, or may have matched, and did not decide, each with why."""
         deciding = f"{self.layer}:{self.rule_id}"
-        found = {one.rule: one for said in self.said for one in _lost(said, self) if one.rule != deciding}
+        found: dict[str, LostRule] = {}
+        for said in self.said:
+            answer, program = said.answer, said.answer.program
+            if program is None:
+                continue
+            for number in numbers_of(answer.known_rows | answer.maybe_rows):
+                cited = program.cited[number]
+                if cited != deciding and cited not in found:
+                    found[cited] = LostRule(cited, self._why_lost(program, answer, number, deciding))
         return list(found.values())
+
+    def _why_lost(self, program: Program, answer: Answer, number: int, deciding: str) -> str:
+        rule = program.rules[number]
+        if rule.mode == "audit":
+            return f"would have said {rule.decision}, and is only tried out (audit)"
+        if program.first_match and answer.known_rows & ((1 << number) - 1):
+            return "comes after the first rule that matches"
+        if LEVEL[rule.decision] < self.level:
+            return f"says {rule.decision}, `{deciding}` is stricter"
+        return f"says the same as `{deciding}`"
 
     def explained(self, *, risk_tags: tuple[str, ...], policy_digest: str = "", approval_id: str = "") -> Decision:
         """Return the decision as it is recorded."""
         asking = self.asking()
+        by_missing_fact = self.by_missing_fact
         return Decision(
             verdict=self.verdict,
             rule_id=self.rule_id,
@@ -205,10 +215,10 @@ class Judgement:
             matched=tuple(self.matched()),
             lost=tuple(self.lost()),
             missing_facts=tuple(self.missing_facts()),
-            by_missing_fact=self.by_missing_fact,
+            by_missing_fact=by_missing_fact,
             by_default=self.by_default,
             confirm_rules=tuple([rule for rule, _ in asking]),
-            rememberable=self.rememberable,
+            rememberable=self.level == CONFIRM and not by_missing_fact and all(kept for _, kept in asking),
             approval_id=approval_id,
             policy_digest=policy_digest,
         )
@@ -218,48 +228,45 @@ def judge(frames: Sequence[ReadyFrame], request: Request) -> Judgement:
     """Return the answer to a request. Frame 0 is the session; a subagent in it appends a frame."""
     kind = kind_named(request.action)
     if not frames or not frames[0].layers:
-        return Judgement(request, kind, DENY, broken=NO_POLICY)
+        return Judgement(request, kind, DENY, NO_POLICY)
     broken = find_broken_request(request)
     if broken is not None or kind is None:
-        return Judgement(request, kind, DENY, broken=broken)
+        return Judgement(request, kind, DENY, broken)
     atoms = atoms_of(kind, request)
-    for frame in frames:
+    for scope, _ in frames:
         for atom in atoms:
-            broken = find_broken_atom(atom, frame.scope)
+            broken = find_broken_atom(atom, scope)
             if broken is not None:
-                return Judgement(request, kind, DENY, broken=broken)
-    said = list(_said(frames, request, kind, atoms))
-    level = max([one.answer.level for one in said])
-    worst = [one for one in said if one.answer.level == level]
-    reported = next((one for one in worst if one.answer.known), worst[0])
-    return Judgement(request, kind, level, said=said, reported=reported)
+                return Judgement(request, kind, DENY, broken)
+    said = _said(frames, request, kind, atoms)
+    reported = said[0]
+    for one in said:
+        # Of those that are as strict, the first that is certain decides, and else the first.
+        answer, best = one.answer, reported.answer
+        if answer.level > best.level or (answer.level == best.level and answer.known and not best.known):
+            reported = one
+    return Judgement(request, kind, reported.answer.level, None, said, reported)
 
 
-def _said(frames: Sequence[ReadyFrame], request: Request, kind: ActionKind, atoms: Sequence[Atom]) -> Iterator[Said]:
-    items = len(request.items) if isinstance(request.items, tuple) else 1
-    for frame in frames:
-        sights = [Sight(atom, frame.scope) for atom in atoms]
-        for layer in frame.layers:
-            for sight in sights:
-                yield Said(layer, sight, layer.answer(sight))
+def _said(frames: Sequence[ReadyFrame], request: Request, kind: ActionKind, atoms: Sequence[Atom]) -> list[Said]:
+    """Return what all layers say: the outermost frame's first, and of each layer first the rules, then the limits."""
+    said: list[Said] = []
+    for scope, layers in frames:
+        sights = [Sight(atom, scope) for atom in atoms]
+        for layer in layers:
+            answer = layer.program(kind).answer
+            said += [Said(layer, sight, answer(sight)) for sight in sights]
             if layer.has_limits:
-                for exceeded in layer.exceeded(kind, request, items):
-                    yield Said(layer, None, exceeded)
+                items = len(request.items) if isinstance(request.items, tuple) else 1
+                said += [Said(layer, None, exceeded) for exceeded in layer.exceeded(kind, request, items)]
+    return said
 
 
-def _asking(said: Said) -> Iterator[tuple[str, bool]]:
-    name, answer = said.layer.name, said.answer
-    if answer.limit is not None:
-        yield f"{name}:{answer.limit.id}", False
-    elif answer.program is None or answer.rule is None:
-        yield f"{name}:{FALLBACK}", True
-    elif answer.program.first_match:
-        yield f"{name}:{answer.rule.id}", answer.rule.remember
-    else:
-        # Every rule that asks is asked: an answer to one of them is none to another.
-        for rule in answer.program.rules_of(answer.known_rows | answer.maybe_rows):
-            if rule.decision == "allow_with_confirm" and rule.mode == "enforce":
-                yield f"{name}:{rule.id}", rule.remember
+def _asking(said: Said) -> Iterable[Asking]:
+    answer = said.answer
+    if answer.program is not None:
+        return answer.program.asking(answer)
+    return [] if answer.limit is None else [(f"{said.layer.name}:{answer.limit.id}", False)]
 
 
 FACT_OF_CONDITION: Final = {
@@ -295,23 +302,6 @@ def _missing(said: Said) -> Iterator[str]:
     answer = said.answer
     if answer.limit is not None and not answer.known:
         yield "cost" if answer.limit.unit else "usage"
-    if answer.program is not None and said.sight is not None and answer.maybe_rows:
+    if answer.maybe_rows and answer.program is not None and said.sight is not None:
         for condition in answer.program.unknown_conditions(answer.maybe_rows, said.sight):
             yield FACT_OF_CONDITION[condition]
-
-
-def _lost(said: Said, judgement: Judgement) -> Iterator[LostRule]:
-    answer = said.answer
-    if answer.program is None:
-        return
-    deciding = f"`{judgement.layer}:{judgement.rule_id}`"
-    for rule in answer.program.rules_of(answer.known_rows | answer.maybe_rows):
-        cited = f"{said.layer.name}:{rule.id}"
-        if rule.mode == "audit":
-            yield LostRule(cited, f"would have said {rule.decision}, and is only tried out (audit)")
-        elif answer.program.first_match and rule is not answer.rule:
-            yield LostRule(cited, f"comes after {deciding}" if answer.known else "was not the strictest that may match")
-        elif LEVEL[rule.decision] < judgement.level:
-            yield LostRule(cited, f"says {rule.decision}, {deciding} is stricter")
-        else:
-            yield LostRule(cited, f"says the same as {deciding}")

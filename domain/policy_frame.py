@@ -1,90 +1,75 @@
 """A frame made ready for many decisions: its granted folders, hosts and connectors in the forms that are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+
 from .policy_host import Host, HostSet
-from .policy_place import FORMS, Form, Spelling, agreed, in_form, is_under, tidy
+from .policy_place import FORMS, Form, in_form, tidy
 from .policy_request import FrameScope, GrantedConnector, GrantedRoot
 
 
-class _Roots:
-    """The roots of one scope in one form."""
+class Roots(msgspec.Struct, frozen=True, gc=False):
+    """The folders of a scope in one form, at one moment, each with a slash at its end (see `closed`).
 
-    __slots__ = ("grants", "outputs", "protected")
+    `live` are the folders of the grants that are in force, the innermost first; `writable` those that may be changed.
+    """
 
-    def __init__(self, scope: FrameScope, form: Form) -> None:
-        self.grants: tuple[tuple[str, GrantedRoot], ...] = tuple(
-            (in_form(tidy(grant.root), form), grant) for grant in scope.grants
-        )
-        self.outputs = tuple(in_form(tidy(root), form) for root in scope.output_roots)
-        self.protected = tuple(in_form(tidy(root), form) for root in scope.protected_roots)
+    live: tuple[str, ...]
+    writable: tuple[str, ...]
+    outputs: tuple[str, ...]
+    protected: tuple[str, ...]
+
+    def below(self, path: str) -> str:
+        """Return the place relative to the innermost granted folder that holds it: `/a/b`, empty for the folder."""
+        place = closed(path)
+        for root in self.live:
+            if place.startswith(root):
+                return path[len(root) - 1 :]
+        return path
 
 
-Roots: TypeAlias = tuple[tuple[str, GrantedRoot], ...]
+RootsByForm: TypeAlias = Mapping[Form, Roots]
 
 
 class ReadyScope:
-    """What a frame was granted, answering where a place lies. Roots are compared in the form of the spelling."""
+    """What a frame was granted. Places are compared with roots in the form of their spelling."""
 
     def __init__(self, scope: FrameScope) -> None:
         self.scope = scope
-        self._roots = {form: _Roots(scope, form) for form in FORMS}
         self._hosts = HostSet((entry, 1) for entry in scope.host_allowlist)
         self._connectors: dict[str, list[GrantedConnector]] = {}
         for connector in scope.connectors:
             self._connectors.setdefault(connector.id, []).append(connector)
-        self._ends = any(grant.revoked or grant.expires_at is not None for grant in scope.grants)
+        self._ends = any(grant.expires_at is not None for grant in scope.grants)
+        self._last: tuple[datetime | None, RootsByForm] = (None, self._roots(None))
 
-    def covering(self, spelling: Spelling) -> list[tuple[str, GrantedRoot]]:
+    def roots(self, now: datetime | None) -> RootsByForm:
+        """Return the folders as they are at that moment; only where a grant expires does the moment matter."""
+        moment, known = self._last
+        if self._ends and now != moment:
+            known = self._roots(now)
+            self._last = (now, known)
+        return known
+
+    def _roots(self, now: datetime | None) -> RootsByForm:
+        live = [grant for grant in self.scope.grants if is_live(grant, now)]
+        return {
+            form: Roots(
+                live=tuple(sorted(_closed_in(form, (grant.root for grant in live)), key=len, reverse=True)),
+                writable=_closed_in(form, (grant.root for grant in live if grant.mode == "rw")),
+                outputs=_closed_in(form, self.scope.output_roots),
+                protected=_closed_in(form, self.scope.protected_roots),
+            )
+            for form in FORMS
+        }
+
+    def holding(self, form: Form, path: str) -> list[GrantedRoot]:
         """Return the grants, in force or not, whose folder holds the place."""
-        form, path = spelling
-        return [(root, grant) for root, grant in self._roots[form].grants if is_under(path, root)]
-
-    def live_roots(self, form: Form, now: datetime | None) -> Sequence[str]:
-        """Return the folders of the grants that are in force."""
-        grants = self._roots[form].grants
-        if not self._ends:
-            return [root for root, _ in grants]
-        return [root for root, grant in grants if is_live(grant, now)]
-
-    def is_within_grant(self, places: Sequence[Spelling], now: datetime | None) -> bool | None:
-        """Whether a grant in force holds the place; None where its spellings differ in that."""
-        return agreed([any(is_under(path, root) for root in self.live_roots(form, now)) for form, path in places])
-
-    def is_within_output(self, places: Sequence[Spelling]) -> bool | None:
-        """Whether an output root holds the place; None where its spellings differ in that."""
-        return agreed([any(is_under(path, root) for root in self._roots[form].outputs) for form, path in places])
-
-    def below_root(self, spelling: Spelling, now: datetime | None) -> str:
-        """Return the place relative to the innermost granted folder that holds it: `/a/b`, empty for the folder."""
-        form, path = spelling
-        roots = [root for root in self.live_roots(form, now) if is_under(path, root)]
-        inner = max(map(len, roots), default=0)
-        return path if inner == 1 else path[inner:]
-
-    def is_protected(self, spelling: Spelling) -> bool:
-        """Whether the place is protected, or holds a place that is."""
-        form, path = spelling
-        return any(is_under(path, root) or is_under(root, path) for root in self._roots[form].protected)
-
-    def holds_grant(self, spelling: Spelling, now: datetime | None) -> bool:
-        """Whether the place is a granted folder itself, or holds one."""
-        form, path = spelling
-        return any(is_under(root, path) for root in self.live_roots(form, now))
-
-    def is_crossing(self, places: Sequence[Spelling], others: Sequence[Spelling], now: datetime | None) -> bool | None:
-        """Whether no one grant holds both places; None where their spellings differ in that."""
-        return agreed(
-            [
-                not any(is_under(path, root) and is_under(other, root) for root in self.live_roots(form, now))
-                for form, path in places
-                for other_form, other in others
-                if other_form == form
-            ]
-            or [True]
-        )
+        place = closed(path)
+        return [grant for grant in self.scope.grants if place.startswith(_closed_in(form, (grant.root,)))]
 
     def lists_host(self, host: Host) -> bool:
         """Whether the host is on the frame's list of allowed hosts."""
@@ -93,6 +78,15 @@ class ReadyScope:
     def connectors(self, name: str) -> Sequence[GrantedConnector]:
         """Return the grants of a connector, in force or not."""
         return self._connectors.get(name, ())
+
+
+def closed(path: str) -> str:
+    """Return a tidy path with one slash at its end: it lies in a folder when it begins with that folder, closed."""
+    return path if path == "/" else f"{path}/"
+
+
+def _closed_in(form: Form, roots: Iterable[str]) -> tuple[str, ...]:
+    return tuple(closed(in_form(tidy(root), form)) for root in roots)
 
 
 def is_live(grant: GrantedRoot | GrantedConnector, now: datetime | None) -> bool:

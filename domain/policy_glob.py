@@ -6,7 +6,8 @@
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -35,107 +36,139 @@ def glob_matches(pattern: str, path: str) -> bool:
     return compiled(pattern).fullmatch(slashed(path)) is not None
 
 
+class PrefixSet:
+    """Texts with a bit mask each; `hits` returns the union of the masks of those that a given text begins with.
+
+    In sorted order, every text that the given one begins with is a beginning of its neighbour too: one binary search
+    finds the neighbour, and each text knows the next shorter one that it begins with.
+    """
+
+    __slots__ = ("_masks", "_shorter", "_texts")
+
+    def __init__(self, wanted: Mapping[str, int]) -> None:
+        self._texts = sorted(wanted)
+        self._masks: list[int] = []
+        self._shorter: list[int] = []
+        line: list[int] = []
+        for at, text in enumerate(self._texts):
+            while line and not text.startswith(self._texts[line[-1]]):
+                line.pop()
+            self._shorter.append(line[-1] if line else -1)
+            self._masks.append(wanted[text] | (self._masks[line[-1]] if line else 0))
+            line.append(at)
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def hits(self, text: str) -> int:
+        """Return the union of the masks."""
+        texts = self._texts
+        at = bisect_right(texts, text) - 1
+        while at >= 0:
+            if text.startswith(texts[at]):
+                return self._masks[at]
+            at = self._shorter[at]
+        return 0
+
+
 class GlobSet:
     """Patterns with a bit mask each; `hits` returns the union of the masks of those that match a path.
 
-    Most patterns have a fixed part that a path must contain: they are found by looking that part up, so the time
-    depends on the path's depth and hardly on the number of patterns.
+    Most patterns have a fixed part at one end, or are about one name: those are looked up, whatever their number.
     """
 
     def __init__(self, patterns: Iterable[tuple[str, int]]) -> None:
         self._always = 0
         self._exact: dict[str, int] = {}
-        self._beneath: dict[str, int] = {}
-        self._inside: dict[str, int] = {}
-        self._named: dict[str, list[tuple[str, int]]] = {}
-        self._extensions: dict[str, list[tuple[str, int]]] = {}
-        self._endings: list[tuple[str, int]] = []
-        self._beginnings: dict[str, list[tuple[str, int]]] = {}
-        self._below: dict[str, list[tuple[re.Pattern[str], int]]] = {}
+        self._folders: dict[str, int] = {}
+        self._parts: dict[str, int] = {}
+        self._names: dict[str, list[tuple[str, int]]] = {}
         self._others: list[tuple[re.Pattern[str], int]] = []
-        merged: dict[str, int] = {}
-        for pattern, mask in patterns:
-            plain = slashed(pattern)
-            merged[plain] = merged.get(plain, 0) | mask
-        for pattern, mask in merged.items():
-            self._add(pattern, mask)
+        beneath: dict[str, int] = {}
+        beginnings: dict[str, int] = {}
+        endings: dict[str, int] = {}
+        heads: dict[str, list[tuple[re.Pattern[str], int]]] = {}
+        for pattern, mask in _merged(patterns).items():
+            head, star, rest = pattern.partition("*")
+            tail = pattern[3:] if pattern.startswith("**/") else ""
+            if not star:
+                self._exact[pattern] = mask
+            elif pattern == "**":
+                self._always |= mask
+            elif head and rest == "*":
+                beneath[head] = mask
+            elif tail and "*" not in tail:
+                self._names.setdefault(tail[tail.rfind("/") + 1 :], []).append((f"/{tail}", mask))
+            elif tail.endswith("/**") and "*" not in tail[:-3]:
+                self._add_part(tail[:-3], mask)
+            elif tail.startswith("*") and _is_name(tail[1:]):
+                endings[tail[:0:-1]] = mask
+            elif tail.endswith("*") and _is_name(tail[:-1]):
+                beginnings[tail[:-1]] = mask
+            elif head:
+                heads.setdefault(head, []).append((compiled(pattern), mask))
+            else:
+                self._others.append((compiled(pattern), mask))
+        self._beneath = PrefixSet(beneath)
+        self._beginnings = PrefixSet(beginnings)
+        self._endings = PrefixSet(endings)
+        self._heads = PrefixSet({head: 1 << number for number, head in enumerate(heads)})
+        self._of_heads = tuple(heads.values())
 
-    def _add(self, pattern: str, mask: int) -> None:
-        head, star, rest = pattern.partition("*")
-        if not star:
-            self._exact[pattern] = self._exact.get(pattern, 0) | mask
-        elif pattern == "**":
-            self._always |= mask
-        elif head.endswith("/") and rest == "*":
-            self._beneath[head] = self._beneath.get(head, 0) | mask
-        elif pattern.startswith("**/") and "*" not in pattern[3:]:
-            self._named.setdefault(pattern[pattern.rindex("/") + 1 :], []).append((pattern[2:], mask))
-        elif (inside := _inside(pattern)) is not None:
-            self._inside[inside] = self._inside.get(inside, 0) | mask
-        elif pattern.startswith("**/*") and "*" not in pattern[4:] and "/" not in pattern[4:] and pattern[4:]:
-            self._add_ending(pattern[4:], mask)
-        elif pattern.startswith("**/") and pattern.endswith("*") and _is_name(pattern[3:-1]):
-            self._beginnings.setdefault(pattern[3], []).append((pattern[3:-1], mask))
-        elif "/" in head[1:]:
-            folder = head[: head.rindex("/") + 1]
-            self._below.setdefault(folder, []).append((compiled(pattern), mask))
+    def _add_part(self, part: str, mask: int) -> None:
+        """Note a pattern that is about a folder's name, or several in a row."""
+        if "/" in part:
+            self._parts[f"/{part}/"] = mask
         else:
-            self._others.append((compiled(pattern), mask))
-
-    def _add_ending(self, ending: str, mask: int) -> None:
-        """Sort an ending by the extension that a name must have for it; one without a dot is tried each time."""
-        if "." in ending:
-            self._extensions.setdefault(ending[ending.rindex(".") :], []).append((ending, mask))
-        else:
-            self._endings.append((ending, mask))
+            self._folders[part] = mask
 
     def hits(self, path: str) -> int:
         """Return the union of the masks of all patterns that match the path (absolute, `/` between its parts)."""
-        found = self._always | self._exact.get(path, 0)
+        found = self._always
+        if self._exact:
+            found |= self._exact.get(path, 0)
+        if self._beneath:
+            found |= self._beneath.hits(path)
         name = path[path.rfind("/") + 1 :]
-        if self._beneath or self._below or self._inside:
-            found |= self._hits_of_folders(path)
         if self._beginnings:
-            for beginning, mask in self._beginnings.get(name[:1], ()):
-                if name.startswith(beginning):
-                    found |= mask
-        if self._extensions and "." in name:
-            for ending, mask in self._extensions.get(name[name.rfind(".") :], ()):
-                if name.endswith(ending):
-                    found |= mask
-        if self._named:
-            for ending, mask in self._named.get(name, ()):
+            found |= self._beginnings.hits(name)
+        if self._endings:
+            found |= self._endings.hits(name[::-1])
+        if self._names:
+            for ending, mask in self._names.get(name, ()):
                 if path.endswith(ending):
                     found |= mask
-        for ending, mask in self._endings:
-            if name.endswith(ending):
+        if self._folders and not self._folders.keys().isdisjoint(folders := path.split("/")[1:-1]):
+            for folder in folders:
+                found |= self._folders.get(folder, 0)
+        for part, mask in self._parts.items():
+            if part in path:
                 found |= mask
+        if self._heads:
+            found |= self._hits_of_heads(path)
         for pattern, mask in self._others:
             if pattern.fullmatch(path):
                 found |= mask
         return found
 
-    def _hits_of_folders(self, path: str) -> int:
+    def _hits_of_heads(self, path: str) -> int:
         found = 0
-        start = 0
-        at = path.find("/")
-        while at >= 0:
-            head = path[: at + 1]
-            found |= self._beneath.get(head, 0)
-            if self._inside:
-                found |= self._inside.get(path[start : at + 1], 0)
-            for pattern, mask in self._below.get(head, ()) if self._below else ():
+        heads = self._heads.hits(path)
+        while heads:
+            bit = heads & -heads
+            heads ^= bit
+            for pattern, mask in self._of_heads[bit.bit_length() - 1]:
                 if pattern.fullmatch(path):
                     found |= mask
-            start, at = at, path.find("/", at + 1)
         return found
 
 
-def _inside(pattern: str) -> str | None:
-    """Return `/name/` for a pattern `**/name/**`: one that is about a folder's name."""
-    if pattern.startswith("**/") and pattern.endswith("/**") and _is_name(pattern[3:-3]):
-        return pattern[2:-2]
-    return None
+def _merged(patterns: Iterable[tuple[str, int]]) -> dict[str, int]:
+    merged: dict[str, int] = {}
+    for pattern, mask in patterns:
+        plain = slashed(pattern)
+        merged[plain] = merged.get(plain, 0) | mask
+    return merged
 
 
 def _is_name(text: str) -> bool:

@@ -1,6 +1,7 @@
 """What no document can relax: the denials that hold for every request in every frame, whatever the rules say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec import UnsetType
@@ -9,17 +10,17 @@ from .action import ActionKind
 from .policy_atom import MOVES, Atom
 from .policy_column import FILES
 from .policy_document import KINDS
-from .policy_frame import ReadyScope, is_live
+from .policy_frame import ReadyScope, RootsByForm, closed, is_live
 from .policy_host import parse_host
 from .policy_place import Spelling, is_absolute
 from .policy_request import Item, Request
 
-_READS: frozenset[ActionKind] = frozenset(("file.read", "file.list", "file.search"))
-_CHANGES: frozenset[ActionKind] = FILES - _READS
-_REMOVES: frozenset[str] = frozenset(("file.delete", "file.rename", "file.move"))
-_NEEDS_PATH: frozenset[ActionKind] = FILES | {"shell.exec", "code.run"}
-_CONNECTORS = ("connector.read", "connector.action")
-_KIND_OF: dict[str, ActionKind] = {kind: kind for kind in KINDS}
+_READS: Final[frozenset[ActionKind]] = frozenset(("file.read", "file.list", "file.search"))
+_CHANGES: Final[frozenset[ActionKind]] = FILES - _READS
+_REMOVES: Final = MOVES | {"file.delete"}
+_NEEDS_PATH: Final[frozenset[ActionKind]] = FILES | {"shell.exec", "code.run"}
+_CONNECTORS: Final = frozenset(("connector.read", "connector.action"))
+_KIND_OF: Final[dict[str, ActionKind]] = {kind: kind for kind in KINDS}
 
 
 class Broken(msgspec.Struct, frozen=True, gc=False):
@@ -32,100 +33,142 @@ class Broken(msgspec.Struct, frozen=True, gc=False):
 NO_POLICY = Broken("invariant.no-policy", "no policy is in force: what is not allowed is denied")
 
 
-def find_broken_request(request: Request) -> Broken | None:
-    """Return what is wrong with a request before any frame is looked at: its kind, or a required fact."""
-    kind = kind_named(request.action)
-    if kind is None:
-        return Broken("invariant.unknown-action", f"there is no action `{request.action}`")
-    if request.items is None or request.items == ():
-        return _missing("items")
-    parts: Sequence[Request | Item] = request.items if isinstance(request.items, tuple) else (request,)
-    for part in parts:
-        broken = next(_faults_of_paths(kind, request, part), None)
-        if broken is not None:
-            return broken
-    return _find_fault_of_names(kind, request, parts)
-
-
 def kind_named(name: str) -> ActionKind | None:
     """Return the kind of that name."""
     return _KIND_OF.get(name)
 
 
-def _faults_of_paths(kind: ActionKind, request: Request, part: Request | Item) -> Iterator[Broken]:
-    path = part.path if not isinstance(part.path, UnsetType) else request.path
-    to_path = part.to_path if not isinstance(part.to_path, UnsetType) else request.to_path
-    required = (("path", path, kind in _NEEDS_PATH), ("toPath", to_path, kind in MOVES))
-    for name, value, is_needed in required:
-        if value is None or (is_needed and isinstance(value, UnsetType)):
-            yield _missing(name)
-        elif isinstance(value, str) and not is_absolute(value):
-            yield Broken("invariant.path-invalid", f"`{value}` is not an absolute path without `..`")
-    for name, real in (("realPath", part.real_path), ("toRealPath", part.to_real_path)):
-        if real is None:
-            yield _missing(name)
-        elif isinstance(real, str) and not is_absolute(real):
-            yield Broken("invariant.path-invalid", f"`{real}` is not an absolute path without `..`")
+# Of a request alone -------------------------------------------------------------------------------------------------
 
 
-def _find_fault_of_names(kind: ActionKind, request: Request, parts: Sequence[Request | Item]) -> Broken | None:
-    if kind == "network.request":
-        for part in parts:
-            host = part.host if not isinstance(part.host, UnsetType) else request.host
-            if not host:
-                return _missing("host")
-            if parse_host(host) is None:
-                return Broken("invariant.host-invalid", f"`{host}` is not a host")
-    if kind in _CONNECTORS:
+def find_broken_request(request: Request) -> Broken | None:
+    """Return what is wrong with a request before any frame is looked at: its kind, or a required fact."""
+    kind = kind_named(request.action)
+    if kind is None:
+        return Broken("invariant.unknown-action", f"there is no action `{request.action}`")
+    items = request.items
+    if isinstance(items, UnsetType):
+        return _find_fault_of_part(kind, request, request)
+    if not items:
+        return _missing("items")
+    for item in items:
+        broken = _find_fault_of_part(kind, request, item)
+        if broken is not None:
+            return broken
+    return None
+
+
+def _find_fault_of_part(kind: ActionKind, request: Request, part: Request | Item) -> Broken | None:
+    if isinstance(part.path, UnsetType) and part is not request:
+        path, real = request.path, request.real_path if isinstance(part.real_path, UnsetType) else part.real_path
+    else:
+        path, real = part.path, part.real_path
+    broken = _find_fault_of_path("path", path, "realPath", real, is_needed=kind in _NEEDS_PATH)
+    if broken is None and kind in MOVES:
+        if isinstance(part.to_path, UnsetType) and part is not request:
+            to_path = request.to_path
+            to_real = request.to_real_path if isinstance(part.to_real_path, UnsetType) else part.to_real_path
+        else:
+            to_path, to_real = part.to_path, part.to_real_path
+        broken = _find_fault_of_path("toPath", to_path, "toRealPath", to_real, is_needed=True)
+    if broken is None and kind == "network.request":
+        broken = _find_fault_of_host(request.host if isinstance(part.host, UnsetType) else part.host)
+    if broken is None and kind in _CONNECTORS:
         if not request.connector:
             return _missing("connector")
         if request.required_scopes is None:
             return _missing("requiredScopes")
-    return None
+    return broken
+
+
+def _find_fault_of_path(
+    name: str, path: str | UnsetType | None, real_name: str, real: str | UnsetType | None, *, is_needed: bool
+) -> Broken | None:
+    """Return what is wrong with a path or with the real path behind it, which is the path where it is not given."""
+    if isinstance(path, str):
+        if not is_absolute(path):
+            return _invalid(path)
+    elif path is None or is_needed:
+        return _missing(name)
+    if isinstance(real, UnsetType):
+        return None
+    if real is None or not isinstance(path, str):
+        return _missing(real_name if real is None else name)
+    return None if is_absolute(real) else _invalid(real)
+
+
+def _find_fault_of_host(host: str | None) -> Broken | None:
+    if not host:
+        return _missing("host")
+    return None if parse_host(host) is not None else Broken("invariant.host-invalid", f"`{host}` is not a host")
 
 
 def _missing(name: str) -> Broken:
     return Broken("invariant.missing-fact", f"`{name}` is not known, and the action can't be judged without it")
 
 
+def _invalid(path: str) -> Broken:
+    return Broken("invariant.path-invalid", f"`{path}` is not an absolute path without `..`")
+
+
+# Of an atom in a frame ----------------------------------------------------------------------------------------------
+
+
 def find_broken_atom(atom: Atom, scope: ReadyScope) -> Broken | None:
     """Return the invariant that an atom breaks in a frame, or None."""
-    for number, place in enumerate(atom.places):
-        broken = _find_broken_place(atom, place, scope, is_first=number == 0)
+    if atom.places:
+        broken = _find_broken_place(atom, scope)
         if broken is not None:
             return broken
-    request = atom.request
     if atom.kind in _CONNECTORS:
-        return _find_broken_connector(atom, scope)
+        broken = _find_broken_connector(atom, scope)
+        if broken is not None:
+            return broken
     bound = scope.scope.max_depth
     if bound is not None:
         deepest = bound - 1 if atom.kind == "subagent.spawn" else bound
-        if request.depth is None or request.depth > deepest:
+        depth = atom.request.depth
+        if depth is None or depth > deepest:
             return Broken("invariant.subagent-depth", f"subagents may be at most {bound} deep here")
     return None
 
 
-def _find_broken_place(atom: Atom, place: Spelling, scope: ReadyScope, *, is_first: bool) -> Broken | None:
-    now = atom.request.now
-    covering = scope.covering(place)
-    live = [grant for _, grant in covering if is_live(grant, now)]
-    shown = place[1]
-    if not live:
-        if not is_first and place[0] != "nfc":
-            return Broken("invariant.path-escape", f"the path leads to `{shown}`, outside every granted folder")
-        if any(grant.revoked for _, grant in covering):
-            return Broken("invariant.grant-revoked", f"the grant that held `{shown}` was revoked")
-        if covering:
-            return Broken("invariant.grant-expired", f"the grant that held `{shown}` has expired")
-        return Broken("invariant.grant-scope", f"no granted folder holds `{shown}`")
+def _find_broken_place(atom: Atom, scope: ReadyScope) -> Broken | None:
+    roots = scope.roots(atom.request.now)
+    for number, (form, path) in enumerate(atom.places):
+        if not closed(path).startswith(roots[form].live):
+            return _why_not_granted(atom, number, scope)
     if atom.kind not in _CHANGES:
         return None
-    if all(grant.mode == "r" for grant in live):
-        return Broken("invariant.grant-mode", f"`{shown}` is granted for reading only")
-    if scope.is_protected(place):
-        return Broken("invariant.protected-path", f"`{shown}` belongs to the engine, or holds what does")
-    if atom.kind in _REMOVES and scope.holds_grant(place, now):
-        return Broken("invariant.grant-root", f"`{shown}` is a granted folder, or holds one")
+    for form, path in atom.places:
+        if not closed(path).startswith(roots[form].writable):
+            return Broken("invariant.grant-mode", f"`{path}` is granted for reading only")
+    return _find_broken_change(atom.kind, atom.places, roots)
+
+
+def _why_not_granted(atom: Atom, number: int, scope: ReadyScope) -> Broken:
+    form, path = atom.places[number]
+    if number >= atom.named:
+        return Broken("invariant.path-escape", f"the path leads to `{path}`, outside every granted folder")
+    holding = scope.holding(form, path)
+    if any(grant.revoked for grant in holding):
+        return Broken("invariant.grant-revoked", f"the grant that held `{path}` was revoked")
+    if holding:
+        return Broken("invariant.grant-expired", f"the grant that held `{path}` has expired")
+    return Broken("invariant.grant-scope", f"no granted folder holds `{path}`")
+
+
+def _find_broken_change(kind: ActionKind, places: Sequence[Spelling], roots: RootsByForm) -> Broken | None:
+    for form, path in places:
+        place = closed(path)
+        protected = roots[form].protected
+        if place.startswith(protected) or any(root.startswith(place) for root in protected):
+            return Broken("invariant.protected-path", f"`{path}` belongs to the engine, or holds what does")
+    if kind in _REMOVES:
+        for form, path in places:
+            place = closed(path)
+            if any(root.startswith(place) for root in roots[form].live):
+                return Broken("invariant.grant-root", f"`{path}` is a granted folder, or holds one")
     return None
 
 

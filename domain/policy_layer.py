@@ -5,8 +5,8 @@ decides. Version 1.1: the strictest of all matching rules. A rule that may match
 counts as a candidate beside whatever is certain, and the strictest candidate is the answer.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -28,8 +28,11 @@ _NEEDS_A_PERSON: Final[frozenset[ActionKind]] = frozenset(
 )
 """Kinds that an author of version 1.0 could not name: what reaches them by another name is at least asked about."""
 
+Asking: TypeAlias = tuple[str, bool]
+"""What asks for a person, as `layer:id`, and whether the person's answer may be remembered."""
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+
+class Answer(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What a layer answers. `rule` is None for the fallback; `known` is False where an unknown fact decided.
 
     `known_rows` and `maybe_rows` are the bits of all rules that match and that may match.
@@ -37,69 +40,78 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     level: int
     rule: Rule | None
+    known: bool = True
     known_rows: int = 0
     maybe_rows: int = 0
     program: "Program | None" = None
     limit: Limit | None = None
-    known: bool = True
 
 
 class Program:
     """The rules of one layer that can match one kind of action, in the order in which they are reported."""
 
     __slots__ = (
-        "_audit",
         "_columns",
+        "_confirm",
+        "_deny",
+        "_enforced",
         "_excepted",
         "_exceptions",
-        "_floor",
-        "_has_floor",
-        "_levels",
+        "_fallback",
+        "_name",
         "_rows",
+        "_silence",
+        "answer",
+        "cited",
         "first_match",
         "rules",
     )
 
     def __init__(self, layer: Layer, kind: ActionKind) -> None:
+        self._name = layer.name
         self.first_match = layer.document.version == "1.0"
+        self.answer = self._first if self.first_match else self._strictest
         self.rules, named = _in_order(layer, kind)
-        rows: list[Row] = []
-        self._exceptions: dict[int, int] = {}
-        next_bit = 1 << len(self.rules)
-        for number, rule in enumerate(self.rules):
-            row = Row(1 << number, rule.when)
-            rows.append(row)
-            for unless in rule.unless:
-                exception = Row(next_bit, unless)
-                if can_match(exception, kind):
-                    self._exceptions[row.bit] = self._exceptions.get(row.bit, 0) | next_bit
-                    rows.append(exception)
-                    next_bit <<= 1
-        self._excepted = sum(self._exceptions)
-        self._rows = next_bit - 1
-        self._columns: tuple[Column, ...] = columns_of(rows)
-        self._audit = sum(1 << n for n, rule in enumerate(self.rules) if rule.mode == "audit")
-        self._levels = tuple(
-            sum(1 << n for n, rule in enumerate(self.rules) if LEVEL[rule.decision] == level and rule.mode != "audit")
-            for level in (ALLOW, CONFIRM, DENY)
-        )
+        self.cited = tuple(f"{layer.name}:{rule.id}" for rule in self.rules)
         # A rule reached by an alias or a glob, and the fallback, may not allow what the author could not name.
-        self._has_floor = self.first_match and kind in _NEEDS_A_PERSON
-        self._floor = ((1 << len(self.rules)) - 1) & ~named if self._has_floor else 0
+        has_floor = self.first_match and kind in _NEEDS_A_PERSON
+        enforced = [(1 << number, rule) for number, rule in enumerate(self.rules) if rule.mode == "enforce"]
+        self._enforced = sum(bit for bit, _ in enforced)
+        self._deny = sum(bit for bit, rule in enforced if rule.decision == "deny")
+        raised = self._enforced & ~(self._deny | named) if has_floor else 0
+        self._confirm = raised | sum(bit for bit, rule in enforced if rule.decision == "allow_with_confirm")
+        fallback = LEVEL[layer.document.defaults.fallback]
+        self._fallback = max(fallback, CONFIRM) if has_floor else fallback
+        self._silence = Answer(self._fallback, None, program=self)
+        rows = [Row(1 << number, rule.when) for number, rule in enumerate(self.rules)]
+        self._exceptions: dict[int, int] = {}
+        for row, rule in zip(tuple(rows), self.rules, strict=True):
+            for unless in rule.unless:
+                exception = Row(1 << len(rows), unless)
+                if can_match(exception, kind):
+                    rows.append(exception)
+                    self._exceptions[row.bit] = self._exceptions.get(row.bit, 0) | exception.bit
+        self._excepted = sum(self._exceptions)
+        self._rows = (1 << len(rows)) - 1
+        self._columns: tuple[Column, ...] = columns_of(rows)
 
     def ask(self, sight: Sight) -> tuple[int, int]:
         """Return the rows that match and those that may match, as two masks of the rules."""
-        refuted = unknown = 0
+        alive = self._rows
+        unknown = 0
         for column in self._columns:
-            no, maybe = column.ask(sight)
-            refuted |= no
-            unknown |= maybe
-        alive = self._rows & ~refuted
-        known, open_rows = alive & ~unknown, alive & unknown
-        if self._excepted & (known | open_rows):
-            known, open_rows = self._without_exceptions(known, open_rows)
-        every = (1 << len(self.rules)) - 1
-        return known & every, open_rows & every
+            if alive & column.rows:
+                no, maybe = column.ask(sight)
+                alive &= ~no
+                unknown |= maybe
+        maybe = alive & unknown
+        known = alive ^ maybe
+        if self._exceptions:
+            if self._excepted & alive:
+                known, maybe = self._without_exceptions(known, maybe)
+            rules = (1 << len(self.rules)) - 1
+            return known & rules, maybe & rules
+        return known, maybe
 
     def _without_exceptions(self, known: int, maybe: int) -> tuple[int, int]:
         left_known, left_maybe = known, maybe
@@ -112,58 +124,69 @@ class Program:
                 left_maybe |= bit
         return left_known, left_maybe
 
-    def answer(self, sight: Sight, fallback: int) -> Answer:
-        """Return the layer's answer about the atom."""
+    def _strictest(self, sight: Sight) -> Answer:
+        """Return the answer of the strictest of the rules that match, or a stricter one of those that may."""
         known, maybe = self.ask(sight)
-        if self.first_match:
-            return self._first(known, maybe, fallback)
-        _allow, confirm, deny = self._levels
-        enforced = known & ~self._audit
-        possible = maybe & ~self._audit
-        certain = DENY if known & deny else CONFIRM if known & confirm else ALLOW if enforced else fallback
-        worst = DENY if possible & deny else CONFIRM if possible & confirm else ALLOW
-        if possible and worst > certain:
-            return Answer(worst, self._rule(possible & self._levels[worst]), known, maybe, self, known=False)
-        rule = self._rule(known & self._levels[certain]) if enforced else None
-        return Answer(certain, rule, known, maybe, self)
+        if not (known or maybe):
+            return self._silence
+        certain = known & self._enforced
+        level = self._level(certain) if certain else self._fallback
+        possible = maybe & self._enforced
+        if possible and self._level(possible) > level:
+            level = self._level(possible)
+            return Answer(level, self._decider(possible, level), False, known, maybe, self)  # noqa: FBT003
+        rule = self._decider(certain, level) if certain else None
+        return Answer(level, rule, True, known, maybe, self)  # noqa: FBT003
 
-    def _first(self, known: int, maybe: int, fallback: int) -> Answer:
+    def _first(self, sight: Sight) -> Answer:
         """Return the first match's answer, or a stricter one of the rules before it that may match."""
+        known, maybe = self.ask(sight)
         first = known & -known
         earlier = maybe & (first - 1) if first else maybe
-        certain = self._raised(first) if first else max(fallback, CONFIRM) if self._has_floor else fallback
-        worst, found = -1, 0
-        for bit in _bits(earlier):
-            if self._raised(bit) > worst:
-                worst, found = self._raised(bit), bit
-        if worst > certain:
-            return Answer(worst, self._rule(found), known, maybe, self, known=False)
-        return Answer(certain, self._rule(first) if first else None, known, maybe, self)
+        level = self._level(first) if first else self._fallback
+        if earlier and self._level(earlier) > level:
+            level = self._level(earlier)
+            return Answer(level, self._decider(earlier, level), False, known, maybe, self)  # noqa: FBT003
+        rule = self._decider(first, level) if first else None
+        return Answer(level, rule, True, known, maybe, self)  # noqa: FBT003
 
-    def _raised(self, bit: int) -> int:
-        level = LEVEL[self._rule(bit).decision]
-        return max(level, CONFIRM) if bit & self._floor else level
+    def _level(self, rows: int) -> int:
+        return DENY if rows & self._deny else CONFIRM if rows & self._confirm else ALLOW
 
-    def _rule(self, mask: int) -> Rule:
-        return self.rules[(mask & -mask).bit_length() - 1]
+    def _decider(self, rows: int, level: int) -> Rule:
+        """Return the first of the rules whose answer has the level, which is that of the strictest."""
+        of_level = rows & (self._deny if level == DENY else self._confirm if level == CONFIRM else self._enforced)
+        return self.rules[(of_level & -of_level).bit_length() - 1]
+
+    def asking(self, answer: Answer) -> Iterable[Asking]:
+        """Return the rules that ask among those that match or may match, and the fallback where it decides.
+
+        Every one of them is asked: a person's answer to one is none to another.
+        """
+        rows = answer.known_rows | answer.maybe_rows
+        if self.first_match and answer.known_rows:
+            # What comes after the first match has no say.
+            first = answer.known_rows & -answer.known_rows
+            rows &= 2 * first - 1
+        for number in numbers_of(rows & self._confirm):
+            yield self.cited[number], self.rules[number].remember
+        if answer.rule is None:
+            yield f"{self._name}:{FALLBACK}", True
 
     def rules_of(self, mask: int) -> list[Rule]:
         """Return the rules of a mask, in the order in which they are reported."""
-        return [self.rules[bit.bit_length() - 1] for bit in _bits(mask)]
-
-    def refuting(self, rule: Rule, sight: Sight) -> list[str]:
-        """Return the keys of the conditions that keep a rule from matching, `unless` where an exception does."""
-        bit = 1 << self.rules.index(rule)
-        keys = [column.condition for column in self._columns if column.ask(sight)[0] & bit]
-        known, maybe = self.ask(sight)
-        return keys or ([] if (known | maybe) & bit else ["unless"])
+        return [self.rules[number] for number in numbers_of(mask)]
 
     def unknown_conditions(self, mask: int, sight: Sight) -> list[str]:
         """Return the keys of the conditions that leave rules of the mask open."""
         with_exceptions = mask
-        for bit in _bits(mask):
-            with_exceptions |= self._exceptions.get(bit, 0)
-        return [column.condition for column in self._columns if column.ask(sight)[1] & with_exceptions]
+        for bit, exceptions in self._exceptions.items():
+            with_exceptions |= exceptions if bit & mask else 0
+        return [
+            column.condition
+            for column in self._columns
+            if column.rows & with_exceptions and column.ask(sight)[1] & with_exceptions
+        ]
 
 
 def _in_order(layer: Layer, kind: ActionKind) -> tuple[tuple[Rule, ...], int]:
@@ -189,7 +212,6 @@ class ReadyLayer:
         self.layer = layer
         self.name = layer.name
         self.has_limits = bool(layer.document.limits)
-        self._fallback = LEVEL[layer.document.defaults.fallback]
         self._programs: dict[ActionKind, Program] = {}
         self._limits: dict[ActionKind, tuple[Limit, ...]] = {
             kind: tuple(one for one in layer.document.limits if any(names_kind(a, kind) for a in one.actions))
@@ -205,7 +227,7 @@ class ReadyLayer:
 
     def answer(self, sight: Sight) -> Answer:
         """Return the layer's answer about one atom."""
-        return self.program(sight.atom.kind).answer(sight, self._fallback)
+        return self.program(sight.atom.kind).answer(sight)
 
     def exceeded(self, kind: ActionKind, request: Request, items: int) -> Iterator[Answer]:
         """Yield an answer for each limit that the request exceeds, or that can't be told from what is known."""
@@ -214,7 +236,7 @@ class ReadyLayer:
             asked = (request.cost or {}).get(limit.unit) if limit.unit else items
             known = is_number(used) and is_number(asked)
             if not known or (used or 0) + (asked or 0) > limit.max:
-                yield Answer(LEVEL[limit.on_exceed], None, limit=limit, known=known)
+                yield Answer(LEVEL[limit.on_exceed], None, known, limit=limit)
 
 
 def is_number(value: int | float | None) -> bool:
@@ -222,8 +244,9 @@ def is_number(value: int | float | None) -> bool:
     return value is not None and value >= 0
 
 
-def _bits(mask: int) -> Iterator[int]:
+def numbers_of(mask: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set, the lowest first."""
     while mask:
         bit = mask & -mask
-        yield bit
+        yield bit.bit_length() - 1
         mask ^= bit

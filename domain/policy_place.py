@@ -5,7 +5,7 @@ behind symbolic links. On a volume that takes upper and lower case for the same,
 """
 
 import unicodedata
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 from .policy_glob import slashed
@@ -45,12 +45,13 @@ def is_under(path: str, root: str) -> bool:
     return root in (path, "/") or path.startswith(f"{root}/")
 
 
-@lru_cache(maxsize=1024)
 def spellings(path: str, folded: bool) -> tuple[Spelling, ...]:
     """Return every spelling under which a path is compared."""
     if folded:
         return (("folded", in_form(tidy(slashed(path)), "folded")),)
     plain = tidy(path)
+    if plain.isascii() and "\\" not in plain:
+        return (("written", plain),)
     found: list[Spelling] = [("written", plain)]
     if "\\" in plain:
         found.append(("written", tidy(slashed(plain))))
@@ -59,7 +60,7 @@ def spellings(path: str, folded: bool) -> tuple[Spelling, ...]:
     return tuple(found)
 
 
-def agreed(answers: "list[bool]") -> bool | None:
+def agreed(answers: Sequence[bool]) -> bool | None:
     """Return what all answers say, None where they differ."""
     first = answers[0]
     return first if all(answer is first for answer in answers) else None
