@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_data_path
 
@@ -32,6 +32,10 @@ from ..engine.scheduler import Scheduler
 from ..engine.session_view import SessionViews
 from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
+
+if TYPE_CHECKING:
+    from ..domain.policy_case import CaseFile
+    from .policy_files.document import FileFault
 
 LOG_FILE = "events.db"
 READ_MODEL_FILE = "read.db"
@@ -70,6 +74,41 @@ def layers_of_run(policy: Path | None) -> tuple[Layer, ...]:
     from .policy_files.rules import load_rules
 
     return in_force(NOTHING_STANDING, (load_rules(policy, RUN),))
+
+
+def document_in_file(path: Path, name: str) -> Layer:
+    """Return the policy document in a file under a layer's name. Raises `DomainError` as `load_layer`."""
+    from .policy_files.document import load_layer
+
+    return load_layer(path, name)
+
+
+def faults_in_file(path: Path) -> "list[FileFault]":
+    """Return every mistake of the policy document in a file. Raises `DomainError` where it can't be read as text."""
+    from .policy_files.document import faults_in
+
+    return faults_in(path)
+
+
+def document_of_value(value: object, name: str) -> Layer:
+    """Return a policy document that is a value already as a layer. Raises `DomainError` invalid."""
+    from .policy_files.document import layer_of
+
+    return layer_of(value, name)
+
+
+def faults_of_value(value: object) -> list[str]:
+    """Return the codes of a policy document's mistakes, each once."""
+    from .policy_files.finding import error_codes
+
+    return error_codes(value)
+
+
+def cases_in_file(path: Path) -> "CaseFile | None":
+    """Return the cases in a file, None where it has none. Raises `DomainError` where it can't be read."""
+    from .policy_files.case_file import read_case_file
+
+    return read_case_file(path)
 
 
 def open_application(store_dir: Path, *, create: bool = True) -> Application:

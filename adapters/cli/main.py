@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "task": "task:app",
     "confirmation": "confirmation:app",
     "grant": "grant:app",
+    "policy": "policy:app",
     "audit": "audit:app",
     "replay": "replay:replay",
     "projections": "projections:app",

@@ -4,9 +4,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from ...domain.canonical_json import canonical_json
 from ...domain.errors import DomainError
-from ...domain.json_text import Found, Place, TextError, json_places, line_at, parse_loose_json
+from ...domain.json_text import Found, Place, TextError, json_places, line_at, parse_loose_json, value_faults
 from ...domain.policy_document import Layer, stored_layer
 from ...domain.policy_fault import Fault
 from .finding import find_errors, shown
@@ -33,10 +35,37 @@ def load_layer(path: Path, name: str, *, owners: Collection[int] | None = None, 
         raise _refusal(path, fault.line, fault.message, fault.hint) from fault
     faults = find_errors(value)
     if faults:
-        first = faults[0]
+        first = _first(faults, value)
         line = line_at(places(text), text, first.place)
         raise _refusal(path, line, f"{sentence_of(first, value)}{_more(faults)}", first.hint)
     return _layer(name, value)
+
+
+class FileFault(msgspec.Struct, frozen=True):
+    """One mistake of a policy file: its line (from 1), its code, a sentence, and what to do."""
+
+    line: int
+    code: str
+    message: str
+    hint: str = ""
+
+
+def faults_in(path: Path) -> list[FileFault]:
+    """Return all mistakes of the document in a file, in its order; none for one that `load_layer` takes.
+
+    Raises `DomainError` as `load_layer` where the file can't be read as text.
+    """
+    text = _text(read_policy(path), path)
+    parse, places = _reader(path, text)
+    try:
+        value = parse(text)
+    except TextError as fault:
+        return [FileFault(fault.line, "syntax", fault.message, fault.hint)]
+    found = list(places(text))
+    return [
+        FileFault(line_at(iter(found), text, one.place), one.code, sentence_of(one, value), one.hint)
+        for one in find_errors(value)
+    ]
 
 
 def layer_of(value: object, name: str) -> Layer:
@@ -80,6 +109,12 @@ def _reader(path: Path, text: str) -> _Reader:
 def _refusal(path: Path, line: int, message: str, hint: str) -> DomainError:
     advice = f"{hint}{'' if hint.endswith('?') else ';'} {MEND}" if hint else MEND
     return DomainError("invalid", f"the policy `{path}`, line {line}: {message}", advice)
+
+
+def _first(faults: list[Fault], value: object) -> Fault:
+    """Return the fault to tell: what could not be written as JSON comes before what it would say."""
+    odd = next(value_faults(value), None)
+    return next((fault for fault in faults if odd and fault.place == odd.place), faults[0])
 
 
 def _more(faults: list[Fault]) -> str:
