@@ -2,22 +2,28 @@
 
 from pathlib import Path
 
-from platformdirs import user_data_path
+from platformdirs import user_config_path, user_data_path
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """What can be set without a flag.
 
-    `store` (`COWORK_STORE`) is the folder of the event log, the read model and the blobs; `debug` (`COWORK_DEBUG`)
-    prints the trace of a bug instead of writing it to a file.
+    `store` (`COWORK_STORE`) is the folder of the event log, the read model and the blobs; `config` (`COWORK_CONFIG`)
+    that of the user's policy documents; `debug` (`COWORK_DEBUG`) prints the trace of a bug instead of writing it to a
+    file. Where the organisation's policy lies can't be set: who may be bound by it could set it.
     """
 
     model_config = SettingsConfigDict(env_prefix="COWORK_", extra="ignore")
 
     store: Path | None = None
+    config: Path | None = None
     debug: bool = False
 
     def store_folder(self) -> Path:
         """Return the store's folder: the one that was set, or the platform's data folder."""
         return self.store if self.store is not None else user_data_path("cowork", appauthor=False)
+
+    def config_folder(self) -> Path:
+        """Return the folder of the user's policy documents: the one that was set, or the platform's."""
+        return self.config if self.config is not None else user_config_path("cowork", appauthor=False)

@@ -27,6 +27,17 @@ _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},:]|[^\s\[\]{},:"]+', re
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
+CITED_MAX: Final = 60
+"""How many characters of an offending text a sentence shows."""
+
+
+def cited(text: str) -> str:
+    """Return an offending text as a sentence shows it: in visible characters, on one line, and short."""
+    head = text[: CITED_MAX + 1]
+    visible = head if head.isprintable() else head.encode("unicode_escape").decode()
+    return visible if len(text) <= CITED_MAX else f"{visible[: CITED_MAX - 1]}…"
+
+
 class TextError(ValueError):
     """What is wrong with a text: its line (from 1), a sentence with the offending part, and what to do."""
 
@@ -75,14 +86,14 @@ def parse_loose_json(text: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=once_each, parse_int=_integer)
     except json.JSONDecodeError as error:
-        near = text[error.pos : error.pos + 20].split("\n", maxsplit=1)[0]
+        near = cited(text[error.pos : error.pos + 20].split("\n", maxsplit=1)[0])
         found = f"at `{near}`" if near else "at the end of the line" if error.pos < len(text) else "at its end"
         raise TextError(error.lineno, f"not JSON {found}: {_lower(error.msg)}", "mend the JSON") from error
     if repeats:
         for found_key in json_places(text):
             if found_key.again:
                 line = text.count("\n", 0, found_key.offset) + 1
-                raise TextError(line, f"the key `{found_key.place[-1]}` is given twice", "keep one of them")
+                raise TextError(line, f"the key `{cited(str(found_key.place[-1]))}` is given twice", "keep one of them")
     return value
 
 
@@ -156,12 +167,12 @@ def _scalar_fault(value: object) -> tuple[str, str] | None:
         case date() | time():
             return f"the date `{value}` is no text", "write it in quotes"
         case _:
-            return f"`{type(value).__name__}` is no JSON value", "write a text, a number, a list or an object"
+            return f"a {type(value).__name__} is no JSON value", "write a text, a number, a list or an object"
 
 
 def _half(text: str) -> tuple[str, str]:
     found = _HALF.search(text)
-    shown = f"\\u{ord(found[0]):04x}" if found else text
+    shown = f"\\u{ord(found[0]):04x}" if found else cited(text)
     return f"half of a character: `{shown}`", "write the character whole"
 
 
@@ -198,11 +209,22 @@ def json_places(text: str) -> Iterator[Found]:
                 awaits_key = mark == "{"
 
 
-def line_at(places: "Iterator[Found]", text: str, place: Place) -> int:
-    """Return the line (from 1) of a place; of what holds it where the place itself is not in the text."""
-    offsets = {found.place: found.offset for found in places}
-    for length in range(len(place), 0, -1):
-        if place[:length] in offsets:
-            return text.count("\n", 0, offsets[place[:length]]) + 1
-    start = len(text) - len(text.lstrip())
-    return text.count("\n", 0, start) + 1
+class Lines:
+    """Tells lines (from 1) of places in a text."""
+
+    def __init__(self, places: Iterator[Found], text: str) -> None:
+        self._offsets = {found.place: found.offset for found in places}
+        self._text = text
+
+    def at(self, place: Place) -> int:
+        """Return the line of a place; of what holds it where the place itself is not in the text."""
+        for length in range(len(place), 0, -1):
+            if place[:length] in self._offsets:
+                return self._text.count("\n", 0, self._offsets[place[:length]]) + 1
+        start = len(self._text) - len(self._text.lstrip())
+        return self._text.count("\n", 0, start) + 1
+
+
+def line_at(places: Iterator[Found], text: str, place: Place) -> int:
+    """Return the line of one place, as `Lines` does."""
+    return Lines(places, text).at(place)

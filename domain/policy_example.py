@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from .action import ActionKind
+from .json_text import cited
 from .policy_atom import Sight, atoms_of
 from .policy_column import FILES, Row, can_match, columns_of
 from .policy_document import KINDS, Conditions, Rule, names_kind
@@ -52,10 +53,10 @@ def find_fault_of_example(rule: Rule, example: dict[str, Any], *, wanted: bool) 
     kinds: list[ActionKind] = [kind for kind in KINDS if any(names_kind(name, kind) for name in rule.actions)]
     if given is not None:
         if given not in KINDS:
-            return f"the example's action `{given}` is none", f"the actions are {', '.join(KINDS)}"
+            return f"the example's action `{cited(str(given))}` is none", f"the actions are {', '.join(KINDS)}"
         kinds = [kind for kind in kinds if kind == given]
         if not kinds and wanted:
-            return f"the rule is not about the example's action `{given}`", "mend the example, or the rule"
+            return f"the rule is not about the example's action `{cited(str(given))}`", "mend the example, or the rule"
     facts = {key: value for key, value in example.items() if key != "scope"}
     has_scope = "scope" in example
     try:
@@ -100,21 +101,21 @@ def _why_matched(verdicts: Sequence[tuple[str, _Verdict]]) -> tuple[str, str]:
 def _fault_of_facts(example: dict[str, Any]) -> str:
     unknown = next((key for key in example if key not in _FACTS), None)
     if unknown is not None:
-        return f"the example's fact `{unknown}` is none"
+        return f"the example's fact `{cited(unknown)}` is none"
     items = example.get("items")
     parts = [example, *(item for item in items if isinstance(item, dict))] if isinstance(items, list) else [example]
     for part in parts[1:]:
         unknown = next((key for key in part if key not in _ITEM_FACTS), None)
         if unknown is not None:
-            return f"the fact `{unknown}` of the example's item is none"
+            return f"the fact `{cited(unknown)}` of the example's item is none"
     for part in parts:
         for key in ("path", "realPath", "toPath", "toRealPath"):
             value = part.get(key)
             if isinstance(value, str) and not is_absolute(value):
-                return f"the example's `{key}` is no absolute path without `..`: `{value}`"
+                return f"the example's `{key}` is no absolute path without `..`: `{cited(value)}`"
         host = part.get("host")
         if isinstance(host, str) and parse_host(host) is None:
-            return f"the example's host `{host}` is none"
+            return f"the example's host `{cited(host)}` is none"
     return ""
 
 

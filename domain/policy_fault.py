@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from .json_text import Place
+from .json_text import Place, cited
 from .policy_document import CONDITIONS_1_0, KINDS, Conditions, Limit, PolicyDocument, Rule, ToolHint, names_kind
 from .policy_example import find_fault_of_example
 from .policy_glob import slashed
@@ -60,7 +60,8 @@ def _faults_of_ids(document: PolicyDocument) -> Iterator[Fault]:
     seen: set[str] = set()
     for place, part in parts:
         if part.id in seen:
-            yield Fault("duplicate-id", (*place, "id"), f"the id `{part.id}` is taken", "give each rule its own id")
+            message = f"the id `{cited(part.id)}` is taken"
+            yield Fault("duplicate-id", (*place, "id"), message, "give each rule its own id")
         seen.add(part.id)
         message, hint = _why_no_id(part.id)
         if message:
@@ -70,10 +71,10 @@ def _faults_of_ids(document: PolicyDocument) -> Iterator[Fault]:
 def _why_no_id(text: str) -> tuple[str, str]:
     begins = next((word for word in RESERVED if text.startswith(word)), "")
     if begins:
-        return f"the id `{text}` is reserved", f"ids that begin with `{begins}` are the engine's own: choose another"
+        hint = f"ids that begin with `{begins}` are the engine's own: choose another"
+        return f"the id `{cited(text)}` is reserved", hint
     if not text or len(text) > ID_LENGTH_MAX or not text.isprintable() or text != text.strip():
-        shown = text if len(text) <= 40 else f"{text[:39]}…"
-        return f"`{shown}` is no id", f"an id is 1 to {ID_LENGTH_MAX} visible characters"
+        return f"`{cited(text)}` is no id", f"an id is 1 to {ID_LENGTH_MAX} visible characters"
     return "", ""
 
 
@@ -115,7 +116,8 @@ def _faults_of_actions(action: str | tuple[str, ...], place: Place) -> Iterator[
     named += [((*place, "action", n), one) for n, one in enumerate(action) if not isinstance(action, str)]
     for there, pattern in named:
         if not any(names_kind(pattern, kind) for kind in KINDS):
-            message = f"no action is called `{pattern}`" if "*" not in pattern else f"`{pattern}` matches no action"
+            name = cited(pattern)
+            message = f"`{name}` matches no action" if "*" in pattern else f"no action is called `{name}`"
             yield Fault("action", there, message, f"the actions are {', '.join(KINDS)}; `file.*` and `*` name several")
 
 
@@ -166,16 +168,16 @@ def why_dead(pattern: str) -> tuple[str, str]:
     if text == "/":
         return "", ""
     if not text.startswith(("/", "**", "*/")):
-        return f"the pattern `{pattern}` never matches: it does not begin at `/` or with `**`", _MEND_PATTERN
+        return f"the pattern `{cited(pattern)}` never matches: it does not begin at `/` or with `**`", _MEND_PATTERN
     if text.endswith("/"):
         return (
-            f"the pattern `{pattern}` never matches: no path ends in a slash",
-            f"write `{text.rstrip('/')}` for the folder, `{text.rstrip('/')}/**` for what lies in it",
+            f"the pattern `{cited(pattern)}` never matches: no path ends in a slash",
+            f"write `{cited(text.rstrip('/'))}` for the folder, `{cited(text.rstrip('/'))}/**` for what lies in it",
         )
     odd = next((name for name in names[1:] if name in ("", ".", "..")), None)
     if odd is not None or names[0] in (".", ".."):
         shown = "//" if odd == "" else odd
-        return f"the pattern `{pattern}` never matches: no path has `{shown}` in it", _MEND_PATTERN
+        return f"the pattern `{cited(pattern)}` never matches: no path has `{shown}` in it", _MEND_PATTERN
     if "\x00" in text:
         return "a pattern with a NUL character never matches: no path has one", _MEND_PATTERN
     return "", ""
@@ -185,15 +187,15 @@ def _faults_of_words(conditions: Conditions, place: Place) -> Iterator[Fault]:
     for number, text in enumerate(conditions.host_matches or ()):
         if parse_entry(text) is None:
             hint = "write the host alone: `api.example.com`, `*.example.com`, `example.com:8443`, `[::1]:*`"
-            yield Fault("condition-type", (*place, "hostMatches", number), f"`{text}` is not a host", hint)
+            yield Fault("condition-type", (*place, "hostMatches", number), f"`{cited(text)}` is not a host", hint)
     for number, text in enumerate(conditions.extension_in or ()):
         if not text.startswith(".") or len(text) < 2 or not set("/*\\\x00").isdisjoint(text):
             hint = "an extension begins with a dot and is the end of a name: `.md`, `.tar.gz`"
-            message = f"`{text}` is not the extension of a file"
+            message = f"`{cited(text)}` is not the extension of a file"
             yield Fault("condition-type", (*place, "extensionIn", number), message, hint)
     for number, text in enumerate(conditions.method_in or ()):
         if not _METHOD.fullmatch(text):
-            message = f"`{text}` is not a method of HTTP"
+            message = f"`{cited(text)}` is not a method of HTTP"
             yield Fault("condition-type", (*place, "methodIn", number), message, "write `GET`, `POST`, …")
     words: tuple[tuple[str, Iterable[str]], ...] = (
         ("connectorIn", conditions.connector_in or ()),

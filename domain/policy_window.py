@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from .json_text import cited
 from .policy_document import DAYS, TimeWindow
 
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
@@ -34,17 +35,17 @@ def find_fault(window: TimeWindow) -> str:
     """Return what is wrong with a window, in words; nothing for one that is right."""
     for text in (window.from_, window.to):
         if not _CLOCK.fullmatch(text):
-            return f"`{text}` is not a time of day such as 08:30"
+            return f"`{cited(text)}` is not a time of day such as 08:30"
     for text in (window.not_before, window.not_after):
         try:
             if text:
                 _instant(text)
         except ValueError:
-            return f"`{text}` is not an instant such as 2026-03-01T00:00:00Z"
+            return f"`{cited(text)}` is not an instant such as 2026-03-01T00:00:00Z"
     try:
         _zone(window.tz)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return f"`{window.tz}` is not a time zone such as Europe/Berlin"
+        return f"`{cited(window.tz)}` is not a time zone such as Europe/Berlin"
     return ""
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ...domain.canonical_json import canonical_json
 from ...domain.errors import DomainError
-from ...domain.json_text import Found, Place, TextError, json_places, line_at, parse_loose_json, value_faults
+from ...domain.json_text import Found, Lines, Place, TextError, json_places, line_at, parse_loose_json, value_faults
 from ...domain.policy_document import Layer, stored_layer
 from ...domain.policy_fault import Fault
 from .finding import find_errors, shown
@@ -61,11 +61,8 @@ def faults_in(path: Path) -> list[FileFault]:
         value = parse(text)
     except TextError as fault:
         return [FileFault(fault.line, "syntax", fault.message, fault.hint)]
-    found = list(places(text))
-    return [
-        FileFault(line_at(iter(found), text, one.place), one.code, sentence_of(one, value), one.hint)
-        for one in find_errors(value)
-    ]
+    lines = Lines(places(text), text)
+    return [FileFault(lines.at(one.place), one.code, sentence_of(one, value), one.hint) for one in find_errors(value)]
 
 
 def layer_of(value: object, name: str) -> Layer:

@@ -13,16 +13,16 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ...domain.json_text import NESTING_MAX, Place, value_faults
+from ...domain.json_text import CITED_MAX, NESTING_MAX, Place, cited, value_faults
 from ...domain.policy_document import Conditions, Limit, PolicyDocument, Rule, TimeWindow, ToolHint, Version
 from ...domain.policy_fault import Fault, find_faults
 from .document_model import DocumentShape
 
+RULES_MAX: Final = 10_000
+"""How many rules, and how many limits, a document may have."""
+
 SUGGESTIONS_MAX: Final = 20
 """For how many unknown keys a document is searched for what was meant: looking takes a while."""
-
-SHOWN_MAX: Final = 60
-"""How many characters of an offending value a sentence shows."""
 
 
 def find_errors(value: object) -> list[Fault]:
@@ -30,6 +30,11 @@ def find_errors(value: object) -> list[Fault]:
     plain_faults = [Fault(code_of(one.place), one.place, one.message, one.hint) for one in value_faults(value)]
     if any(len(fault.place) >= NESTING_MAX for fault in plain_faults):
         return plain_faults[:1]
+    for key in ("rules", "limits"):
+        members = value.get(key) if isinstance(value, dict) else None
+        if isinstance(members, list) and len(members) > RULES_MAX:
+            message = f"there are {len(members)} {key}, more than {RULES_MAX}"
+            return [Fault(key, (key, RULES_MAX), message, "name more in one rule: patterns, hosts, actions")]
     plain = _plain(value) if plain_faults else value
     found = [*plain_faults, *_faults_of_shape(plain)]
     broken = _Broken(fault.place for fault in found)
@@ -38,6 +43,11 @@ def find_errors(value: object) -> list[Fault]:
     order = _order_of(value)
     found.sort(key=lambda fault: order[_known(fault.place, order)])
     return list({(fault.code, fault.place): fault for fault in reversed(found)}.values())[::-1]
+
+
+def error_codes(value: object) -> list[str]:
+    """Return the codes of a document's faults, each once, in the document's order."""
+    return list(dict.fromkeys(fault.code for fault in find_errors(value)))
 
 
 def code_of(place: Place) -> str:
@@ -223,10 +233,10 @@ def _unknown_key(place: Place, *, suggest: bool) -> _ShapeFault:
             code, what, known = "defaults", "default", ("fallback",)
         case _:
             code, what, known = "unknown-key", "key of a policy", _KEYS["document"]
-    near = difflib.get_close_matches(key[:SHOWN_MAX].lower(), [name.lower() for name in known], 1) if suggest else []
+    near = difflib.get_close_matches(key[:CITED_MAX].lower(), [name.lower() for name in known], 1) if suggest else []
     meant = next((name for name in known if near and name.lower() == near[0]), "")
     hint = f"did you mean `{meant}`?" if meant else f"the known ones are {', '.join(known)}"
-    return _ShapeFault(code, place, f"`{_short(key)}` is no {what}", hint, meant)
+    return _ShapeFault(code, place, f"`{cited(key)}` is no {what}", hint, meant)
 
 
 # Content ------------------------------------------------------------------------------------------------------------
@@ -340,9 +350,4 @@ def shown(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
-    return _short(text)
-
-
-def _short(text: str) -> str:
-    visible = text if text.isprintable() else text.encode("unicode_escape").decode()
-    return visible if len(visible) <= SHOWN_MAX else f"{visible[: SHOWN_MAX - 1]}…"
+    return cited(text)

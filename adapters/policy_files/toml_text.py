@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ...domain.json_text import NESTING_MAX, Found, Place, TextError
+from ...domain.json_text import NESTING_MAX, Found, Place, TextError, cited
 
 _TOKENS: Final = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)'
@@ -31,9 +31,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         found = _SYNTAX.fullmatch(str(error))
         message = found[1] if found else str(error)
         line = int(found[2]) if found and found[2] else text.rstrip().count("\n") + 1
-        near = text.split("\n")[line - 1].strip()[:40]
-        message = f"{message[:1].lower()}{message[1:]}"
-        raise TextError(line, f"not TOML at `{near}`: {message}", "mend the TOML") from error
+        near = cited(text.split("\n")[line - 1].strip())
+        message = f"{message[:1].lower()}{message[1:]}".encode("unicode_escape").decode()
+        raise TextError(line, f"not TOML at `{near}`: {message[:120]}", "mend the TOML") from error
     except (ValueError, OverflowError) as error:
         # What is no syntax error for `tomllib` comes without a line.
         raise TextError(1, f"not TOML: {str(error)[:1].lower()}{str(error)[1:]}", "mend the TOML") from error

@@ -129,6 +129,8 @@ def settings() -> list[str]:
     words = {
         "store": ("the data folder of your account for `cowork` (`~/.local/share/cowork` on Linux)",
                   "the folder of the event log, the read model and the blobs; the option `--store` comes first"),
+        "config": ("the configuration folder of your account for `cowork` (`~/.config/cowork` on Linux)",
+                   "the folder of your own policy documents, `policy.toml` and `root-policy.toml`"),
         "debug": ("`false`", "`1` prints the trace of a bug in cowork instead of writing it to `logs/` in the store"),
     }  # fmt: skip
     fields = _module("adapters.settings").Settings.model_fields
@@ -150,7 +152,7 @@ def file_limits() -> list[str]:
         ("COMPONENTS_MAX", _module("domain.path").COMPONENTS_MAX, "How many names a path may have."),
         ("DIGEST_PREFIX_MIN", _module("domain.confirmation").DIGEST_PREFIX_MIN,
          "How many hexadecimal digits of a digest an answer must give at least."),
-        ("POLICY_BYTES_MAX", _module("adapters.policy_files.rules").POLICY_BYTES_MAX, "The largest policy file."),
+        ("POLICY_BYTES_MAX", _module("adapters.policy_files.reading").POLICY_BYTES_MAX, "The largest policy file."),
     ]  # fmt: skip
     return _bounds_table(found)
 
