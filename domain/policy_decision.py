@@ -133,9 +133,13 @@ class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     def asking(self) -> list[Asking]:
         """Return everything that asks for a person, as `layer:id`, with whether the answer may be remembered."""
-        if self.level != CONFIRM:
-            return []
-        return list(dict.fromkeys(one for said in self.said if said.answer.level == CONFIRM for one in _asking(said)))
+        asking: dict[str, bool] = {}
+        if self.level == CONFIRM:
+            for said in self.said:
+                if said.answer.level == CONFIRM:
+                    for cited, kept in _asking(said):
+                        asking[cited] = kept and asking.get(cited, True)
+        return list(asking.items())
 
     @property
     def rememberable(self) -> bool:

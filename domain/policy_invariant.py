@@ -47,38 +47,37 @@ def find_broken_request(request: Request) -> Broken | None:
     if kind is None:
         return Broken("invariant.unknown-action", f"there is no action `{request.action}`")
     items = request.items
-    if isinstance(items, UnsetType):
-        return _find_fault_of_part(kind, request, request)
-    if not items:
+    if items is None or items == ():
         return _missing("items")
-    for item in items:
-        broken = _find_fault_of_part(kind, request, item)
+    parts: Sequence[Request | Item] = (request,) if isinstance(items, UnsetType) else items
+    for part in parts:
+        broken = _find_fault_of_part(kind, request, part)
         if broken is not None:
             return broken
-    return None
-
-
-def _find_fault_of_part(kind: ActionKind, request: Request, part: Request | Item) -> Broken | None:
-    if isinstance(part.path, UnsetType) and part is not request:
-        path, real = request.path, request.real_path if isinstance(part.real_path, UnsetType) else part.real_path
-    else:
-        path, real = part.path, part.real_path
-    broken = _find_fault_of_path("path", path, "realPath", real, is_needed=kind in _NEEDS_PATH)
-    if broken is None and kind in MOVES:
-        if isinstance(part.to_path, UnsetType) and part is not request:
-            to_path = request.to_path
-            to_real = request.to_real_path if isinstance(part.to_real_path, UnsetType) else part.to_real_path
-        else:
-            to_path, to_real = part.to_path, part.to_real_path
-        broken = _find_fault_of_path("toPath", to_path, "toRealPath", to_real, is_needed=True)
-    if broken is None and kind == "network.request":
-        broken = _find_fault_of_host(request.host if isinstance(part.host, UnsetType) else part.host)
-    if broken is None and kind in _CONNECTORS:
+    if kind == "network.request":
+        for part in parts:
+            broken = _find_fault_of_host(request.host if isinstance(part.host, UnsetType) else part.host)
+            if broken is not None:
+                return broken
+    if kind in _CONNECTORS:
         if not request.connector:
             return _missing("connector")
         if request.required_scopes is None:
             return _missing("requiredScopes")
-    return broken
+    return None
+
+
+def _find_fault_of_part(kind: ActionKind, request: Request, part: Request | Item) -> Broken | None:
+    path, real = part.path, part.real_path
+    if isinstance(path, UnsetType):
+        path, real = request.path, request.real_path if isinstance(real, UnsetType) else real
+    broken = _find_fault_of_path("path", path, "realPath", real, is_needed=kind in _NEEDS_PATH)
+    if broken is not None or kind not in MOVES:
+        return broken
+    path, real = part.to_path, part.to_real_path
+    if isinstance(path, UnsetType):
+        path, real = request.to_path, request.to_real_path if isinstance(real, UnsetType) else real
+    return _find_fault_of_path("toPath", path, "toRealPath", real, is_needed=True)
 
 
 def _find_fault_of_path(
