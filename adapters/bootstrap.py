@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_data_path
+from platformdirs import user_config_path, user_data_path
 
 from ..domain.errors import DomainError
 from ..domain.policy_document import Layer
@@ -23,6 +23,7 @@ from ..engine.ports import (
     FolderOpener,
     Ids,
     Planner,
+    PolicySource,
     ReadModel,
     TaskLocks,
 )
@@ -34,8 +35,7 @@ from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
 
 if TYPE_CHECKING:
-    from ..domain.policy_case import CaseFile
-    from .policy_files.document import FileFault
+    pass
 
 LOG_FILE = "events.db"
 READ_MODEL_FILE = "read.db"
@@ -49,6 +49,15 @@ def default_store_dir() -> Path:
     from .settings import Settings
 
     return Settings().store_folder()
+
+
+def default_config_dir() -> Path:
+    """Return the folder of the user's policy documents."""
+    if not any(name.upper().startswith("COWORK_") for name in os.environ):
+        return user_config_path("cowork", appauthor=False)
+    from .settings import Settings
+
+    return Settings().config_folder()
 
 
 def path_resolution() -> str:
@@ -65,15 +74,12 @@ def plan_from_file(path: Path) -> Planner:
     return PlanFile(path)
 
 
-def layers_of_run(policy: Path | None) -> tuple[Layer, ...]:
-    """Return the layers of a run: those of the machine, and a policy file's. Raises `DomainError`."""
-    from ..engine.policy_records import NOTHING_STANDING, RUN, in_force
+def root_document(path: Path) -> Layer:
+    """Return the root document of a run. Raises `DomainError` not_found, invalid or limit."""
+    from ..engine.policy_records import RUN
+    from .policy_files.document import load_layer
 
-    if policy is None:
-        return in_force(NOTHING_STANDING)
-    from .policy_files.rules import load_rules
-
-    return in_force(NOTHING_STANDING, (load_rules(policy, RUN),))
+    return load_layer(path, RUN)
 
 
 def document_in_file(path: Path, name: str) -> Layer:
@@ -122,6 +128,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
     from .files.executor import FileExecutor
     from .files.finder import GlobFinder
     from .files.opener import FileFolderOpener
+    from .policy_files.source import FilePolicySource
     from .read_model.sqlite import SqliteReadModel
     from .system.clock import SystemClock
     from .system.ids import RandomIds
@@ -141,6 +148,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
         finder=finder,
         opener=FileFolderOpener(store_dir),
         locks=FileTaskLocks(store_dir / "locks"),
+        policy_source=FilePolicySource(default_config_dir()),
         clock=SystemClock(),
         ids=RandomIds(),
         closing=(files, finder),
@@ -156,6 +164,7 @@ def assemble(
     finder: FileFinder,
     opener: FolderOpener,
     locks: TaskLocks,
+    policy_source: PolicySource,
     clock: Clock,
     ids: Ids,
     closing: Sequence[Closable] = (),
@@ -190,6 +199,7 @@ def assemble(
         recovery=recovery,
         remembering=Remembering(handler=handler, views=views, past_questions=tuple, clock=clock, ids=ids),
         locks=locks,
+        policy_source=policy_source,
         clock=clock,
         ids=ids,
         closing=closing,

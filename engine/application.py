@@ -39,8 +39,19 @@ from .command_handler import (
     order_session,
     order_task,
 )
-from .policy_records import PolicyRecords, StandingLayers, adopting
-from .ports import BlobStore, Clock, Closable, EventStore, FolderOpener, Ids, PlannedTask, ReadModel, TaskLocks
+from .policy_records import PolicyRecords, adopting, in_force
+from .ports import (
+    BlobStore,
+    Clock,
+    Closable,
+    EventStore,
+    FolderOpener,
+    Ids,
+    PlannedTask,
+    PolicySource,
+    ReadModel,
+    TaskLocks,
+)
 from .recovery import Recovery
 from .remembering import Offer, Remembering, orders_of
 from .replay import Frame, replay
@@ -72,12 +83,16 @@ class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work: a plan, the folders it may touch, the layers of rules it is under, and whose it is."""
+    """A piece of work: a plan, the folders it may touch, the rules that come with it, and whose it is.
+
+    `own` are layers beside those of the machine: `run` is the root document where nobody manages the machine, `session`
+    and `task` only narrow.
+    """
 
     planned: PlannedTask
     planner: str
     folders: tuple[FolderRequest, ...]
-    layers: tuple[Layer, ...]
+    own: tuple[Layer, ...] = ()
     user: str
     device: str
     platform: str
@@ -109,6 +124,7 @@ class Application:
         recovery: Recovery,
         remembering: Remembering,
         locks: TaskLocks,
+        policy_source: PolicySource,
         clock: Clock,
         ids: Ids,
         closing: Sequence[Closable] = (),
@@ -127,21 +143,23 @@ class Application:
         self._clock = clock
         self._ids = ids
         self._closing = tuple(closing)
-        self.policies = PolicyRecords(handler, opener)
+        self.policies = PolicyRecords(handler, opener, policy_source)
 
     # Tasks
 
     async def start(self, request: RunRequest) -> str:
         """Open a session with its grants and queue a task with its plan, all in one commit; return the task's id.
 
-        Raises `DomainError` invalid (the plan, a folder) or not_found (a folder). Then nothing is recorded.
+        Raises `DomainError` invalid (the plan, a folder, a policy document) or not_found (a folder). Then nothing is
+        recorded.
         """
         session_id, task_id = self._ids.new("session"), self._ids.new("task")
         plan = request.planned.plan
         folders = self._opened(request.folders)
+        standing = self.policies.standing([folder.root_path for folder in folders])
+        orders, layers, policy_digest = adopting(in_force(standing, request.own))
         for content in request.planned.contents:
             self._blobs.put(content)
-        orders, layers, policy_digest = adopting(request.layers)
         orders += [
             order_session(
                 session_id,
@@ -190,12 +208,10 @@ class Application:
         )
         return [order_session(session_id, AddGrant(folder.grant_id)), order_grant(folder.grant_id, grant)]
 
-    async def carry_on(
-        self, task_id: str, asker: Asker | None = None, *, standing: StandingLayers | None = None
-    ) -> Task:
+    async def carry_on(self, task_id: str, asker: Asker | None = None) -> Task:
         """Run a task until it ends or waits; its session ends with it.
 
-        With `standing`, the machine's present policy documents take the place of those at its last start.
+        It runs under the machine's policy documents as they are now.
 
         Of a task that was cancelled while a process that then died had it, what was under way is looked at. Raises
         `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
@@ -206,8 +222,8 @@ class Application:
                     "unavailable", f"task `{task_id}` is being run by another process", "wait for it, or pause it"
                 )
             task = self.task(task_id)
-            if standing is not None and not task.is_final:
-                await self.policies.renew(task.session_id, standing)
+            if not task.is_final:
+                await self.policies.renew(task.session_id)
             if not task.is_final:
                 task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
             elif not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):

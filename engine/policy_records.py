@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from ..domain.approvals import (
     APPROVALS_STREAM,
     Remembered,
@@ -13,12 +11,14 @@ from ..domain.approvals import (
 )
 from ..domain.baseline import BASELINE
 from ..domain.folder_trust import TRUST_STREAM, DistrustFolder, TrustedFolders, TrustFolder
+from ..domain.grant import FolderGrant
 from ..domain.policy import digest_of_layers
 from ..domain.policy_document import Layer
 from ..domain.session import AdoptedLayer, AdoptPolicy, OpenSession
 from .command_handler import (
     APPROVALS,
     FOLDER_TRUST,
+    GRANT,
     SESSION,
     CommandHandler,
     Order,
@@ -27,7 +27,7 @@ from .command_handler import (
     order_session,
     order_trust,
 )
-from .ports import FolderOpener
+from .ports import FolderOpener, PolicySource, StandingLayers
 from .session_view import adopted_layers
 
 ORGANISATION: Final = "organisation"
@@ -41,19 +41,16 @@ _OWN: Final = (RUN, SESSION_LAYER, TASK_LAYER)
 """The layers that come with a run and stay with it; the others are those of the machine and its folders."""
 
 
-class StandingLayers(msgspec.Struct, frozen=True, kw_only=True):
-    """The documents of this machine and of the folders at hand, each absent where there is no such file.
-
-    With an organisation's document the machine is managed: then `root` and a run's own root document only narrow.
-    """
-
-    organisation: Layer | None = None
-    root: Layer | None = None
-    user: Layer | None = None
-    workspaces: tuple[Layer, ...] = ()
-
-
 NOTHING_STANDING: Final = StandingLayers()
+
+
+class NoPolicyFiles:
+    """A policy source of a machine without any policy file."""
+
+    def standing(self, folders: Sequence[str], trusted: TrustedFolders) -> StandingLayers:
+        """See `PolicySource`."""
+        del folders, trusted
+        return NOTHING_STANDING
 
 
 def in_force(standing: StandingLayers, own: Sequence[Layer] = ()) -> tuple[Layer, ...]:
@@ -83,27 +80,35 @@ def adopting(layers: Sequence[Layer]) -> tuple[list[Order], tuple[AdoptedLayer, 
 class PolicyRecords:
     """Reads and changes what is on record about policy."""
 
-    def __init__(self, handler: CommandHandler, opener: FolderOpener) -> None:
+    def __init__(self, handler: CommandHandler, opener: FolderOpener, source: PolicySource) -> None:
         self._handler = handler
         self._opener = opener
+        self._source = source
 
     # Layers
+
+    def standing(self, folders: Sequence[str]) -> StandingLayers:
+        """Return this machine's documents for work in the folders. Raises `DomainError` invalid or limit."""
+        return self._source.standing(folders, self.trusted())
 
     def layers_of(self, session_id: str) -> tuple[Layer, ...]:
         """Return the layers that an open session is under; none for one that is not open."""
         session = self._handler.load(session_id, SESSION).state
         return adopted_layers(self._handler, session.layers) if isinstance(session, OpenSession) else ()
 
-    async def renew(self, session_id: str, standing: StandingLayers) -> bool:
+    async def renew(self, session_id: str) -> bool:
         """Put an open session under the machine's present documents; return whether they are others than before.
 
         What came with the run stays. So a rule that the organisation made meanwhile holds for what is resumed, too.
+        Raises `DomainError` invalid or limit for a document that can't be taken whole.
         """
-        adopted = self.layers_of(session_id)
-        if not adopted:
+        session = self._handler.load(session_id, SESSION).state
+        if not isinstance(session, OpenSession):
             return False
-        layers = in_force(standing, [layer for layer in adopted if layer.name in _OWN])
-        orders, named, digest = adopting(layers)
+        grants = (self._handler.known(grant_id, GRANT).state for grant_id in session.grant_ids)
+        folders = [grant.scope.root_path for grant in grants if isinstance(grant, FolderGrant)]
+        own = [layer for layer in adopted_layers(self._handler, session.layers) if layer.name in _OWN]
+        orders, named, digest = adopting(in_force(self.standing(folders), own))
         recorded = await self._handler.execute(
             *orders, order_session(session_id, AdoptPolicy(named, digest)), actor="engine", cause="resume"
         )

@@ -12,8 +12,10 @@ from ..domain.confirmation import Card
 from ..domain.effect import Effect, Result
 from ..domain.event import Event, Origin, Recorded
 from ..domain.facts import Facts
+from ..domain.folder_trust import TrustedFolders
 from ..domain.plan import Plan
 from ..domain.policy_decision import Decision
+from ..domain.policy_document import Layer
 from ..domain.reason import ReasonCode
 from ..domain.scope import FolderIdentity, Scope
 
@@ -314,6 +316,32 @@ class Ids(Protocol):
 
     def new(self, prefix: str) -> str:
         """Return an id that was never returned before, as `domain/ids.py` writes it."""
+        ...
+
+
+class StandingLayers(msgspec.Struct, frozen=True, kw_only=True):
+    """The documents of this machine and of the folders at hand, each absent where there is no such file.
+
+    With an organisation's document the machine is managed: then `root` and a run's own root document only narrow.
+    `notices` are sentences about files that are there and not used.
+    """
+
+    organisation: Layer | None = None
+    root: Layer | None = None
+    user: Layer | None = None
+    workspaces: tuple[Layer, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class PolicySource(Protocol):
+    """Reads the policy documents of this machine and of folders."""
+
+    def standing(self, folders: Sequence[str], trusted: TrustedFolders) -> StandingLayers:
+        """Return the documents that hold for work in the folders (absolute paths, as grants write them).
+
+        Of a folder that is not trusted nothing is read. Raises `DomainError` invalid or limit for a document that can't
+        be taken whole: then nothing may run.
+        """
         ...
 
 

@@ -87,11 +87,11 @@ def run_request(
     import anyio
 
     from ...engine.application import RunRequest
-    from ..bootstrap import layers_of_run, plan_from_file
+    from ..bootstrap import plan_from_file, root_document
     from .folders import folder_requests, refuse_policy_within
 
     planned = anyio.run(plan_from_file(plan).plan)
-    layers = layers_of_run(policy)
+    own = () if policy is None else (root_document(policy),)
     granted, made = folder_requests(folders, outputs)
     if policy is not None:
         refuse_policy_within(granted, policy)
@@ -99,7 +99,7 @@ def run_request(
         planned=planned,
         planner=plan_from_file(plan).name,
         folders=granted,
-        layers=layers,
+        own=own,
         user=user_name(),
         device=os.uname().nodename,
         platform=sys.platform,

@@ -17,7 +17,8 @@ from ...domain.errors import DomainError
 from ...domain.folder_trust import INITIAL, TrustedFolders
 from ...domain.policy_document import Layer
 from ...domain.scope import FolderIdentity
-from ...engine.policy_records import ORGANISATION, ROOT, USER, WORKSPACE, StandingLayers
+from ...engine.policy_records import ORGANISATION, ROOT, USER, WORKSPACE
+from ...engine.ports import StandingLayers
 from .reading import MEND, check_owner
 
 ORGANISATION_FOLDER: Final = Path("/etc/cowork")

@@ -23,6 +23,7 @@ from cowork.domain.plan import Plan, Step
 from cowork.domain.policy_document import Layer
 from cowork.engine.application import Answer, Application, FolderRequest, PlannedTask, RunRequest
 from cowork.engine.command_handler import CommandHandler
+from cowork.engine.policy_records import RUN, NoPolicyFiles
 from cowork.engine.ports import EventStore
 from cowork.projections.registry import TABLES
 from tests.adapters.files.cases.direct import RESOLVERS
@@ -90,7 +91,7 @@ class Engine(msgspec.Struct, frozen=True):
                 FolderRequest(path=str(path), output_paths=tuple(str(o) for o in outputs if o.is_relative_to(path)))
                 for path in folders
             ),
-            layers=(rules,),
+            own=() if rules is BASELINE else (msgspec.structs.replace(rules, name=RUN),),
             user="tester",
             device="here",
             platform="linux",
@@ -124,6 +125,7 @@ def opened_engine(
         finder=GlobFinder(),
         opener=FileFolderOpener(folder),
         locks=FileTaskLocks(folder / "locks"),
+        policy_source=NoPolicyFiles(),
         clock=clock,
         ids=RandomIds(),
     )

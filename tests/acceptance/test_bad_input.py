@@ -19,8 +19,8 @@ from cowork.adapters.files.opener import FileFolderOpener
 from cowork.adapters.read_model.sqlite import SqliteReadModel
 from cowork.adapters.system.ids import RandomIds
 from cowork.adapters.system.task_locks import FileTaskLocks
-from cowork.domain.baseline import BASELINE
 from cowork.engine.application import FolderRequest, RunRequest
+from cowork.engine.policy_records import NoPolicyFiles
 from cowork.projections.registry import TABLES
 from tests.adapters.cli.command_line import COWORK, DELETE, LOOK, CommandLine, Ended
 
@@ -322,6 +322,7 @@ def _ask_two_days_ago(cowork: CommandLine) -> None:
         finder=GlobFinder(),
         opener=FileFolderOpener(cowork.store),
         locks=FileTaskLocks(cowork.store / "locks"),
+        policy_source=NoPolicyFiles(),
         clock=_Earlier(),
         ids=RandomIds(),
     )
@@ -332,7 +333,6 @@ def _ask_two_days_ago(cowork: CommandLine) -> None:
             planned=await planner.plan(),
             planner=planner.name,
             folders=(FolderRequest(path=str(cowork.inbox)),),
-            layers=(BASELINE,),
             user="ada",
             device="desk",
             platform="linux",

@@ -21,12 +21,12 @@ from cowork.adapters.system.clock import SystemClock
 from cowork.adapters.system.ids import RandomIds
 from cowork.adapters.system.task_locks import FileTaskLocks
 from cowork.domain.action import Action, ActionKind, Content, FileCreate, Location, locations_of
-from cowork.domain.baseline import BASELINE
 from cowork.domain.effect import Effect
 from cowork.domain.facts import ABSENT, Facts
 from cowork.domain.plan import Plan, Step
 from cowork.domain.scope import Scope
 from cowork.engine.application import Application, FolderRequest, RunRequest
+from cowork.engine.policy_records import NoPolicyFiles
 from cowork.engine.ports import BlobStore, Done, Executor, Finding, NotApplied, Outcome, Permit, PlannedTask
 from cowork.projections.registry import TABLES
 
@@ -96,6 +96,7 @@ class Engine:
             finder=GlobFinder(),
             opener=FileFolderOpener(self.log.parent),
             locks=FileTaskLocks(self.log.parent / "locks"),
+            policy_source=NoPolicyFiles(),
             clock=SystemClock(),
             ids=RandomIds(),
         )
@@ -125,7 +126,6 @@ class Engine:
                 planned=PlannedTask(plan_of(name, actions, self.content)),
                 planner="bench",
                 folders=(folder,),
-                layers=(BASELINE,),
                 user="ada",
                 device="bench",
                 platform="linux",

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from cowork.adapters.blobs.memory import MemoryBlobStore
 from cowork.adapters.bootstrap import assemble
 from cowork.adapters.event_store.mapper import StoredRow
@@ -21,6 +23,7 @@ from cowork.domain.action import Action, Content, FileCreate, FileDelete, FileMo
 from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.event import Event, Recorded
+from cowork.domain.folder_trust import TrustedFolders
 from cowork.domain.ids import format_id
 from cowork.domain.plan import OnAsk, Plan, Request, Step
 from cowork.domain.policy_document import Layer
@@ -28,7 +31,8 @@ from cowork.domain.scope import VERBS, Verb
 from cowork.domain.task import Task
 from cowork.engine.application import Answer, Application, Asker, FolderRequest, PlannedTask, RunRequest
 from cowork.engine.audit import AuditReport, audit
-from cowork.engine.ports import EventStore, Executor
+from cowork.engine.policy_records import NOTHING_STANDING, RUN
+from cowork.engine.ports import EventStore, Executor, StandingLayers
 from cowork.projections.registry import TABLES
 
 E = TypeVar("E", bound=Event)
@@ -92,6 +96,7 @@ class Rig:
         self.ids = CountedIds(self.clock)
         self.locks = HandLocks()
         self.rows: list[StoredRow] = []
+        self.machine = NOTHING_STANDING
         self.blobs = MemoryBlobStore()
         for name, text in (files or {}).items():
             self.write(name, text)
@@ -109,9 +114,15 @@ class Rig:
             finder=GlobFinder(),
             opener=FileFolderOpener(self.state),
             locks=self.locks,
+            policy_source=self,
             clock=self.clock,
             ids=self.ids,
         )
+
+    def standing(self, folders: Sequence[str], trusted: TrustedFolders) -> StandingLayers:
+        """Return `machine`: what this machine's policy files say, for all engines on it."""
+        del folders, trusted
+        return self.machine
 
     def restart(self) -> Application:
         """Throw away all that is in memory and begin again."""
@@ -161,7 +172,7 @@ class Rig:
             planned=PlannedTask(Plan(title="a task", steps=steps, on_ask=on_ask)),
             planner="plan file",
             folders=(folder,),
-            layers=(rules,),
+            own=() if rules is BASELINE else (msgspec.structs.replace(rules, name=RUN),),
             user="ann",
             device="laptop",
             platform="linux",

@@ -12,7 +12,8 @@ from cowork.domain.policy_document import Defaults, Layer, Limit, PolicyDocument
 from cowork.domain.policy_record import DocumentStored
 from cowork.domain.session import PolicyAdopted
 from cowork.domain.task import ActionConfirmationRequired, ActionDenied, ActionStarted
-from cowork.engine.policy_records import NOTHING_STANDING, StandingLayers, in_force
+from cowork.engine.policy_records import NOTHING_STANDING, in_force
+from cowork.engine.ports import StandingLayers
 
 from .rig import PERSON, Rig, create, read, write
 
@@ -65,7 +66,8 @@ async def test_a_document_is_on_record_once_however_many_sessions_adopt_it(rig: 
 
 async def test_a_rule_that_the_organisation_makes_meanwhile_holds_for_what_is_resumed(rig: Rig) -> None:
     task_id = await rig.start(read("a.txt"), rules=named("run", OPEN, fallback="deny"))
-    task = await rig.app.carry_on(task_id, standing=StandingLayers(organisation=ORGANISATION))
+    rig.machine = StandingLayers(organisation=ORGANISATION)
+    task = await rig.app.carry_on(task_id)
     assert task.status == "blocked"
     denied = rig.events(ActionDenied)[-1].decision
     assert (denied.rule_id, denied.layer) == ("no-b", "organisation")
@@ -77,7 +79,8 @@ async def test_a_waiting_approval_does_not_outlive_a_rule_that_forbids_it(rig: R
     task = await rig.run(write("a.txt", rig.content("new")))
     await rig.answer()
     closed = named("organisation", Rule("closed", "file.write", "deny", reason="closed by the organisation"))
-    ended = await rig.app.carry_on(task.task_id, standing=StandingLayers(organisation=closed))
+    rig.machine = StandingLayers(organisation=closed)
+    ended = await rig.app.carry_on(task.task_id)
     assert rig.files()["a.txt"] == "a"
     assert ended.status == "blocked"
     rig.assert_clean()
@@ -85,14 +88,15 @@ async def test_a_waiting_approval_does_not_outlive_a_rule_that_forbids_it(rig: R
 
 async def test_resuming_under_the_same_documents_records_nothing_about_them(rig: Rig) -> None:
     task_id = await rig.start(read("a.txt"))
-    await rig.app.carry_on(task_id, standing=NOTHING_STANDING)
+    await rig.app.carry_on(task_id)
     assert len(rig.events(PolicyAdopted)) == 1
 
 
 async def test_a_layer_below_never_gives_back_what_a_layer_above_takes(rig: Rig) -> None:
     standing = StandingLayers(organisation=ORGANISATION, user=named("user", OPEN))
     task_id = await rig.start(read("b.txt"))
-    await rig.app.carry_on(task_id, standing=standing)
+    rig.machine = standing
+    await rig.app.carry_on(task_id)
     assert rig.events(ActionDenied)[-1].decision.layer == "organisation"
 
 

@@ -151,7 +151,7 @@ async def test_a_deletion_is_never_remembered(rig: Rig) -> None:
 async def test_a_rule_that_wants_to_be_asked_every_time_is(rig: Rig) -> None:
     always = Rule("always", "file.write", "allow_with_confirm", remember=False)
     await rig.run(write("out/a.txt", rig.content("x")), rules=layer_of_rules("careful", (always,)))
-    with pytest.raises(DomainError, match="`careful:always` wants to be asked every time"):
+    with pytest.raises(DomainError, match="`run:always` wants to be asked every time"):
         rig.app.offer(rig.open_question().confirmation_id, TASK)
 
 

@@ -17,10 +17,10 @@ from cowork.domain.action import (
     NetworkRequest,
     ShellExec,
 )
-from cowork.domain.baseline import BASELINE
 from cowork.domain.plan import Batch, BatchKind, OnAsk, Plan, Request, Step
-from cowork.domain.policy_document import Conditions, Rule, layer_of_rules
+from cowork.domain.policy_document import Conditions, Layer, Rule, layer_of_rules
 from cowork.engine.application import PlannedTask
+from cowork.engine.policy_records import RUN
 from tests.simulation.tree import CLOSED, FOLDERS, NAMES, Tree, digest_of
 
 HOSTILE = (
@@ -38,11 +38,9 @@ HOSTILE = (
     *CLOSED,
 )
 
-OPEN = layer_of_rules(
-    "open", (Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),)
-)
+OPEN = layer_of_rules(RUN, (Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),))
 CAREFUL = layer_of_rules(
-    "careful",
+    RUN,
     (
         Rule("looks", ("file.read", "file.list"), "allow", Conditions(path_within_grant=True), "only looking"),
         Rule("new-files", ("file.create",), "allow", Conditions(target_exists=False), "a new file"),
@@ -54,7 +52,7 @@ ON_ASK: tuple[OnAsk, ...] = ("wait", "wait", "wait", "wait", "skip", "fail")
 NEW = ("out/new.txt", "out/deep/er/new.txt", "out/report.md")
 RENAMED = ("renamed.txt", "out/renamed.txt", "b2.csv", "in/four.csv", "new/y.txt")
 MOVED = ("moved/", "out/", "in/", "out/moved/x.txt", "moved/y.txt")
-RULES = (BASELINE, BASELINE, OPEN, CAREFUL)
+RULES: tuple[tuple[Layer, ...], ...] = ((), (), (OPEN,), (CAREFUL,))
 
 
 def random_plan(random: Random, tree: Tree) -> PlannedTask:

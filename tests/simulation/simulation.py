@@ -26,6 +26,7 @@ from cowork.domain.event import Event, Recorded
 from cowork.domain.scope import VERBS
 from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, TaskQueued
 from cowork.engine.application import Answer, Application, FolderRequest, RunRequest
+from cowork.engine.policy_records import NoPolicyFiles
 from cowork.projections.registry import TABLES
 from tests.engine.rig import CountedIds, HandClock, HandLocks
 from tests.simulation.account import still_open, unexplained
@@ -94,6 +95,7 @@ class Simulation:
             finder=finder,
             opener=FileFolderOpener(self._tree.state),
             locks=self._locks,
+            policy_source=NoPolicyFiles(),
             clock=self._clock,
             ids=self._ids,
         )
@@ -236,7 +238,7 @@ class Simulation:
             planned=random_plan(self._random, self._tree),
             planner="chance",
             folders=(folder,),
-            layers=(self._random.choice(RULES),),
+            own=self._random.choice(RULES),
             user="ann",
             device="laptop",
             platform="linux",
