@@ -35,7 +35,8 @@ from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
 
 if TYPE_CHECKING:
-    pass
+    from ..domain.policy_case import CaseFile
+    from .policy_files.document import FileFault
 
 LOG_FILE = "events.db"
 READ_MODEL_FILE = "read.db"

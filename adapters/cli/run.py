@@ -29,7 +29,12 @@ def run(
         list[str] | None,
         Parameter(name="--output", negative="", help="Where new files may be made unasked; may be given again."),
     ] = None,
-    policy: Annotated[Path | None, Parameter(help="A file with rules instead of the baseline.")] = None,
+    policy: Annotated[
+        Path | None,
+        Parameter(
+            help="A policy document in place of the baseline; on a machine that an organisation manages it only narrows."
+        ),
+    ] = None,
     answer: AnswerOption = "ask",
     viewing: Viewing = DEFAULT_VIEWING,
     options: Options = PLAIN_OPTIONS,
@@ -49,6 +54,8 @@ def run(
     if not request.folders:
         output.note("no folder is granted (--folder), so every action on a file will be denied")
     with opened(options, create=True) as app:
+        for notice in app.policies.standing([granted.path for granted in request.folders]).notices:
+            output.note(notice)
         return carried(app, options, viewing, answer, request=request)
 
 
