@@ -32,7 +32,7 @@ def run(
     policy: Annotated[
         Path | None,
         Parameter(
-            help="A policy document in place of the baseline; on a machine that an organisation manages it only narrows."
+            help="A policy document in place of the baseline; on a machine that is managed it only narrows."
         ),
     ] = None,
     answer: AnswerOption = "ask",
