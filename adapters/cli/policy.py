@@ -4,7 +4,12 @@ from typing import Final
 
 from cyclopts import App
 
-app = App(name="policy", help="Read, check, explain, compare and try the rules, and list what was approved for good.")
+_HELP: Final = """Read, write and change the rules that decide about every action.
+
+To read what is in force: show, who-can, explain. To write: check, lint, test, prove. To change: diff, backtest,
+tighten. What a person has said for a while: approvals, trust, distrust, trusted. For programs: evaluate."""
+
+app = App(name="policy", help=_HELP)
 
 # Each subcommand is imported when it is used, like the command groups themselves.
 _COMMANDS: Final = {

@@ -127,7 +127,8 @@ def _without_shipped(documents: Mapping[str, "Layer"]) -> dict[str, "Layer"]:
     from .policy_cases import SHIPPED
 
     shipped = {layer.digest for layer in SHIPPED.values()}
-    return {digest: one for digest, one in documents.items() if digest not in shipped} or dict(documents)
+    others = {digest: one for digest, one in documents.items() if digest not in shipped}
+    return others if any(one.document.rules or one.document.limits for one in others.values()) else dict(documents)
 
 
 def _print(tested: PolicyTest, min_coverage: float) -> None:
