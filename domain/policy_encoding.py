@@ -143,8 +143,7 @@ class Encoder:
         for limit in ready.layer.document.limits:
             if not any(names_kind(action, self.kind) for action in limit.actions):
                 continue
-            is_always = limit.max < (0 if limit.unit else 1)
-            exceeded = TRUE if is_always else self._flag(Fact("limit", limit.id))
+            exceeded = TRUE if is_always_exceeded(limit) else self._flag(Fact("limit", limit.id))
             self.limits[limit] = None
             level = LEVEL[limit.on_exceed]
             decider = Decider(ready.name, level, exceeded, exceeded, limit=limit)
@@ -269,6 +268,11 @@ class Encoder:
                 for place, options in tokens
             ]
         )
+
+
+def is_always_exceeded(limit: Limit) -> bool:
+    """Whether a limit is exceeded by the first request already."""
+    return limit.max < (0 if limit.unit else 1)
 
 
 # What the evaluator says of a kind ----------------------------------------------------------------------------------

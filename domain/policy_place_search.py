@@ -234,4 +234,5 @@ def _filled(pattern: str, folder: str, name: str) -> str:
     if pattern.endswith("**"):
         pattern = pattern[:-2] + name
     plain = name.rpartition("/")[2]
-    return pattern.replace("**", folder).replace("*", plain)
+    whole = pattern.replace("**", folder).replace("/*", f"/{plain.partition('.')[0]}")
+    return whole.replace("*", "")
