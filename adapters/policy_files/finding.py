@@ -62,11 +62,11 @@ def code_of(place: Place) -> str:
         case ("rules", _, "match" | "notMatch", *_):
             return "example"
         case ("rules", _, key, *_):
-            return str(key)
+            return str(key) if key in _KEYS["rule"] else "unknown-key"
         case ("limits", _, "id" | "action" as key, *_):
             return str(key)
         case _:
-            return str(place[0])
+            return str(place[0]) if place[0] in _KEYS["document"] else "unknown-key"
 
 
 # Shape --------------------------------------------------------------------------------------------------------------

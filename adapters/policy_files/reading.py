@@ -33,7 +33,10 @@ def read_policy(path: Path, *, owners: Collection[int] | None = None, folder: in
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DomainError("invalid", f"the policy `{path}` can't be opened: {reason}", MEND) from error
     try:
-        check_owner(os.fstat(opened), path, owners)
+        found = os.fstat(opened)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_ordinary(path)
+        check_owner(found, path, owners)
         return _content(opened, path)
     except OSError as error:
         raise DomainError("invalid", f"the policy `{path}` can't be read: {error.strerror}", MEND) from error
@@ -44,8 +47,6 @@ def read_policy(path: Path, *, owners: Collection[int] | None = None, folder: in
 def check_owner(found: os.stat_result, path: Path, owners: Collection[int] | None) -> None:
     """Refuse what others than the owners could have written. Raises `DomainError` invalid."""
     what = "the folder" if stat.S_ISDIR(found.st_mode) else "the policy"
-    if what == "the policy" and not stat.S_ISREG(found.st_mode):
-        raise _not_ordinary(path)
     if owners is not None and found.st_uid not in owners:
         wanted = "root" if set(owners) == {0} else "you"
         raise DomainError(

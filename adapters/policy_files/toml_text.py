@@ -73,6 +73,7 @@ class _Places:
         self._tokens = [(t[0], t.start()) for t in _TOKENS.finditer(text) if not t[0].startswith("#")]
         self._at = 0
         self._elements: dict[Place, int] = {}
+        self._noted: set[Place] = set()
         self.found: list[Found] = []
         table: Place = ()
         while self._at < len(self._tokens):
@@ -93,7 +94,9 @@ class _Places:
         return token
 
     def _note(self, place: Place, offset: int) -> None:
-        self.found.append(Found(place, offset, again=False))
+        if place not in self._noted:
+            self._noted.add(place)
+            self.found.append(Found(place, offset, again=False))
 
     def _header(self, offset: int) -> Place:
         """Read `[a.b]` or `[[a.b]]` and return the place of the table that it opens."""
@@ -107,11 +110,12 @@ class _Places:
         place: Place = ()
         for number, key in enumerate(keys):
             place = (*place, key)
+            self._note(place, offset)
             if is_element and number == len(keys) - 1:
                 self._elements[place] = self._elements.get(place, -1) + 1
             if place in self._elements:
                 place = (*place, self._elements[place])
-        self._note(place, offset)
+                self._note(place, offset)
         return place
 
     def _pair(self, table: Place) -> None:
