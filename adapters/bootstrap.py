@@ -83,6 +83,15 @@ def root_document(path: Path) -> Layer:
     return load_layer(path, RUN)
 
 
+def layers_of_machine() -> tuple[Layer, ...]:
+    """Return the layers that hold for every session on this machine. Raises `DomainError` as `standing_layers`."""
+    from ..domain.folder_trust import TrustedFolders
+    from ..engine.policy_records import in_force
+    from .policy_files.source import FilePolicySource
+
+    return in_force(FilePolicySource(default_config_dir()).standing((), TrustedFolders()))
+
+
 def document_in_file(path: Path, name: str) -> Layer:
     """Return the policy document in a file under a layer's name. Raises `DomainError` as `load_layer`."""
     from .policy_files.document import load_layer

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ..domain.policy_document import CommandPattern, Conditions, Limit, PolicyDocument, Rule, TimeWindow, Verdict
-from ..domain.policy_request import Item, Request
+from ..domain.policy_request import FrameScope, Item, Request
 from .visible_text import visible
 
 VERDICT_WORDS: Final[Mapping[Verdict, str]] = {
@@ -38,7 +38,7 @@ _ALL_DAYS: Final = 7
 def rule_in_words(rule: Rule) -> str:
     """Return what a rule does as one sentence without a full stop: `denies file.read where …, unless …`."""
     verbs = _WOULD if rule.mode == "audit" else _DOES
-    parts = [f"{verbs[rule.decision]} {_listed(rule.actions)}"]
+    parts = [f"{verbs[rule.decision]} {_actions(rule.actions)}"]
     asked = conditions_in_words(rule.when)
     parts += [f" where {asked}"] if asked else []
     parts += [f", unless {conditions_in_words(exception)}" for exception in rule.unless]
@@ -51,12 +51,23 @@ def rule_in_words(rule: Rule) -> str:
     return "".join(parts)
 
 
+def _actions(actions: tuple[str, ...]) -> str:
+    return _listed([_FAMILIES.get(action, action) for action in actions])
+
+
+_FAMILIES: Final = {
+    "*": "every action",
+    "file.*": "every action on a file",
+    "connector.*": "every use of a connector",
+}
+
+
 def limit_in_words(limit: Limit) -> str:
     """Return what a limit does as one sentence without a full stop."""
     unit = f" {visible(limit.unit)} in" if limit.unit else ""
     verb = "denies" if limit.on_exceed == "deny" else "asks a person about"
     because = f": {visible(limit.reason)}" if limit.reason else ""
-    return f"{verb} what is more than {limit.max:g}{unit} {_listed(limit.actions)} in a task{because}"
+    return f"{verb} what is more than {limit.max:g}{unit} {_actions(limit.actions)} in a task{because}"
 
 
 def fallback_in_words(document: PolicyDocument) -> str:
@@ -170,6 +181,15 @@ def request_in_words(request: Request) -> str:
     facts = [text for text in (*_facts_of(request), *_facts_of_origin(request)) if text]
     shown = " ".join([visible(request.action), *filter(None, about)])
     return f"{shown} ({', '.join(facts)})" if facts else shown
+
+
+def scope_in_words(scope: FrameScope) -> str:
+    """Return what was granted, in a few words: `/home/ann and results in /home/ann/out`."""
+    parts = [f"{visible(one.root)}{' for reading' if one.mode == 'r' else ''}" for one in scope.grants]
+    parts += [f"results in {visible(root)}" for root in scope.output_roots]
+    parts += [f"the host {visible(host)}" for host in scope.host_allowlist]
+    parts += [f"the connector {visible(one.id)}" for one in scope.connectors]
+    return _joined(parts, "and") or "nothing"
 
 
 def _place_in_words(part: Request | Item) -> str:

@@ -13,8 +13,12 @@ app = App(name="policy", help=_HELP)
 
 # Each subcommand is imported when it is used, like the command groups themselves.
 _COMMANDS: Final = {
+    "who-can": "policy_prove:who_can",
     "check": "policy_check:check",
+    "lint": "policy_lint:lint",
     "test": "policy_test:run_cases",
+    "prove": "policy_prove:prove",
+    "diff": "policy_diff:diff",
     "evaluate": "policy_evaluate:evaluate",
     "approvals": "policy_approvals:app",
     "trust": "policy_trust:trust",
