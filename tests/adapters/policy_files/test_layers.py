@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from cowork.domain.baseline import BASELINE
 from cowork.domain.errors import DomainError
 from cowork.domain.folder_trust import TrustedFolders
 from cowork.domain.scope import FolderIdentity
-from cowork.engine.policy_records import StandingLayers, in_force
+from cowork.engine.policy_records import in_force
+from cowork.engine.ports import StandingLayers
 from tests.adapters.policy_files.documents import document
 
 ME = frozenset((os.getuid(),))
@@ -168,16 +168,21 @@ def test_a_document_that_is_there_and_can_not_be_taken_stops_everything(
     path = put(folder / f"{stem}.toml", TOML)
     machine.trust(machine.work)
     machine.found()
-    breaking: dict[str, Callable[[], object]] = {
-        "broken": lambda: path.write_text("version = "),
-        "empty": lambda: path.write_text(""),
-        "link": lambda: path.symlink_to(path.rename(folder / "real.toml")),
-        "link to nothing": lambda: (path.unlink(), path.symlink_to("nothing")),
-        "folder": lambda: (path.unlink(), path.mkdir()),
-        "writable for all": lambda: path.chmod(0o666),
-        "two": lambda: put(folder / f"{stem}.json"),
-    }
-    breaking[kind]()
+    match kind:
+        case "broken" | "empty":
+            path.write_text("version = " if kind == "broken" else "")
+        case "link":
+            path.symlink_to(path.rename(folder / "real.toml"))
+        case "link to nothing":
+            path.unlink()
+            path.symlink_to("nothing")
+        case "folder":
+            path.unlink()
+            path.mkdir()
+        case "writable for all":
+            path.chmod(0o666)
+        case _:
+            put(folder / f"{stem}.json")
 
     message = machine.refusal()
 
