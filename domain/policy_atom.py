@@ -36,7 +36,7 @@ class Atom:
         other: tuple[Spelling, ...] = (),
         command: tuple[str, ...] | None = None,
     ) -> None:
-        self.kind = kind
+        self.kind: ActionKind = kind
         self.request = request
         self.places = places
         self.named = named

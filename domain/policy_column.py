@@ -34,13 +34,16 @@ class Column(Protocol):
     @property
     def condition(self) -> str:
         """The condition's key in a document."""
+        ...
 
     @property
     def rows(self) -> int:
         """The rows that have the condition."""
+        ...
 
     def ask(self, sight: Sight) -> Refuted:
         """Return which rows the sight refutes, and which it leaves open."""
+        ...
 
 
 class Row:

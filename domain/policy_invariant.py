@@ -15,8 +15,8 @@ from .policy_host import parse_host
 from .policy_place import Spelling, is_absolute
 from .policy_request import Item, Request
 
-_READS: Final[frozenset[ActionKind]] = frozenset(("file.read", "file.list", "file.search"))
-_CHANGES: Final[frozenset[ActionKind]] = FILES - _READS
+_READS: Final[frozenset[str]] = frozenset(("file.read", "file.list", "file.search"))
+_CHANGES: Final[frozenset[str]] = FILES - _READS
 _REMOVES: Final = MOVES | {"file.delete"}
 _NEEDS_PATH: Final[frozenset[ActionKind]] = FILES | {"shell.exec", "code.run"}
 _CONNECTORS: Final = frozenset(("connector.read", "connector.action"))

@@ -52,12 +52,9 @@ def spellings(path: str, folded: bool) -> tuple[Spelling, ...]:
     plain = tidy(path)
     if plain.isascii() and "\\" not in plain:
         return (("written", plain),)
-    found: list[Spelling] = [("written", plain)]
-    if "\\" in plain:
-        found.append(("written", tidy(slashed(plain))))
-    if not plain.isascii():
-        found += [("nfc", in_form(text, "nfc")) for _, text in tuple(found)]
-    return tuple(found)
+    texts = [plain, tidy(slashed(plain))] if "\\" in plain else [plain]
+    forms: tuple[Form, ...] = ("written",) if plain.isascii() else ("written", "nfc")
+    return tuple([(form, in_form(text, form)) for form in forms for text in texts])
 
 
 def agreed(answers: Sequence[bool]) -> bool | None:

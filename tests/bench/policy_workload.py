@@ -18,7 +18,9 @@ PROJECTS = tuple(f"project-{number:02}" for number in range(40))
 FOLDERS = ("src", "docs", "data", "data/raw", "reports", "tests/fixtures", "out", "notes/2026")
 EXTENSIONS = ("md", "csv", "py", "json", "pdf", "xlsx", "txt", "parquet", "docx", "sql")
 STEMS = ("report", "invoice", "draft", "summary", "budget", "minutes", "contract", "data", "plan", "readme")
-HOSTS = tuple(f"{name}.{zone}" for zone in ("example.com", "example.org", "test") for name in ("api", "cdn", "www", "git"))
+HOSTS = tuple(
+    f"{name}.{zone}" for zone in ("example.com", "example.org", "test") for name in ("api", "cdn", "www", "git")
+)
 PROGRAMS = (("git", "status"), ("git", "push"), ("ls",), ("npm", "test"), ("rm",), ("python",), ("make",), ("curl",))
 TOOLS = ("mail_send", "mail_list", "crm_search", "crm_update", "calendar_list", "calendar_create")
 FILE_ACTIONS: tuple[str | tuple[str, ...], ...] = (
@@ -133,7 +135,9 @@ def _request(random: Random) -> Request:
         return Request(action="network.request", host=host, method=method, file_size_bytes=0, labels=labels)
     if chance < 0.92:
         command = (*random.choice(PROGRAMS), f"--number={random.randrange(1000)}")
-        return Request(action="shell.exec", path=f"{WORK}/{random.choice(PROJECTS)}", commands=(command,), labels=labels)
+        return Request(
+            action="shell.exec", path=f"{WORK}/{random.choice(PROJECTS)}", commands=(command,), labels=labels
+        )
     tool = random.choice(TOOLS[:4])
     kind = random.choice(("connector.read", "connector.action"))
     return Request(action=kind, connector=tool.partition("_")[0], tool=tool, file_size_bytes=0, labels=labels)

@@ -42,7 +42,7 @@ ENTRIES = (
     *("api.example.com", "*.example.com", "*.docs.example.com", "docs.example.com:8443", "docs.example.com:*"),
     *("127.0.0.1", "*.0.0.1", "b\u00fccher.example", "[::1]", "[::1]:*", "not a host"),
 )
-COMMANDS = (
+COMMANDS: tuple[list[str], ...] = (
     *(["git", "status"], ["git", "push", "--force"], ["rm", "-rf", "x"], ["/bin/rm", "-rf", "x"], ["ls"]),
     *(["/usr/bin/git", "log"], ["npm", "test"], [], ["rm"]),
 )
@@ -66,7 +66,7 @@ TIMES = (
     NOON + timedelta(days=1, hours=-9),
     NOON.astimezone(timezone(timedelta(hours=9))),
 )
-WINDOWS = (
+WINDOWS: tuple[Json, ...] = (
     {"from": "08:00", "to": "18:00"},
     {"from": "18:00", "to": "08:00", "tz": "Europe/Berlin"},
     {"days": ["fri"], "from": "22:00", "to": "06:00"},

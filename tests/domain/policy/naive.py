@@ -1,10 +1,11 @@
 """A second evaluator of policy, written from the text of the semantics alone: plain loops over plain dictionaries.
 
-It reads documents, scopes and requests as JSON values, compiles nothing, keeps nothing, and imports nothing that
-decides. It is slow on purpose, and is what the compiled evaluator is compared with.
+It reads documents, scopes and requests as JSON values, compiles nothing but one regular expression for each glob, and
+imports nothing that decides. It is slow on purpose, and is what the compiled evaluator is compared with.
 """
 
 import re
+from functools import cache
 from typing import Any
 
 from tests.domain.policy.naive_condition import MOVES, Facts, State, clause_holds
@@ -34,17 +35,17 @@ def decide(frames: list[Json], request: Json) -> Json:
     if fault is not None:
         return _denied(fault, request)
     atoms = atoms_of(request)
-    for frame in frames:
-        for atom in atoms:
-            fault = broken_atom(Facts(request, atom, frame["scope"]))
-            if fault is not None:
-                return _denied(fault, request)
+    seen = [[Facts(request, atom, frame["scope"]) for atom in atoms] for frame in frames]
+    for facts in (one for of_frame in seen for one in of_frame):
+        fault = broken_atom(facts)
+        if fault is not None:
+            return _denied(fault, request)
     voices = [
         voice
-        for frame in frames
+        for frame, of_frame in zip(frames, seen, strict=True)
         for layer in frame["layers"]
         for voice in [
-            *(_layer_says(layer, kind, Facts(request, atom, frame["scope"])) for atom in atoms),
+            *(_layer_says(layer, kind, facts) for facts in of_frame),
             *_limits_say(layer, kind, request, len(parts_of(request))),
         ]
     ]
@@ -106,7 +107,7 @@ def atoms_of(request: Json) -> list[Json]:
     """Each end of each move of each item; each simple command of a script."""
     atoms = []
     for part in parts_of(request):
-        ends: list[tuple[Any, Any]] = []
+        ends: list[Any] = []
         if "path" in part:
             ends.append((part["path"], part.get("realPath", part["path"])))
         if request["action"] in MOVES:
@@ -131,6 +132,7 @@ def _layer_says(layer: Json, kind: str, facts: Facts) -> Json:
     return says(layer["name"], document, kind, facts)
 
 
+@cache
 def names(pattern: str, kind: str) -> bool:
     """Whether a kind, or a glob over kinds, names the kind."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), kind) is not None
@@ -151,8 +153,10 @@ def rule_state(rule: Json, kind: str, facts: Facts) -> State:
 
 
 def _strictest(name: str, document: Json, kind: str, facts: Facts) -> Json:
-    known, possible = [], []
-    matched, perhaps = [], []
+    known: list[tuple[tuple[int, int, int], Json]] = []
+    possible: list[tuple[tuple[int, int, int], Json]] = []
+    matched: list[str] = []
+    perhaps: list[str] = []
     for position, rule in enumerate(document.get("rules", ())):
         named = [action for action in actions_of(rule) if names(action, kind)]
         if not named:
@@ -237,15 +241,19 @@ def _limits_say(layer: Json, kind: str, request: Json, items: int) -> list[Json]
     for limit in layer["policy"].get("limits", ()):
         if not any(names(action, kind) for action in actions_of(limit)):
             continue
-        used = (request.get("usage") or {}).get(limit["id"])
-        asked = (request.get("cost") or {}).get(limit["unit"]) if limit.get("unit") else items
-        is_known = used is not None and asked is not None and used >= 0 and asked >= 0
-        if is_known and used + asked <= limit["max"]:
+        used = _table(request, "usage").get(limit["id"])
+        asked = _table(request, "cost").get(limit["unit"]) if limit.get("unit") else items
+        is_known = all(number is not None and number >= 0 for number in (used, asked))
+        if is_known and (used or 0) + (asked or 0) <= limit["max"]:
             continue
         level = LEVELS[limit.get("onExceed", "deny")]
         asking = [(f"{layer['name']}:{limit['id']}", False)]
         voices.append(_voice(layer["name"], {"id": limit["id"]}, level, is_known, asking, [], []))
     return voices
+
+
+def _table(request: Json, key: str) -> Json:
+    return request.get(key) or {}
 
 
 # Tags

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from tests.domain.policy.naive import atoms_of, decide
+from tests.domain.policy.naive import atoms_of
 from tests.domain.policy.naive_condition import FILES, Facts, host_listed, instant, is_under, root_in
 
 Json = dict[str, Any]
 
 
-def discharged_by(frames: list[Json], request: Json, approvals: list[Json]) -> str | None:
-    """Return the id of the first approval that answers the question which the request raises, if it raises one."""
-    decision = decide(frames, request)
+def discharged_by(request: Json, decision: Json, approvals: list[Json]) -> str | None:
+    """Return the id of the first approval that answers the question of a decision of the naive evaluator."""
     if decision["decision"] != "allow_with_confirm" or not decision["rememberable"]:
         return None
     return next((approval["id"] for approval in approvals if _answers(approval, request, decision)), None)
@@ -33,7 +32,7 @@ def _answers(approval: Json, request: Json, decision: Json) -> bool:
     )
 
 
-def _covers(approval: Json, request: Json, facts: Facts) -> bool:
+def _covers(approval: Json, request: Json, facts: Facts) -> Any:
     """Whether the approval's resource holds what the atom touches: the file, and what the file is for."""
     kind, prefix = request["action"], approval.get("pathPrefix")
     # A script runs somewhere, and its approval need not say where; any other path has to be covered.
@@ -49,7 +48,7 @@ def _covers(approval: Json, request: Json, facts: Facts) -> bool:
         return entry is not None and host_listed([entry], facts.part["host"])
     if kind == "shell.exec":
         tokens = approval.get("commandPrefix")
-        return bool(tokens and facts.command) and list(facts.command[: len(tokens)]) == list(tokens)
+        return tokens and facts.command and list(facts.command[: len(tokens)]) == list(tokens)
     if kind in {"connector.read", "connector.action"}:
         keys = ("tool", "connector", "toolDigest")
         return approval.get("tool") is not None and all(approval.get(key) == request.get(key) for key in keys)

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,16 +42,15 @@ class Facts:
         self.command = atom["command"]
         self.scope = scope
         self.folded = bool(request.get("caseInsensitivePaths", False))
-
-    def now(self) -> datetime | None:
-        return instant(self.request.get("now"))
+        self.now = instant(request.get("now"))
 
     def forms(self, end: tuple[str, str]) -> list[tuple[str, str]]:
         """Every spelling of a path and of its real path, each under the name of its form."""
         return [form for path in end for form in forms_of(path, self.folded)]
 
-    def live_roots(self) -> list[Json]:
-        return [grant for grant in self.scope.get("grants", ()) if is_live(grant, self.now())]
+    @cached_property
+    def live_grants(self) -> list[Json]:
+        return [grant for grant in self.scope.get("grants", ()) if is_live(grant, self.now)]
 
 
 def instant(value: Any) -> datetime | None:
@@ -69,6 +68,7 @@ def is_live(grant: Json, now: datetime | None) -> bool:
 # Paths
 
 
+@cache
 def tidy(path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
 
@@ -88,13 +88,15 @@ def forms_of(path: str, folded: bool) -> list[tuple[str, str]]:
     slashed = path.replace("\\", "/")
     if folded:
         return [("folded", in_form(tidy(slashed), "folded"))]
-    return [(form, in_form(tidy(text), form)) for form in ("written", "nfc") for text in (path, slashed)]
+    spelled = [(form, in_form(tidy(text), form)) for form in ("written", "nfc") for text in (path, slashed)]
+    return list(dict.fromkeys(spelled))
 
 
 def is_under(path: str, root: str) -> bool:
     return path == root or path.startswith(root if root == "/" else root + "/")
 
 
+@cache
 def root_in(root: str, form: str) -> str:
     return in_form(tidy(root), form)
 
@@ -123,7 +125,7 @@ def _extension_state(extensions: list[str], spelled: list[tuple[str, str]]) -> S
 
 def _below_root(facts: Facts, form: str, path: str) -> str:
     """The path below the innermost granted folder that holds it."""
-    roots = [root_in(grant["root"], form) for grant in facts.live_roots()]
+    roots = [root_in(grant["root"], form) for grant in facts.live_grants]
     holding = [root for root in roots if is_under(path, root)]
     return path[len(max(holding, key=len)) :] if holding else path
 
@@ -157,7 +159,7 @@ def common_root(facts: Facts) -> State:
             answers.append(
                 any(
                     is_under(path, root_in(grant["root"], form)) and is_under(other, root_in(grant["root"], other_form))
-                    for grant in facts.live_roots()
+                    for grant in facts.live_grants
                 )
             )
     return agree(answers)
@@ -310,13 +312,12 @@ def clause_holds(clause: Json, kind: str, facts: Facts) -> State:
 
 def condition_state(key: str, wanted: Any, kind: str, facts: Facts) -> State:
     """Whether one condition holds for the atom in the frame."""
-    if isinstance(wanted, (list, tuple)) and not wanted:
+    if wanted == []:
         return False
     if key in {"pathWithinGrant", "pathWithinOutputRoot", "hidden", "sensitive", "executed"}:
         if facts.place is None:
             return False
-        state = _place_flag(key, facts)
-        return None if state is None else state == wanted
+        return _same(_place_flag(key, facts), wanted)
     if key in {"matchesPattern", "extensionIn"}:
         if facts.place is None:
             return False
@@ -332,14 +333,18 @@ def condition_state(key: str, wanted: Any, kind: str, facts: Facts) -> State:
     if key == "batchCountGreaterThan":
         return _more(facts.request.get("batchCount", len(facts.request.get("items", [0]))), wanted)
     if key == "timeWindow":
-        return window_state(wanted, facts.now())
+        return window_state(wanted, facts.now)
     return _state_of_kind(key, wanted, kind, facts)
+
+
+def _same(state: State, wanted: bool) -> State:
+    return None if state is None else state == wanted
 
 
 def _place_flag(key: str, facts: Facts) -> State:
     spelled = facts.forms(facts.place)
     if key == "pathWithinGrant":
-        return agree([any(is_under(p, root_in(g["root"], f)) for g in facts.live_roots()) for f, p in spelled])
+        return agree([any(is_under(p, root_in(g["root"], f)) for g in facts.live_grants) for f, p in spelled])
     if key == "pathWithinOutputRoot":
         return agree([any(is_under(p, root_in(r, f)) for r in facts.scope.get("outputRoots", ())) for f, p in spelled])
     below = [_below_root(facts, form, path) for form, path in spelled]
@@ -358,17 +363,16 @@ def _state_of_kind(key: str, wanted: Any, kind: str, facts: Facts) -> State:
     if key == "fileSizeGreaterThan" and kind in FILES | CONNECTORS | {"network.request"}:
         return _more(part.get("fileSizeBytes"), wanted)
     if key == "targetExists" and kind in FILES:
-        return None if part.get("targetExists") is None else part["targetExists"] == wanted
+        return _same(part.get("targetExists"), wanted)
     if key == "hardLink" and kind in FILES:
-        return None if part.get("linkCount") is None else (part["linkCount"] > 1) == wanted
+        return _same(_more(part.get("linkCount"), 1), wanted)
     if key == "crossRoot" and kind in MOVES:
-        common = common_root(facts)
-        return None if common is None else (not common) == wanted
+        return _same(common_root(facts), not wanted)
     if key == "commandPrefix" and kind == "shell.exec":
         return command_state(wanted, facts.command)
     if kind == "network.request":
         if key == "hostInAllowlist":
-            return host_listed(facts.scope.get("hostAllowlist", []), part["host"]) == wanted
+            return _same(host_listed(facts.scope.get("hostAllowlist", []), part["host"]), wanted)
         if key == "hostMatches":
             return host_listed(wanted, part["host"])
         if key == "methodIn":
@@ -376,7 +380,8 @@ def _state_of_kind(key: str, wanted: Any, kind: str, facts: Facts) -> State:
             return None if method is None else method.upper() in {one.upper() for one in wanted}
     if kind in CONNECTORS:
         if key == "connectorScopeAllowed":
-            return wanted  # An action of a connector without its scopes has been refused before any rule.
+            # What is done without its scopes has been refused before any rule.
+            return _same(True, wanted)
         if key == "connectorIn":
             return part["connector"] in wanted
         if key == "toolMatches":

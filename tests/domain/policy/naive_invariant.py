@@ -1,5 +1,6 @@
 """The invariants of the naive evaluator: what no document can relax, in the order of the semantics' S4."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.domain.policy.naive_condition import (
@@ -78,39 +79,43 @@ def broken_atom(facts: Facts) -> str | None:
 
 
 def _broken_place(facts: Facts, kind: str) -> str | None:
-    now = facts.now()
-    grants = facts.scope.get("grants", ())
     named, real = (forms_of(path, facts.folded) for path in facts.place)
-    for spelled, is_real in ((named, False), (real, True)):
-        for form, path in spelled:
-            holding = [grant for grant in grants if is_under(path, root_in(grant["root"], form))]
-            if any(is_live(grant, now) for grant in holding):
-                continue
-            if is_real:
-                return "invariant.path-escape"
-            if any(grant.get("revoked", False) for grant in holding):
-                return "invariant.grant-revoked"
-            return "invariant.grant-expired" if holding else "invariant.grant-scope"
+    spelled = named + [form for form in real if form not in named]
+    for number, (form, path) in enumerate(spelled):
+        if not _holding(facts.live_grants, form, path):
+            return _why_not_granted(facts, form, path, is_real=number >= len(named))
     if kind not in FILES - READS:
         return None
-    for form, path in named + real:
-        holding = [grant for grant in grants if is_live(grant, now) and is_under(path, root_in(grant["root"], form))]
-        if all(grant.get("mode", "rw") != "rw" for grant in holding):
+    for form, path in spelled:
+        if all(grant.get("mode", "rw") != "rw" for grant in _holding(facts.live_grants, form, path)):
             return "invariant.grant-mode"
-    for form, path in named + real:
+    for form, path in spelled:
         for root in facts.scope.get("protectedRoots", ()):
             if is_under(path, root_in(root, form)) or is_under(root_in(root, form), path):
                 return "invariant.protected-path"
     if kind in MOVES | {"file.delete"}:
-        for form, path in named + real:
-            if any(is_under(root_in(grant["root"], form), path) for grant in facts.live_roots()):
+        for form, path in spelled:
+            if any(is_under(root_in(grant["root"], form), path) for grant in facts.live_grants):
                 return "invariant.grant-root"
     return None
 
 
+def _holding(grants: Sequence[Json], form: str, path: str) -> list[Json]:
+    return [grant for grant in grants if is_under(path, root_in(grant["root"], form))]
+
+
+def _why_not_granted(facts: Facts, form: str, path: str, *, is_real: bool) -> str:
+    if is_real:
+        return "invariant.path-escape"
+    dead = _holding(facts.scope.get("grants", ()), form, path)
+    if any(grant.get("revoked", False) for grant in dead):
+        return "invariant.grant-revoked"
+    return "invariant.grant-expired" if dead else "invariant.grant-scope"
+
+
 def _broken_connector(facts: Facts, kind: str) -> str | None:
     mine = [grant for grant in facts.scope.get("connectors", ()) if grant["id"] == facts.part["connector"]]
-    live = [grant for grant in mine if is_live(grant, facts.now())]
+    live = [grant for grant in mine if is_live(grant, facts.now)]
     if not live:
         if any(grant.get("revoked", False) for grant in mine):
             return "invariant.connector-revoked"
