@@ -87,9 +87,22 @@ def layers_of_machine() -> tuple[Layer, ...]:
     """Return the layers that hold for every session on this machine. Raises `DomainError` as `standing_layers`."""
     from ..domain.folder_trust import TrustedFolders
     from ..engine.policy_records import in_force
+
+    return in_force(policy_source().standing((), TrustedFolders()))
+
+
+def policy_source() -> PolicySource:
+    """Return what reads this machine's policy documents."""
     from .policy_files.source import FilePolicySource
 
-    return in_force(FilePolicySource(default_config_dir()).standing((), TrustedFolders()))
+    return FilePolicySource(default_config_dir())
+
+
+def policy_files_of_machine(folders: Sequence[Path] = ()) -> list[tuple[str, Path]]:
+    """Return the policy files that are there for this machine and in the folders, each with the layer that it is."""
+    from .policy_files.whereabouts import policy_files
+
+    return list(policy_files(default_config_dir(), folders))
 
 
 def document_in_file(path: Path, name: str) -> Layer:

@@ -13,6 +13,7 @@ app = App(name="policy", help=_HELP)
 
 # Each subcommand is imported when it is used, like the command groups themselves.
 _COMMANDS: Final = {
+    "show": "policy_show:show",
     "who-can": "policy_prove:who_can",
     "check": "policy_check:check",
     "lint": "policy_lint:lint",

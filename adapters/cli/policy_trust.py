@@ -55,7 +55,7 @@ def distrust(folder: FolderArgument, /, *, options: Options = PLAIN_OPTIONS) -> 
 
     with opened(options) as engine:
         path = anyio.run(lambda: engine.policies.distrust(folder, by=person()))
-        left = list(_folders(engine))
+        left = list(trusted_folders(engine))
     if options.json:
         output.document(left)
     else:
@@ -71,7 +71,7 @@ def trusted(*, options: Options = PLAIN_OPTIONS) -> None:
     from .layout import in_columns
 
     with opened(options, absent_is_empty=True) as engine:
-        folders = list(_folders(engine))
+        folders = list(trusted_folders(engine))
     if options.json:
         output.document(folders)
         return
@@ -83,7 +83,8 @@ def trusted(*, options: Options = PLAIN_OPTIONS) -> None:
         output.line(line)
 
 
-def _folders(engine: "Application") -> Iterator[TrustedFolder]:
+def trusted_folders(engine: "Application") -> Iterator[TrustedFolder]:
+    """Yield the trusted folders, each with whether it is still the one that was trusted."""
     from ...domain.path import name_of_text
 
     for path, identity in engine.policies.trusted().folders:

@@ -7,9 +7,11 @@ import anyio
 import pytest
 
 from cowork.adapters.bootstrap import open_application
+from cowork.adapters.system.clock import SystemClock
+from cowork.adapters.system.ids import RandomIds
 from cowork.domain.approvals import APPROVALS_STREAM, ApprovalRevoked, RememberApproval, UseApproval
 from cowork.domain.policy_approval import Approval, ApprovalScope
-from cowork.engine.command_handler import order_approval
+from cowork.engine.command_handler import CommandHandler, order_approval
 from tests.adapters.cli.command_line import LOOK, CommandLine
 
 NOW = datetime.now(UTC)
@@ -36,8 +38,8 @@ def remember(cowork: CommandLine, name: str, *, uses: int | None = None, days: i
 def execute(cowork: CommandLine, command: Any) -> None:
     engine = open_application(cowork.store, create=True)
     try:
-        # The handler is the engine's own way in; no command makes an approval that is used up or expired already.
-        handler = engine.policies._handler
+        # No command of the command line makes an approval that is used up or has expired already.
+        handler = CommandHandler(engine.store, SystemClock(), RandomIds())
         anyio.run(lambda: handler.execute(order_approval(command), actor="person:ann", cause="test"))
     finally:
         engine.close()

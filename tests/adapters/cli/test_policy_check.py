@@ -106,7 +106,9 @@ def test_every_mistake_is_told_with_its_line(cowork: CommandLine) -> None:
         ("deep.json", "[" * 100_000, "deep"),
     ],
 )
-def test_a_file_that_can_not_be_read_is_one_sentence(cowork: CommandLine, name: str, text: str, words: str) -> None:
+def test_a_file_that_can_not_be_read_is_one_sentence(
+    cowork: CommandLine, name: str, text: str | None, words: str
+) -> None:
     if text is not None:
         write(cowork, text, name)
     ended = cowork.run("policy", "check", name)
