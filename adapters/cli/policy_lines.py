@@ -107,8 +107,8 @@ class PolicyLines:
 
     def __init__(self, reader: PolicyReader) -> None:
         self._reader = reader
-        self._layers = _Kept[tuple[str, str], ReadyLayer]()
-        self._scopes = _Kept[str, ReadyScope]()
+        self._layers = _Kept[tuple[str, bytes], ReadyLayer]()
+        self._scopes = _Kept[bytes, ReadyScope]()
         self._kinds: dict[str, tuple[type[Any], Callable[[Any], Answer]]] = {
             "decide": (_Decide, self._decide),
             "discharge": (_Discharge, self._discharge),
@@ -145,12 +145,12 @@ class PolicyLines:
         ]
 
     def _scope(self, value: dict[str, Any]) -> ReadyScope:
-        return self._scopes.get(json.dumps(value), lambda: ReadyScope(msgspec.convert(value, FrameScope)))
+        return self._scopes.get(msgspec.json.encode(value), lambda: ReadyScope(msgspec.convert(value, FrameScope)))
 
     def _layer(self, asked: _LayerAsked) -> ReadyLayer:
         if not asked.name or asked.name == INVARIANT:
             raise DomainError("invalid", f"`{asked.name}` is no name of a layer")
-        key = (asked.name, json.dumps(asked.policy))
+        key = (asked.name, msgspec.json.encode(asked.policy))
         return self._layers.get(key, lambda: ReadyLayer(self._reader.layer(asked.policy, asked.name)))
 
     def _decide(self, asked: _Decide) -> Answer:

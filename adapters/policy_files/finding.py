@@ -40,6 +40,8 @@ def find_errors(value: object) -> list[Fault]:
     broken = _Broken(fault.place for fault in found)
     if isinstance(plain, dict) and ("rules" not in plain or isinstance(plain["rules"], list)):
         found += _faults_of_content(plain, broken)
+    if not found:
+        return []
     order = _order_of(value)
     found.sort(key=lambda fault: order[_known(fault.place, order)])
     return list({(fault.code, fault.place): fault for fault in reversed(found)}.values())[::-1]

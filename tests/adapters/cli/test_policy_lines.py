@@ -23,8 +23,11 @@ from cowork.domain.policy_document import Layer
 FILE = Path(__file__).parents[2] / "domain" / "policy_cases.json"
 TABLES = json.loads(FILE.read_text(encoding="utf-8"))
 COMMAND = [str(Path(sys.executable).with_name("cowork")), "policy", "evaluate"]
-DENY = {"version": "1.1", "defaults": {"fallback": "deny"}, "rules": []}
-ASK = {**DENY, "rules": [{"id": "r", "action": "file.*", "decision": "allow_with_confirm", "riskTags": ["z", "a"]}]}
+DENY: dict[str, Any] = {"version": "1.1", "defaults": {"fallback": "deny"}, "rules": []}
+ASK: dict[str, Any] = {
+    **DENY,
+    "rules": [{"id": "r", "action": "file.*", "decision": "allow_with_confirm", "riskTags": ["z", "a"]}],
+}
 READ = {"action": "file.read", "path": "/ws/x"}
 
 
