@@ -6,7 +6,6 @@ are those in force at that moment on record. A recorded denial because the rules
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 
 import msgspec
 
@@ -26,6 +25,7 @@ from .backtest_report import (
     example_of,
     instead_of_all,
     instead_of_first,
+    is_since,
     under_its_name,
 )
 from .policy_history import Began, Decided, Ended, PolicyHistory, Standing, UseCounts
@@ -70,13 +70,6 @@ def backtest(store: EventStore, change: Change, *, since: Since = None, examples
     return run.report(history)
 
 
-def is_since(position: int, at: datetime, since: Since) -> bool:
-    """Whether what is recorded there counts."""
-    if since is None:
-        return True
-    return at >= since if isinstance(since, datetime) else position >= since
-
-
 class _Now(msgspec.Struct):
     """Where an open action would stand: whether it would be denied by now, and whether a person would be asked."""
 
@@ -106,6 +99,7 @@ class _Backtest:
         self._ran_denied = _Group()
         self._first = 0
         self._decisions = self._second_looks = self._unchanged = self._broken = self._disagreeing = 0
+        self._succeeded_denied = 0
 
     # One moment after the other
 
@@ -184,8 +178,12 @@ class _Backtest:
     def ended(self, moment: Ended) -> None:
         """Let go of an action."""
         now = self._now.pop(moment.past.action_id, None)
-        if now is not None and not now.denied and not now.asked and moment.past.answer == "rejected":
+        if now is None or not is_since(moment.position, moment.at, self._since):
+            return
+        if not now.denied and not now.asked and moment.past.answer == "rejected":
             self._prompts.saved_no += 1
+        if now.denied and moment.past.outcome == "succeeded":
+            self._succeeded_denied += 1
 
     # Ruling
 
@@ -254,6 +252,7 @@ class _Backtest:
             other_rule=tuple(flip for flip in flips if not _is_other_answer(flip)),
             prompts=self._prompts.total(),
             ran_denied=self._ran_denied.count,
+            succeeded_denied=self._succeeded_denied,
             ran_denied_examples=tuple(self._ran_denied.examples),
             rules=tuple(self._uses.uses()),
             never_hit=tuple(self._uses.never_hit()),

@@ -134,7 +134,8 @@ class BacktestReport(_Part, frozen=True):
 
     `decisions` = `unchanged` + `other_rule` (the same answer by another rule) + all flips + `broken` (the rules could
     not be asked then: stays a denial) + `disagreeing`. `second_looks` are the decisions before starts, which are on
-    record only as starts. `ran_denied` are actions that ran and would be denied now.
+    record only as starts. `ran_denied` are actions that ran and would be denied now, `succeeded_denied` those of them
+    that succeeded.
 
     `disagreements` is the self-check: not empty means that the log itself is not to be trusted.
     """
@@ -154,6 +155,7 @@ class BacktestReport(_Part, frozen=True):
     other_rule: tuple[Flip, ...]
     prompts: Prompts
     ran_denied: int
+    succeeded_denied: int
     ran_denied_examples: tuple[Example, ...]
     rules: tuple[RuleUse, ...]
     never_hit: tuple[str, ...]
@@ -172,6 +174,13 @@ class BacktestReport(_Part, frozen=True):
 
 Since: TypeAlias = datetime | int | None
 """From when on decisions are counted: a time (inclusive), a position (inclusive), or all."""
+
+
+def is_since(position: int, at: datetime, since: Since) -> bool:
+    """Whether what is recorded there counts."""
+    if since is None:
+        return True
+    return at >= since if isinstance(since, datetime) else position >= since
 
 
 def place_of(action: Action, scope: Scope) -> str:

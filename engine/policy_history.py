@@ -142,6 +142,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Nothing more will happen to the action; its `past` says how it ended."""
 
     position: int
+    at: datetime
     past: PastAction
 
 
@@ -153,6 +154,15 @@ class Fault(msgspec.Struct, frozen=True):
 
     position: int
     sentence: str
+
+
+class GivenGrant(msgspec.Struct, frozen=True):
+    """A grant as it was given, and where."""
+
+    position: int
+    at: datetime
+    session_id: str
+    scope: FolderScope
 
 
 class _Task(msgspec.Struct):
@@ -168,7 +178,7 @@ class PolicyHistory:
         self.at: datetime | None = None
         self.faults: list[Fault] = []
         self.approvals: RememberedApprovals = approvals_aggregate.INITIAL
-        self.granted: dict[str, FolderScope] = {}
+        self.granted: dict[str, GivenGrant] = {}
         self._started: dict[str, SessionStarted] = {}
         self._sessions: dict[str, SessionState] = {}
         self._standings: dict[str, Standing] = {}
@@ -313,7 +323,7 @@ class PolicyHistory:
         if isinstance(state, FolderGrant):
             self._standings.pop(state.session_id, None)
             if isinstance(event, FolderGranted):
-                self.granted[event.grant_id] = state.scope
+                self.granted[event.grant_id] = GivenGrant(seen.position, seen.origin.at, state.session_id, state.scope)
 
     def _on_document(self, seen: Seen) -> None:
         event: DocumentStored = seen.event
@@ -446,7 +456,7 @@ class PolicyHistory:
         del self._actions[past.action_id]
         for asked in past.questions:
             self._asked.pop(asked, None)
-        return Ended(position=seen.position, past=past)
+        return Ended(position=seen.position, at=seen.origin.at, past=past)
 
     def _on_answer(self, answer: Answered) -> Callable[[Seen], None]:
         def note(seen: Seen) -> None:

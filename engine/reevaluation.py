@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ..domain.action import Action, kind_of
+from ..domain.action import Action, ActionKind, kind_of
 from ..domain.action_invariant import Refusal, find_refusal
 from ..domain.baseline import FLOOR
 from ..domain.facts import Facts
@@ -120,7 +120,7 @@ class Matter:
         self._action = action
         self._facts = facts
         self._request = request
-        self._kind = kind_of(action)
+        self._kind: ActionKind = kind_of(action)
         self._tags: tuple[str, ...] | None = None
         self._said: dict[ReadyLayer, list[Said]] = {}
         self._last: tuple[Sequence[ReadyLayer], Judgement] | None = None
