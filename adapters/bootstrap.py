@@ -13,6 +13,7 @@ from ..engine.action_pipeline import ActionPipeline
 from ..engine.application import Application
 from ..engine.catch_up import CatchUp
 from ..engine.command_handler import CommandHandler
+from ..engine.past_questions import past_questions
 from ..engine.ports import (
     BlobStore,
     Clock,
@@ -220,7 +221,9 @@ def assemble(
         handler=handler,
         scheduler=Scheduler(handler=handler, pipeline=pipeline, recovery=recovery, clock=clock),
         recovery=recovery,
-        remembering=Remembering(handler=handler, views=views, past_questions=tuple, clock=clock, ids=ids),
+        remembering=Remembering(
+            handler=handler, views=views, past_questions=lambda: past_questions(store), clock=clock, ids=ids
+        ),
         locks=locks,
         policy_source=policy_source,
         clock=clock,

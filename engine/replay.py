@@ -7,7 +7,8 @@ import msgspec
 from ..domain import task as task_aggregate
 from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
-from ..domain.session import GrantAdded
+from ..domain.policy_record import stream_of_document
+from ..domain.session import GrantAdded, PolicyAdopted
 from ..domain.task import NoTask, Task, TaskQueued, TaskState
 from .ports import EventStore
 
@@ -22,14 +23,14 @@ class Frame(msgspec.Struct, frozen=True):
 def replay(store: EventStore, task_id: str, *, until: int | None = None) -> Iterator[Frame]:
     """Yield a task's history in the order of the log, up to and including position `until`.
 
-    It has the task's own events and those of its session, its grants and its questions. Raises `DomainError` not_found.
+    It has the task's own events and those of its session, its policy documents, its grants and its questions. Raises `DomainError` not_found.
     """
     own = store.read_stream(task_id)
     if not own or not isinstance(own[0].event, TaskQueued):
         raise DomainError("not_found", f"there is no task `{task_id}`", "see `cowork task list`")
     session = store.read_stream(own[0].event.session_id)
     streams = {one.event.grant_id for one in session if isinstance(one.event, GrantAdded)}
-    streams |= _questions_of(own)
+    streams |= _questions_of(own) | _documents_of(session)
     history = [*own, *session, *(one for stream in streams for one in store.read_stream(stream))]
     state: TaskState = task_aggregate.INITIAL
     for recorded in sorted(history, key=lambda one: one.position):
@@ -38,6 +39,11 @@ def replay(store: EventStore, task_id: str, *, until: int | None = None) -> Iter
         if recorded.stream == task_id:
             state = task_aggregate.evolve(state, recorded.event)  # type: ignore[arg-type]
         yield Frame(recorded, None if isinstance(state, NoTask) else state)
+
+
+def _documents_of(session: list[Recorded[Event]]) -> set[str]:
+    adopted = (one.event for one in session if isinstance(one.event, PolicyAdopted))
+    return {stream_of_document(layer.digest) for event in adopted for layer in event.layers}
 
 
 def _questions_of(events: list[Recorded[Event]]) -> set[str]:

@@ -56,10 +56,11 @@ def test_with_json_every_event_is_a_line_and_the_last_line_says_how_it_ended(cow
     assert {event["event"] for event in events} >= {"session.started", "task.queued", "task.action_succeeded"}
     assert all(event["topic"] == f"{event['event']}.v1" for event in events)
     assert [key for key in _keys(events) if "_" in key] == []
+    granted = next(event for event in events if event["event"] == "session.grant_added")
     proposed = next(event["data"] for event in events if event["event"] == "task.action_proposed")
     assert proposed["action"] == {
         "kind": "file.delete",
-        "at": {"grantId": events[2]["data"]["grantId"], "path": "a.txt"},
+        "at": {"grantId": granted["data"]["grantId"], "path": "a.txt"},
     }
 
 
@@ -253,7 +254,9 @@ def test_a_run_that_was_killed_is_resumed_and_nothing_is_done_twice(cowork: Comm
 def test_a_policy_file_takes_the_place_of_the_baseline(cowork: CommandLine, tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text(
-        '[[rules]]\nid = "look"\naction = "file.list"\ndecision = "deny"\nreason = "not today"\n', encoding="utf-8"
+        'version = "1.1"\ndefaults.fallback = "deny"\n'
+        '[[rules]]\nid = "look"\naction = "file.list"\ndecision = "deny"\nreason = "not today"\n',
+        encoding="utf-8",
     )
     run = cowork.run_plan(LOOK, "--policy", "rules.toml")
     assert run.status == 4
