@@ -31,7 +31,7 @@ from ..domain.confirmation import (
 )
 from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
-from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_object
+from ..domain.facts import Facts, Obstacle
 from ..domain.plan import Batch, OnAsk, Step
 from ..domain.policy_decision import Decision
 from ..domain.reason import ReasonCode
@@ -75,6 +75,7 @@ from .ports import (
     Permit,
 )
 from .session_view import SessionView, SessionViews
+from .shown_state import is_as_shown, what_changed
 
 
 class RequestRefused(Exception):  # noqa: N818 - an answer, not an error
@@ -307,7 +308,7 @@ class ActionPipeline:
                 answer = self._handler.load(asked, CONFIRMATION).state
                 if not isinstance(answer, Approved):
                     raise DomainError("denied", f"action `{action.action_id}` was not approved")
-                same = _is_as_shown(shown.facts, facts) or answer.request.purpose == "unknown_outcome"
+                same = is_as_shown(shown.facts, facts) or answer.request.purpose == "unknown_outcome"
                 if decision.verdict != "deny" and same:
                     return (order_task(task.task_id, _start(action, asked, facts)),)
             case Unknown() | Proposed():
@@ -320,7 +321,7 @@ class ActionPipeline:
             return (
                 order_task(task.task_id, DeclineAction(action_id=action.action_id, reason_code=code, reason=reason)),
             )
-        changed = _what_changed(action, facts)
+        changed = what_changed(action, facts)
         return self._asked_again(task, step, action, view, facts, decision, changed, unknown_outcome=False)
 
     def _asked_again(
@@ -437,12 +438,12 @@ def _retried(action: OpenAction, facts: Facts, decision: Decision) -> TaskComman
             reason=f"interrupted, and no longer allowed: {decision.reason}",
         )
     if _needs_answer(decision) and not (
-        action.phase.confirmation_id and _is_as_shown(action.phase.judgement.facts, facts)
+        action.phase.confirmation_id and is_as_shown(action.phase.judgement.facts, facts)
     ):
         return RecordFailure(
             action_id=action.action_id,
             reason_code="conflict",
-            reason=f"interrupted, and {_what_changed(action, facts)} since it was approved",
+            reason=f"interrupted, and {what_changed(action, facts)} since it was approved",
         )
     return _start(action, "", facts)
 
@@ -460,32 +461,6 @@ def _batch_of(action: OpenAction) -> int:
             return judgement.facts.batch
         case Awaiting(judgement=judgement) | Unknown(judgement=judgement):
             return judgement.facts.batch
-
-
-def _is_as_shown(shown: Facts, now: Facts) -> bool:
-    return _same(shown.target, now.target) and _same(shown.destination, now.destination)
-
-
-def _same(before: FileState | None, now: FileState | None) -> bool:
-    return is_same_object(before or ABSENT, now or ABSENT)
-
-
-def _what_changed(action: OpenAction, facts: Facts) -> str:
-    if isinstance(action.phase, Proposed):
-        return "nothing is known"
-    shown = action.phase.judgement.facts
-    for place, before, now in zip(
-        locations_of(action.action), (shown.target, shown.destination), (facts.target, facts.destination), strict=False
-    ):
-        if not _same(before, now):
-            return f"`{place.path}` has changed ({_in_words(before)}, now {_in_words(now)})"
-    return "what policy says about it has changed"
-
-
-def _in_words(state: FileState | None) -> str:
-    if state is None or state.kind == "absent":
-        return "absent"
-    return f"{state.kind} of {state.size} bytes {state.digest.removeprefix('sha256:')[:8]}".rstrip()
 
 
 def _with_clashes(actions: Sequence[Action], facts: Sequence[Facts]) -> list[Facts]:

@@ -65,6 +65,7 @@ __all__ = [
     "AuditReport",
     "FolderRequest",
     "Frame",
+    "Offer",
     "PlannedTask",
     "RunRequest",
 ]

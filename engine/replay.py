@@ -23,7 +23,8 @@ class Frame(msgspec.Struct, frozen=True):
 def replay(store: EventStore, task_id: str, *, until: int | None = None) -> Iterator[Frame]:
     """Yield a task's history in the order of the log, up to and including position `until`.
 
-    It has the task's own events and those of its session, its policy documents, its grants and its questions. Raises `DomainError` not_found.
+    It has the task's own events and those of its session, its policy documents, grants and questions. Raises
+    `DomainError` not_found.
     """
     own = store.read_stream(task_id)
     if not own or not isinstance(own[0].event, TaskQueued):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ...engine.remembering import Offer
+from ...engine.application import Offer
 from ...projections.confirmation_inbox import Confirmation
 
 

@@ -12,7 +12,7 @@ from . import output
 
 if TYPE_CHECKING:
     from ...domain.policy_remember import Wish
-    from ...engine.remembering import Offer
+    from ...engine.application import Offer
     from .options import Options
 
 

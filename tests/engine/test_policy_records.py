@@ -14,8 +14,7 @@ from cowork.domain.session import PolicyAdopted
 from cowork.domain.task import ActionConfirmationRequired, ActionDenied, ActionStarted
 from cowork.engine.policy_records import NOTHING_STANDING, in_force
 from cowork.engine.ports import StandingLayers
-
-from .rig import PERSON, Rig, create, read, write
+from tests.engine.rig import PERSON, Rig, create, read, write
 
 pytestmark = pytest.mark.anyio
 

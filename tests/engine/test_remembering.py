@@ -14,8 +14,7 @@ from cowork.domain.policy_request import Request
 from cowork.domain.task import ActionAllowed, ActionConfirmationRequired
 from cowork.engine.application import Answer
 from cowork.engine.remembering import Offer
-
-from .rig import PERSON, START, Rig, delete, read, write
+from tests.engine.rig import PERSON, START, Rig, delete, read, write
 
 pytestmark = pytest.mark.anyio
 TASK = Wish(scope="task")
