@@ -139,12 +139,11 @@ class _Backtest:
     def _follow(self, moment: Decided, now: _Now, before: Ruling, after: Ruling, *, counted: bool) -> None:
         """Say where the action stands after this decision, and count what was asked and what would be."""
         was_asked = now.asked
-        now.denied = now.denied or after.verdict == "deny"
-        if now.denied:
-            now.asked = False
-        elif moment.is_about_outcome:
-            # A crash left it open what became of it, and that is asked whatever the rules say.
-            now.asked = True
+        if moment.is_about_outcome:
+            # A crash left it open what became of it: that is asked whatever the rules say, unless it never started.
+            now.asked = not now.denied
+        elif now.denied or after.verdict == "deny":
+            now.denied, now.asked = True, False
         else:
             # Where policy itself did not ask, the person was asked because the world was not as it had been shown.
             now.asked = after.asks or (bool(moment.confirmation_id) and not before.asks and was_asked)

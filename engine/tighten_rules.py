@@ -41,7 +41,8 @@ def rules_for(needs: Needs, shunned: Mapping[ActionKind, set[str]]) -> list[tupl
             for number, part in enumerate(_parts(kind, group), 1):
                 rule_id = f"{_WORDS[level]}-{kind}" + (f"-{number}" if number > 1 else "")
                 exists = part[0].exists if by_existence else None
-                made.append((_rule(rule_id, part, needs, avoided, exists), part))
+                held = {place for need in part for place in need.places}
+                made.append((_rule(rule_id, part, needs, avoided - held, exists), part))
     return [*made, *_for_the_rest([rule for rule, _ in made], needs)]
 
 
