@@ -154,6 +154,8 @@ class _Machine:
         self.start = self.start_below = 0
         self._anything = self._any_name = self._trailing = 0
         self._literals: dict[Fold, dict[str, int]] = {"exact": {}, "lower": {}, "forgiving": {}}
+        self._absorbing = 0
+        self._absorbed: dict[int, int] = {}
         offset = 0
         for language in languages:
             offset = self._add(language, offset)
@@ -168,11 +170,13 @@ class _Machine:
 
     def _add(self, language: Language, offset: int) -> int:
         states = accepting = for_ever = 0
+        first = offset
         for tokens in language.alternatives:
             for number, token in enumerate(tokens, offset):
                 bit = 1 << number
                 if token == ANYTHING:
                     self._anything |= bit
+                    self._absorbed[bit] = bit - (1 << offset)
                 elif token == ANY_NAME:
                     self._any_name |= bit
                 elif token == _TRAILING:
@@ -190,6 +194,11 @@ class _Machine:
             else:
                 self.start |= 1 << offset
             offset = end + 1
+        for number in range(first, offset):
+            bit = 1 << number
+            if bit & for_ever:
+                self._absorbed[bit] = states & ~bit & ~(bit << 1)
+        self._absorbing |= sum(bit for bit, others in self._absorbed.items() if others and bit >= 1 << first)
         self.sets.append(_Set(states, accepting, for_ever, language.below))
         return offset
 
@@ -221,12 +230,22 @@ class _Machine:
         return self._anything | self._any_name | (self._trailing if character in ". " else 0)
 
     def closed(self, states: int) -> int:
-        """Return the states with those that a loop may be left for."""
+        """Return the states with those that a loop may be left for, and without those that add nothing.
+
+        What is accepted from before a `**` is accepted from it too, for it takes whatever leads there; and where a set
+        accepts for ever, nothing else of it matters.
+        """
         while True:
             more = ((states & self._loops) << 1) & ~states
             if not more:
-                return states
+                break
             states |= more
+        hits = states & self._absorbing
+        while hits:
+            bit = hits & -hits
+            states &= ~self._absorbed[bit]
+            hits = (hits ^ bit) & states
+        return states
 
     def step(self, states: int, character: str) -> int:
         """Return the states after one more character."""
@@ -258,8 +277,8 @@ def _next_form(form: int, character: str) -> int:
 
 _FORMS: Final = {(form, c): _next_form(form, c) for form in range(16) if form & 7 != 7 for c in "/.x"}
 _MARK_SYMBOL: Final = ""
-STATES_MAX: Final = 20_000
-"""How many states a search looks at before it gives up."""
+STEPS_MAX: Final = 60_000
+"""How many steps a search makes before it gives up: about a tenth of a second."""
 
 _State: TypeAlias = tuple[int, int]
 
@@ -282,18 +301,20 @@ class _Search:
             return None
         self._known = {start: None}
         level = [start]
+        steps = 0
         while level:
             following: list[_State] = []
             for state in level:
                 for symbol, reached in self._steps(state):
+                    steps += 1
                     if reached in self._known or self._is_lost(reached):
                         continue
                     self._known[reached] = (state, symbol)
                     if self._accepts(reached):
                         return self._word(reached)
                     following.append(reached)
-            if len(self._known) > STATES_MAX:
-                raise TooHardError
+                if steps > STEPS_MAX:
+                    raise TooHardError
             level = following
         return None
 
@@ -354,16 +375,26 @@ def find_word(wants: Sequence[tuple[Language, bool]], shape: Shape) -> Word | No
 
     Raises `TooHardError` where the search had to stop. Characters that only look alike are tried last.
     """
-    return _find_word(tuple(wants), shape)
+    word = _find_word(tuple(wants), shape)
+    if word is _TOO_HARD:
+        raise TooHardError
+    return word
+
+
+_TOO_HARD: Final = Word("", None)
 
 
 @lru_cache(maxsize=8192)
 def _find_word(wants: tuple[tuple[Language, bool], ...], shape: Shape) -> Word | None:
     languages = [language for language, _ in wants]
     wanted = [is_wanted for _, is_wanted in wants]
-    word = _Search(_Machine(languages, look_alikes=False), wanted, shape).run()
-    if word is None and any(language.fold == "forgiving" and is_wanted for language, is_wanted in wants):
-        word = _Search(_Machine(languages, look_alikes=True), wanted, shape).run()
+    look_alikes = any(language.fold == "forgiving" and is_wanted for language, is_wanted in wants)
+    try:
+        word = _Search(_Machine(languages, look_alikes=False), wanted, shape).run()
+        if word is None and look_alikes:
+            word = _Search(_Machine(languages, look_alikes=True), wanted, shape).run()
+    except TooHardError:
+        return _TOO_HARD
     return word
 
 

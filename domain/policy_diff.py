@@ -144,9 +144,9 @@ class _Comparison:
 def _decider_of(stack: EncodedStack, judgement: Judgement) -> Decider | None:
     """Return what decided a judged request."""
     for one in stack.deciders:
-        if one.layer == judgement.layer and one.level == judgement.level and one.rule is judgement.rule:
-            if one.limit is None or one.limit.id == judgement.rule_id:
-                return one
+        is_same = one.layer == judgement.layer and one.level == judgement.level and one.rule is judgement.rule
+        if is_same and (one.limit is None or one.limit.id == judgement.rule_id):
+            return one
     return None
 
 
@@ -183,9 +183,8 @@ def _differing_limits(old: Sequence[Layer], new: Sequence[Layer]) -> Iterator[st
         elif key not in was:
             yield f"{name} is new: at most {now[key].max:g}, then {now[key].on_exceed}"
         elif was[key] != now[key]:
-            yield f"{name} differs: at most {was[key].max:g}, then {was[key].on_exceed}, is now at most " + (
-                f"{now[key].max:g}, then {now[key].on_exceed}"
-            )
+            before, after = (f"at most {one[key].max:g}, then {one[key].on_exceed}" for one in (was, now))
+            yield f"{name} differs: was {before}; is {after}"
 
 
 _BESIDE: Final = ("risk_tags", "remember", "reason", "code", "mode")

@@ -299,5 +299,5 @@ def has_floor(kind: ActionKind) -> bool:
 def _level(kind: ActionKind, version: Version, place: Place) -> int:
     """Return the answer of a document that allows everything about a place."""
     allowing = layer("open", PolicyDocument(version=version, defaults=Defaults("allow")))
-    request, scope = next(candidates(kind, Sketch({}, place=place, others=(place,))))
+    request, scope = next(candidates(kind, Sketch({}, place=place)))
     return judged([ReadyLayer(allowing)], request, scope).level

@@ -1,4 +1,4 @@
-"""What a lint of policy says: findings, each with the rules that it is about, a sentence, and a request that shows it."""
+"""What a lint of policy says: findings, each with its rules, a sentence, and a request that shows it."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias

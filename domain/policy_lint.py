@@ -5,7 +5,7 @@ is neither is a finding of its own with the status `not settled`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from .action import ActionKind
 from .policy_atom import MOVES
@@ -332,16 +332,25 @@ def _findings_of_stack(models: Sequence[LayerModel], searches: Searches) -> Iter
                     yield from _findings_between(model, rule, stack)
 
 
+class _HasItsWay(NamedTuple):
+    """Asks whether a rule matched a request, and the answer is no stricter than the rule's."""
+
+    cited: str
+    level: int
+
+    def __call__(self, judgement: Judgement) -> bool:
+        return judgement.level <= self.level and self.cited in judgement.matched()
+
+
 def _findings_between(model: LayerModel, rule: Rule, stack: _Stack) -> Iterator[Finding]:
     """Yield that other layers overrule a rule wherever its own layer answers with it."""
     cited = f"{model.layer.name}:{rule.id}"
-    level = LEVEL[rule.decision]
     unsettled: NotSettled | None = None
     for kind in model.kinds_of(rule):
         _, encoded = stack.kind(kind)
         own = next(one for part in encoded.layers for one in part.deciders if one.rule is rule)
         goals = [own.decides, (encoded.asks, encoded.denies)[own.level] ^ 1]
-        found = stack.find(kind, goals, lambda judgement: judgement.level <= level and cited in judgement.matched())
+        found = stack.find(kind, goals, _HasItsWay(cited, own.level))
         if isinstance(found, Witness):
             return
         unsettled = found or unsettled

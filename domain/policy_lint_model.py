@@ -124,6 +124,7 @@ class LayerModel:
         self.searches = searches
         self.shown: dict[str, Shown] = {rule.id: Shown() for rule in layer.document.rules}
         self._kinds: dict[ActionKind, LayerKind] = {}
+        self._reached: dict[str, list[ActionKind]] = {}
 
     def kind(self, kind: ActionKind) -> LayerKind:
         """Return the formulas of one kind of action."""
@@ -134,7 +135,11 @@ class LayerModel:
 
     def kinds_of(self, rule: Rule) -> list[ActionKind]:
         """Return the kinds that can match the rule."""
-        return [kind for kind in KINDS if any(one is rule for one in self.ready.program(kind).rules)]
+        if not self._reached:
+            for kind in KINDS:
+                for one in self.ready.program(kind).rules:
+                    self._reached.setdefault(one.id, []).append(kind)
+        return self._reached.get(rule.id, [])
 
     def is_matched(self, judgement: Judgement, rule: Rule) -> bool:
         """Whether the rule matched a judged request."""
@@ -164,7 +169,7 @@ class LayerModel:
         return unsettled
 
     def learn(self, of_kind: LayerKind, judgement: Judgement, witness: Witness) -> None:
-        """Keep what a judged request shows of the rules that it matched. Both ends of a move would have to be told apart."""
+        """Keep what a judged request shows of the rules that it matched (not of moves, which have two ends)."""
         if judgement.broken is not None or of_kind.kind in MOVES or judgement.by_missing_fact:
             return
         start = len(self.layer.name) + 1
@@ -184,7 +189,8 @@ class LayerModel:
                     self._learn_of_pair(of_kind, first, row, shown, witness)
 
     def _learn_of_pair(self, of_kind: LayerKind, first: Decider, row: Decider, shown: Shown, witness: Witness) -> None:
-        assert first.rule is not None and row.rule is not None, "both are rules"
+        assert first.rule is not None, "the first is a rule"
+        assert row.rule is not None, "the other is a rule"
         if first.level < row.level:
             shown.overridden = shown.overridden or (witness, first.rule)
         if of_kind.is_same_group(first.rule, row.rule):

@@ -24,13 +24,16 @@ from .policy_automaton import (
 )
 from .policy_circuit import Fact
 from .policy_glob import compiled, slashed
-from .policy_place import in_form, is_absolute, tidy
+from .policy_place import in_form, is_absolute, is_under, tidy
 
 PLACE_FACTS: Final = frozenset(("glob", "extension", "hidden", "sensitive", "executed", "cross_root"))
 _BELOW: Final = ("hidden", "sensitive", "executed")
 _LISTS: Final = {"hidden": HIDDEN, "sensitive": SENSITIVE_NAMES, "executed": EXECUTED_NAMES}
 _POOL_MAX: Final = 96
 _MINIMISED_MAX: Final = 8
+
+_SHALLOW: Final = ((), ("/*", "/*/*"), ("/*", "/*/*", "/*/*/*"))
+"""What two places must not be, one try after the other: the deeper they lie, the more folders there are to grant."""
 
 _NAMES: Final = ("report.txt", "docs/report.txt", "README", "a/b/c.md")
 _TELLING: Final = {
@@ -83,6 +86,38 @@ class PlaceSearch:
             self._pool.insert(0 if plain else len(self._pool), (found, {}))
             del self._pool[_POOL_MAX:]
         return found
+
+    def find_apart(self, wants: Mapping[Fact, bool]) -> tuple[Place, Place] | None:
+        """Return two places where the facts are as wanted, in two granted folders neither of which holds both.
+
+        None stands for none found, not for none there. Raises `TooHardError` as `find`.
+        """
+        for shallow in _SHALLOW:
+            first = self._find_but_for(shallow, wants)
+            if first is None:
+                continue
+            first = self._in_deepest(first, wants)
+            second = self._find_but_for((f"{first.root}/**", first.root), wants)
+            if second is not None:
+                second = self._in_deepest(second, wants)
+                if not is_under(first.path, second.root):
+                    return first, second
+        return None
+
+    def _find_but_for(self, patterns: tuple[str, ...], wants: Mapping[Fact, bool]) -> Place | None:
+        """Return a place where the facts are as wanted and which none of the patterns matches."""
+        avoided = {Fact("glob", pattern): False for pattern in patterns}
+        if any(wants.get(fact) for fact in avoided):
+            return None
+        found = self.find({**wants, **avoided})
+        return None if isinstance(found, Conflict) else found
+
+    def _in_deepest(self, place: Place, wants: Mapping[Fact, bool]) -> Place:
+        """Return the place in the innermost granted folder that suits what is wanted."""
+        suited = [
+            one for one in (Place(place.path, root) for root in self._roots(place.path)) if not _fault(one, wants)
+        ]
+        return max(suited, key=lambda one: len(one.root), default=place)
 
     def _find_plain(self, wants: Mapping[Fact, bool]) -> Place | None:
         for path in _plain_paths(wants):

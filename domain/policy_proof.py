@@ -37,7 +37,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def prove_claim(layers: Sequence[Layer], text: str) -> Proof:
-    """Return whether a claim (`policy_claim.py`) holds under layers. Raises `DomainError` invalid for a malformed one."""
+    """Return whether a claim (`policy_claim.py`) holds under layers. Raises `DomainError` invalid for what is none."""
     claim = parse_claim(text)
     ready = [ReadyLayer(layer) for layer in layers]
     searches = Searches()
@@ -90,7 +90,7 @@ class _ClaimQuestion:
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A way to an answer: what decides (`layer:id`; `layer:default-…` for a fallback), and a request that gets there."""
+    """A way to an answer: what decides (`layer:id`; `layer:default-…` for a fallback), and a request that gets it."""
 
     kind: ActionKind
     verdict: Verdict
@@ -115,7 +115,7 @@ class ReachReport(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def reach_of(layers: Sequence[Layer], action: str, *, pattern: str = "", host: str = "") -> ReachReport:
-    """Return for every rule, limit and fallback that decides about an action one request, where a place or host is as asked.
+    """Return one request for every rule, limit and fallback that decides about an action, in a place, to a host.
 
     `action` is a kind or a glob over kinds. Raises `DomainError` invalid for an action, pattern or host that is none.
     """

@@ -127,8 +127,8 @@ class KindModel(Encoder):
                 if isinstance(conflict, Conflict):
                     self._exclude(conflict)
             return None
-        others = self._other_ends(place, wants) if place is not None and self.kind in MOVES else ()
-        return msgspec.structs.replace(sketch, place=place, others=others, host=host, tool=tool, now=now)
+        ends = self._ends(place, wants) if place is not None and self.kind in MOVES else ()
+        return msgspec.structs.replace(sketch, place=place, ends=ends, host=host, tool=tool, now=now)
 
     def _exclude(self, conflict: Conflict) -> None:
         clause = self._opposites(conflict.facts)
@@ -144,12 +144,11 @@ class KindModel(Encoder):
             self._known_windows = len(self.windows)
         return self._times
 
-    def _other_ends(self, place: Place, wants: Mapping[Fact, bool]) -> tuple[Place, ...]:
-        """Return places for the other end of a move: one that reads well, and one about which the same is so."""
+    def _ends(self, place: Place, wants: Mapping[Fact, bool]) -> tuple[tuple[Place, Place], ...]:
+        """Return places for both ends of a move: first those that read well, then two about which the same is so."""
         folder, _, name = place.path.rpartition("/")
         if not wants.get(CROSSING, False):
-            return Place(f"{folder}/moved-{name}", place.root), place
-        beyond = {Fact("glob", f"{place.root}/**"): False, Fact("glob", place.root): False}
-        found = self._places.find({**wants, **beyond})
-        apart = Place(f"/elsewhere/{name}", "/elsewhere")
-        return (apart,) if isinstance(found, Conflict) else (apart, found)
+            return (place, Place(f"{folder}/moved-{name}", place.root)), (place, place)
+        elsewhere = (place, Place(f"/elsewhere/{name}", "/elsewhere"))
+        apart = self._places.find_apart(wants)
+        return (elsewhere,) if apart is None else (elsewhere, apart)

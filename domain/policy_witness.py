@@ -38,12 +38,12 @@ class Witness(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class Sketch(msgspec.Struct, frozen=True):
     """What was found for a witness: its facts, and the values that had to be searched for.
 
-    `others` are places for the other end of a move, the first that will do.
+    `ends` are places for both ends of a move, the first that will do.
     """
 
     facts: Mapping[Fact, bool]
     place: Place | None = None
-    others: tuple[Place, ...] = ()
+    ends: tuple[tuple[Place, Place], ...] = ()
     host: str = "www.example.org"
     tool: str = "tool"
     now: datetime = DEFAULT_NOW
@@ -84,9 +84,9 @@ def candidates(kind: ActionKind, sketch: Sketch) -> Iterator[tuple[Request, Fram
     if kind not in MOVES:
         yield request, _granting(scope, (sketch.place,), is_output=is_output)
         return
-    for other in sketch.others:
-        moved = msgspec.structs.replace(request, to_path=other.path)
-        yield moved, _granting(scope, (sketch.place, other), is_output=is_output)
+    for source, target in sketch.ends or ((sketch.place, sketch.place),):
+        moved = msgspec.structs.replace(request, path=source.path, to_path=target.path)
+        yield moved, _granting(scope, (source, target), is_output=is_output)
 
 
 def _plain_request(kind: ActionKind, sketch: Sketch) -> Request:
