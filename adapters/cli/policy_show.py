@@ -45,6 +45,10 @@ class LayerInForce(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def show(
     *,
     rules: Annotated[bool, Parameter(negative="", help="Print each rule as a sentence.")] = False,
+    document: Annotated[
+        str,
+        Parameter(help="Print the document of this layer, such as `baseline`, as JSON: to keep it, or to change it."),
+    ] = "",
     options: Options = PLAIN_OPTIONS,
 ) -> None:
     """Show the layers of rules that hold here, in their order; the strictest answer of all of them wins.
@@ -54,10 +58,14 @@ def show(
 
         cowork policy show
         cowork policy show --rules
+        cowork policy show --document baseline > rules.json
     """
     from ...projections.visible_text import visible_line
     from ..bootstrap import policy_source
 
+    if document:
+        output.line(_document(document, options))
+        return
     trusted = _trusted(options)
     layers = [_shown(layer, path, with_rules=rules) for layer, path in _layers(trusted)]
     notices = policy_source().standing([path for path, _ in trusted.folders], trusted).notices
@@ -97,6 +105,26 @@ def _layers(trusted: "TrustedFolders") -> Iterator[tuple["Layer", str]]:
         for layer in policy_source().standing([folder], trusted).workspaces:
             yield layer, next((str(path) for name, path in files if name == "workspace"), "")
     yield FLOOR, ""
+
+
+def _document(name: str, options: Options) -> str:
+    """Return a layer's document as indented JSON; the shipped baseline's also where it is not in force."""
+    from ...domain.baseline import BASELINE
+    from ...domain.canonical_json import canonical_json
+    from ...domain.errors import DomainError
+    from ...projections.visible_text import visible
+
+    found = {BASELINE.name: BASELINE}
+    # The shipped one is there whatever files there are: it may be on its way into one that is empty so far.
+    if name not in found:
+        found |= {layer.name: layer for layer, _ in _layers(_trusted(options))}
+    if name not in found:
+        raise DomainError("not_found", f"no layer `{visible(name)}` is in force", f"there are {', '.join(found)}")
+    layer = found[name]
+    # The reader's order of keys, where it loses nothing: the canonical one begins a rule with its action.
+    in_order = msgspec.json.encode(layer.document)
+    is_same = canonical_json(msgspec.json.decode(in_order)) == layer.source
+    return msgspec.json.format(in_order if is_same else layer.source, indent=2).decode()
 
 
 def _shown(layer: "Layer", path: str, *, with_rules: bool) -> LayerInForce:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.house import reference_commands, reference_shapes, reference_values
+from tests.house import reference_commands, reference_policy, reference_shapes, reference_values
 from tests.house.docs_page import pages as documentation
 from tests.house.tree import ROOT
 
@@ -21,8 +21,13 @@ PARTS: Final[Mapping[str, Callable[[], list[str]]]] = {
     "values in events": reference_shapes.values_in_events,
     "actions": reference_shapes.actions,
     "json shapes": reference_shapes.json_shapes,
-    "rules": reference_values.rules,
-    "conditions": reference_values.conditions,
+    "baseline rules": reference_policy.baseline_rules,
+    "floor rules": reference_policy.floor_rules,
+    "baseline decisions": reference_policy.baseline_decisions,
+    "conditions": reference_policy.conditions,
+    "policy actions": reference_policy.actions,
+    "claim flags": reference_policy.claims,
+    "lint findings": reference_policy.findings,
     "risk tags": reference_values.risk_tags,
     "reason codes": reference_values.reason_codes,
     "outcomes": reference_values.outcomes,

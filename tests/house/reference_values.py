@@ -7,8 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from tests.house.tree import ROOT
 
 
@@ -18,51 +16,6 @@ def _module(name: str) -> Any:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-# Policy
-
-
-def rules() -> list[str]:
-    """Return the rules in force where nobody gave others, in their order."""
-    policy = _module("domain.policy")
-    lines = ["| rule | actions | when | decision | reason |", "| --- | --- | --- | --- | --- |"]
-    for rule in policy.BASELINE.rules:
-        kinds = ", ".join(f"`{kind}`" for kind in rule.actions)
-        code = f" (`{rule.code}`)" if rule.decision == "deny" else ""
-        when = ", ".join(_condition(name, value) for name, value in msgspec.to_builtins(rule.when).items())
-        lines.append(f"| `{rule.id}` | {kinds} | {when or 'always'} | {rule.decision}{code} | {rule.reason} |")
-    return [*lines, f"| `{policy.DEFAULT_DENY}` | everything else | always | deny (`policy`) | no rule allows it |"]
-
-
-def _condition(name: str, value: object) -> str:
-    return f"`{name}`" if value is True else f"`{name}` = {msgspec.json.encode(value).decode()}"
-
-
-_ASKED: Final = {
-    "pathWithinGrant": "every place of the action lies in a granted folder of this session",
-    "pathWithinOutputRoot": "every place lies beneath an output root (`--output`)",
-    "matchesPattern": "one of the globs matches a place, by its path in the granted folder or by its whole path",
-    "targetExists": "something stands at the first place of the action",
-    "hidden": "a component of a path begins with a dot",
-    "sensitive": "a path is on the [list of sensitive places](places.md)",
-    "executed": "a path is on the [list of executed places](places.md)",
-    "crossRoot": "the two places of a move lie in different granted folders",
-    "hardLink": "the target is a file with more than one name",
-}
-
-
-def conditions() -> list[str]:
-    """Return what the conditions of a rule ask about."""
-    fields = msgspec.structs.fields(_module("domain.policy").Conditions)
-    missing = [field.encode_name for field in fields if field.encode_name not in _ASKED]
-    assert not missing, f"say what these conditions ask about: {missing}"
-    rows = [
-        f"| `{field.encode_name}` | {'list of globs' if field.default == () else 'true or false'} "
-        f"| {_ASKED[field.encode_name]} |"
-        for field in fields
-    ]
-    return ["| condition | value | holds where |", "| --- | --- | --- |", *rows]
 
 
 def risk_tags() -> list[str]:

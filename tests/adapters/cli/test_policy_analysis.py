@@ -108,6 +108,17 @@ def test_a_document_that_can_not_be_loaded_is_said_and_nothing_is_shown(cowork: 
     assert shown.says("policy.toml")
 
 
+def test_the_baseline_can_be_written_into_the_very_file_that_replaces_it(cowork: CommandLine) -> None:
+    config(cowork, "", "root-policy.json")
+    document = run(cowork, "show", "--document", "baseline")
+    assert document.status == 0, document
+    config(cowork, document.out, "root-policy.json")
+    assert [one["name"] for one in run(cowork, "show", "--json").json()] == ["root", "floor"]
+    assert run(cowork, "diff", "baseline", "config/root-policy.json", "--any-change").status == 0
+    assert run(cowork, "show", "--document", "root").json() == document.json()
+    assert run(cowork, "show", "--document", "user").says("no layer `user` is in force")
+
+
 # Lint
 
 
