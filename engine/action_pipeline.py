@@ -378,20 +378,20 @@ class ActionPipeline:
 
     async def ask_about_unknown(self, task: Task, step: Step, action: OpenAction, observed: str) -> None:
         """Put the question what to do about an action whose outcome nobody can tell."""
-        view = self._views.view(task.session_id)
-        (facts,) = await self._gather([action.action], view)
-        decided = decide_again(action, facts, task, view)
-        orders = self._asked_again(
-            task,
-            step,
-            action,
-            view,
-            decided.facts,
-            decided.decision,
-            f"a crash left it open: {observed}",
-            unknown_outcome=True,
-        )
-        await self._handler.execute(*orders, actor="engine", cause="recovery")
+        changed = f"a crash left it open: {observed}"
+        for _ in range(limits.COMMAND_RETRIES_MAX):
+            view = self._views.view(task.session_id)
+            (facts,) = await self._gather([action.action], view)
+            found = decide_again(action, facts, task, view)
+            orders = self._asked_again(
+                task, step, action, view, found.facts, found.decision, changed, unknown_outcome=True
+            )
+            try:
+                await self._handler.execute(*orders, actor="engine", cause="recovery", guards=view.guards)
+            except StaleRead:
+                continue
+            return
+        raise DomainError("conflict", "the grants change too often to ask under them", "try again")
 
 
 def _permit(started: Recorded[Event], action: Action, facts: Facts, view: SessionView) -> Permit:
@@ -437,8 +437,10 @@ def _retried(action: OpenAction, facts: Facts, decision: Decision) -> TaskComman
             reason_code=decision.reason_code or "policy",
             reason=f"interrupted, and no longer allowed: {decision.reason}",
         )
-    if _needs_answer(decision) and not (
-        action.phase.confirmation_id and is_as_shown(action.phase.judgement.facts, facts)
+    # What a person approved is tried again only on what they were shown, even where nobody would be asked any more.
+    was_approved = bool(action.phase.confirmation_id)
+    if (was_approved and not is_as_shown(action.phase.judgement.facts, facts)) or (
+        _needs_answer(decision) and not was_approved
     ):
         return RecordFailure(
             action_id=action.action_id,
