@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,7 +12,7 @@ from ..domain.grant import GrantFolder, RevokeGrant
 from ..domain.path import components, is_beneath
 from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
-from ..domain.scope import VERBS, FolderIdentity, Verb
+from ..domain.scope import VERBS, FolderIdentity, FolderScope, Scope, Verb
 from ..domain.session import AddGrant, EndSession, OpenSession, StartSession
 from ..domain.task import (
     AdoptPlan,
@@ -39,6 +40,8 @@ from .command_handler import (
     order_session,
     order_task,
 )
+from .inquiry import Inquiry
+from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords, adopting, in_force
 from .ports import (
     BlobStore,
@@ -57,16 +60,28 @@ from .remembering import Offer, Remembering, orders_of
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
 
+if TYPE_CHECKING:
+    # For annotations of those who ask: what answers is loaded when it is asked.
+    from .backtest_report import BacktestReport
+    from .explain import Explanation
+    from .explain_at import AtPosition
+    from .tighten import Proposal
+
 __all__ = [
     "RESUMABLE",
     "Answer",
     "Application",
     "Asker",
+    "AtPosition",
     "AuditReport",
+    "BacktestReport",
+    "Explanation",
     "FolderRequest",
     "Frame",
+    "Inquiry",
     "Offer",
     "PlannedTask",
+    "Proposal",
     "RunRequest",
 ]
 
@@ -145,6 +160,7 @@ class Application:
         self._ids = ids
         self._closing = tuple(closing)
         self.policies = PolicyRecords(handler, opener, policy_source)
+        self.inquiries = PolicyInquiries(store, self.policies, clock)
 
     # Tasks
 
@@ -184,6 +200,23 @@ class Application:
         ]
         await self._handler.execute(*orders, actor=f"person:{request.user}", cause="run")
         return task_id
+
+    def scope_of(self, requests: Sequence[FolderRequest]) -> Scope:
+        """Return what a session with these folders could touch; none is opened. Raises `DomainError` as `start`."""
+        return Scope(
+            tuple(
+                FolderScope(
+                    grant_id=folder.grant_id,
+                    name=folder.name,
+                    root_path=folder.root_path,
+                    verbs=folder.request.verbs,
+                    output_roots=folder.output_roots,
+                    identity=folder.identity,
+                    expires_at=folder.request.expires_at,
+                )
+                for folder in self._opened(requests)
+            )
+        )
 
     def _opened(self, requests: Sequence[FolderRequest]) -> list[_Folder]:
         folders: list[_Folder] = []
