@@ -18,7 +18,7 @@ from .policy_request import Item, Request
 _READS: Final[frozenset[str]] = frozenset(("file.read", "file.list", "file.search"))
 _CHANGES: Final[frozenset[str]] = FILES - _READS
 _REMOVES: Final = MOVES | {"file.delete"}
-_NEEDS_PATH: Final[frozenset[ActionKind]] = FILES | {"shell.exec", "code.run"}
+_NEEDS_PATH: Final[frozenset[str]] = FILES | {"shell.exec", "code.run"}
 _CONNECTORS: Final = frozenset(("connector.read", "connector.action"))
 _KIND_OF: Final[dict[str, ActionKind]] = {kind: kind for kind in KINDS}
 

@@ -173,12 +173,10 @@ def host_of(text: str) -> tuple[str, int | None, bool] | None:
     """Name, port and whether the name is an address; None where the text is no host."""
     name, port_text = text, None
     if text.startswith("["):
-        name, bracket, rest = text.partition("]")
-        name += bracket
-        if rest:
-            port_text = rest.removeprefix(":")
-            if rest == port_text:
-                return None
+        parts = re.fullmatch(r"(\[[^]]*\])(?::(.*))?", text, re.DOTALL)
+        if parts is None:
+            return None
+        name, port_text = parts[1], parts[2]
     elif ":" in text:
         name, _, port_text = text.rpartition(":")
     port = None
