@@ -5,7 +5,7 @@ is neither is a finding of its own with the status `not settled`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from .action import ActionKind
 from .policy_atom import MOVES
@@ -13,6 +13,7 @@ from .policy_decision import Judgement
 from .policy_document import KINDS, Conditions, Layer, Rule
 from .policy_encoding import EncodedStack, is_always_exceeded
 from .policy_finding import Finding, FindingCode, LintReport, Severity, listed, shown_request
+from .policy_invariant import kind_named
 from .policy_layer import CONFIRM, LEVEL, ReadyLayer
 from .policy_lint_model import LayerKind, LayerModel
 from .policy_lint_reason import dead_patterns, why_dead
@@ -179,13 +180,12 @@ def _finding(
     sentence: str,
     witness: Witness | None,
 ) -> Finding:
-    kind = next((kind for kind in KINDS if witness is not None and kind == witness.request.action), None)
     return Finding(
         code=code,
         severity=severity,
         layer=model.layer.name,
         rules=rules,
-        kind=kind,
+        kind=None if witness is None else kind_named(witness.request.action),
         sentence=sentence,
         witness=witness,
     )
@@ -332,14 +332,9 @@ def _findings_of_stack(models: Sequence[LayerModel], searches: Searches) -> Iter
                     yield from _findings_between(model, rule, stack)
 
 
-class _HasItsWay(NamedTuple):
-    """Asks whether a rule matched a request, and the answer is no stricter than the rule's."""
-
-    cited: str
-    level: int
-
-    def __call__(self, judgement: Judgement) -> bool:
-        return judgement.level <= self.level and self.cited in judgement.matched()
+def _has_its_way(cited: str, level: int) -> Callable[[Judgement], bool]:
+    """Return the question whether a rule matched a request, and the answer is no stricter than the rule's."""
+    return lambda judgement: judgement.level <= level and cited in judgement.matched()
 
 
 def _findings_between(model: LayerModel, rule: Rule, stack: _Stack) -> Iterator[Finding]:
@@ -350,7 +345,7 @@ def _findings_between(model: LayerModel, rule: Rule, stack: _Stack) -> Iterator[
         _, encoded = stack.kind(kind)
         own = next(one for part in encoded.layers for one in part.deciders if one.rule is rule)
         goals = [own.decides, (encoded.asks, encoded.denies)[own.level] ^ 1]
-        found = stack.find(kind, goals, _HasItsWay(cited, own.level))
+        found = stack.find(kind, goals, _has_its_way(cited, own.level))
         if isinstance(found, Witness):
             return
         unsettled = found or unsettled

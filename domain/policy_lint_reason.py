@@ -21,11 +21,8 @@ def why_dead(model: LayerModel, rule: Rule) -> tuple[str, bool]:
     if not model.kinds_of(rule):
         if any(value == () for value in _asked(rule.when).values()):
             return "a list in `when` is empty", False
-        keys = listed([_camel(key) for key in _asked(rule.when)])
-        return (
-            f"its conditions ({keys}) are not about the actions that it names, or other rules name them exactly",
-            False,
-        )
+        asked = listed([_camel(key) for key in _asked(rule.when)])
+        return f"its conditions ({asked}) are not about its actions, or other rules name those exactly", False
     is_harmless = rule.decision == "deny"
     if rule.when.path_within_grant is False:
         return "what lies outside every grant is denied before any rule is asked (`invariant.grant-scope`)", is_harmless

@@ -21,6 +21,7 @@ from cowork.domain.policy_document import (
     TimeWindow,
     ToolHint,
     Verdict,
+    Version,
     layer,
 )
 from cowork.domain.policy_frame import ReadyScope
@@ -118,7 +119,7 @@ def random_rule(random: Random, version: str, number: int) -> Rule:
 
 def random_document(random: Random) -> PolicyDocument:
     """Return a document of either version with up to eight rules."""
-    version = random.choice(("1.0", "1.1"))
+    version: Version = random.choice(("1.0", "1.1"))
     rules = tuple(random_rule(random, version, number) for number in range(random.randint(1, 8)))
     return PolicyDocument(version=version, defaults=Defaults(random.choice(VERDICTS)), rules=rules)
 
