@@ -8,7 +8,7 @@ import msgspec
 from ..domain.action import Action, FileMove, FileRename
 from ..domain.action_invariant import find_refusal
 from ..domain.baseline import FLOOR
-from ..domain.facts import Facts
+from ..domain.facts import Facts, FileState
 from ..domain.policy import Policy
 from ..domain.policy_approval import Approval, find_approval
 from ..domain.policy_decision import Decision, judge, ready_frame
@@ -86,7 +86,8 @@ def explain(
     moves = isinstance(action, (FileMove, FileRename))
     facts = Facts(
         now=now,
-        target=None if moves else state,
+        # What is to be moved is there, or nobody would ask; what is not known of it is taken out again below.
+        target=FileState("file", links=inquiry.links or 1) if moves else state,
         destination=state if moves else None,
         batch=inquiry.batch,
         labels=inquiry.labels,
@@ -96,7 +97,7 @@ def explain(
     request = msgspec.structs.replace(
         request_of(action, facts, scope, session=session, task=task),
         file_size_bytes=inquiry.size,
-        link_count=1 if inquiry.exists is False else inquiry.links,
+        link_count=1 if inquiry.exists is False and not moves else inquiry.links,
     )
     if find_refusal(action, facts, scope) is not None:
         decision = policy.decide(action, facts, scope)

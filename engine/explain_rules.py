@@ -15,7 +15,7 @@ from ..domain.policy_request import Request
 
 Holds: TypeAlias = Literal["yes", "no", "unknown"]
 RuleState: TypeAlias = Literal["decided", "matched", "may match", "not matched", "excepted", "passed over"]
-"""`excepted`: an `unless` keeps it from matching. `passed over`: version 1.0, where another rule names the very kind."""
+"""`excepted`: an `unless` keeps it from matching. `passed over`: version 1.0, where another rule names the kind."""
 
 
 class RuleNote(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

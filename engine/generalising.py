@@ -85,9 +85,7 @@ def _parts(folder: _Folder, path: str, *, whole: bool) -> Iterable[str]:
 def patterns_of_folders(needed: Collection[str], root: str) -> list[str]:
     """Return patterns for places that are folders themselves (to list, to run in): these very ones, if few."""
     distinct = sorted(set(needed))
-    if len(distinct) <= PATTERNS_MAX:
-        return distinct
-    return [*(place for place in distinct if place == root), *patterns_of_files(distinct, (), root)]
+    return distinct if len(distinct) <= PATTERNS_MAX else patterns_of_files(distinct, (), root)
 
 
 def extensions_of(places: Iterable[str]) -> tuple[str, ...] | None:
