@@ -3,14 +3,12 @@
 Each item of a batch is an atom, each end of a move, each simple command of a script. An answer of None is "unknown".
 """
 
-from collections.abc import Callable
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from .action import ActionKind
 from .places import look_at
-from .policy_frame import ReadyScope, closed, is_live
+from .policy_frame import ReadyScope, is_live
 from .policy_host import Host, parse_host
 from .policy_place import Spelling, agreed, spellings
 from .policy_request import Item, Request
@@ -18,31 +16,24 @@ from .policy_request import Item, Request
 MOVES: frozenset[str] = frozenset(("file.move", "file.rename"))
 
 
-class Atom:
+class Atom(msgspec.Struct, frozen=True, gc=False, eq=False):
     """One thing that a request does. Facts are the request's; what depends on grants is asked of a frame's scope.
 
     `places` are the spellings of the path, of which the first `named` are the path's as it was given and the others
     those of the real path; `other` are the spellings of a move's other end.
     """
 
-    __slots__ = ("command", "host", "kind", "named", "other", "places", "request")
+    kind: ActionKind
+    request: Request
+    places: tuple[Spelling, ...]
+    named: int
+    other: tuple[Spelling, ...] = ()
+    command: tuple[str, ...] | None = None
 
-    def __init__(
-        self,
-        kind: ActionKind,
-        request: Request,
-        places: tuple[Spelling, ...],
-        named: int,
-        other: tuple[Spelling, ...] = (),
-        command: tuple[str, ...] | None = None,
-    ) -> None:
-        self.kind: ActionKind = kind
-        self.request = request
-        self.places = places
-        self.named = named
-        self.other = other
-        self.command = command
-        self.host: Host | None = parse_host(request.host) if request.host else None
+    @property
+    def host(self) -> Host | None:
+        """The host in its one form."""
+        return parse_host(self.request.host) if self.request.host else None
 
     def batch_count(self) -> int | None:
         """Return how many things the whole request is about."""
@@ -69,36 +60,40 @@ _HINT_DEFAULTS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHin
 class Sight:
     """An atom in a frame: the answers that depend on what the frame was granted."""
 
-    __slots__ = ("atom", "request", "roots", "scope")
+    __slots__ = ("_below", "atom", "request", "roots", "scope")
 
     def __init__(self, atom: Atom, scope: ReadyScope) -> None:
         self.atom = atom
         self.request = atom.request
         self.scope = scope
         self.roots = scope.roots(atom.request.now)
+        self._below: tuple[str, ...] | None = None
 
     def within_grant(self) -> bool | None:
         """Whether a grant in force holds the atom's place."""
-        return agreed([closed(path).startswith(self.roots[form].live) for form, path in self.atom.places])
+        return agreed([f"{path}/".startswith(self.roots[form].live) for form, path in self.atom.places])
 
     def within_output(self) -> bool | None:
         """Whether an output root holds the atom's place."""
-        return agreed([closed(path).startswith(self.roots[form].outputs) for form, path in self.atom.places])
+        return agreed([f"{path}/".startswith(self.roots[form].outputs) for form, path in self.atom.places])
 
     def hidden(self) -> bool | None:
         """Whether a name below the granted folder begins with a dot."""
-        return self._of_place_below(lambda place: "/." in place)
+        return agreed(["/." in place for place in self.below()])
 
     def sensitive(self) -> bool | None:
         """Whether a name below the granted folder is one of credentials and keys."""
-        return self._of_place_below(lambda place: look_at(place).sensitive)
+        return agreed([look_at(place).sensitive for place in self.below()])
 
     def executed(self) -> bool | None:
         """Whether a name below the granted folder is one that other programs execute or obey."""
-        return self._of_place_below(lambda place: look_at(place).executed)
+        return agreed([look_at(place).executed for place in self.below()])
 
-    def _of_place_below(self, is_so: Callable[[str], bool]) -> bool | None:
-        return agreed([is_so(self.roots[form].below(path)) for form, path in self.atom.places])
+    def below(self) -> tuple[str, ...]:
+        """Return each spelling of the place as it is below the granted folder that holds it: `/a/b`."""
+        if self._below is None:
+            self._below = tuple([self.roots[form].below(path) for form, path in self.atom.places])
+        return self._below
 
     def cross_root(self) -> bool | None:
         """Whether no one grant holds both ends of a move."""
@@ -115,7 +110,8 @@ class Sight:
 
     def host_listed(self) -> bool | None:
         """Whether the host is on the frame's list."""
-        return None if self.atom.host is None else self.scope.lists_host(self.atom.host)
+        host = self.atom.host
+        return None if host is None else self.scope.lists_host(host)
 
     def connector_allowed(self) -> bool | None:
         """Whether the connector is granted with every scope that the call needs."""

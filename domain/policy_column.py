@@ -19,7 +19,7 @@ from .policy_command import CommandSet
 from .policy_document import KINDS, CommandPattern, Conditions, TimeWindow, ToolHint
 from .policy_glob import GlobSet
 from .policy_host import HostSet
-from .policy_place import FORMS, Form, in_form
+from .policy_place import FORMS, in_form
 from .policy_window import is_open
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -168,7 +168,11 @@ class PatternColumn:
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        return _of_all_spellings(sight, self.rows, lambda form, path: self._sets[form].hits(path))
+        places = sight.atom.places
+        if len(places) == 1:
+            ((form, path),) = places
+            return self.rows & ~self._sets[form].hits(path), 0
+        return _of_spellings(self.rows, [self._sets[form].hits(path) for form, path in places])
 
 
 class ExtensionColumn:
@@ -183,9 +187,9 @@ class ExtensionColumn:
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        return _of_all_spellings(sight, self.rows, self._hits)
+        return _of_spellings(self.rows, [self._hits(path) for _, path in sight.atom.places])
 
-    def _hits(self, _form: Form, path: str) -> int:
+    def _hits(self, path: str) -> int:
         name = path[path.rfind("/") + 1 :].lower()
         hits = 0
         at = name.find(".")
@@ -195,17 +199,14 @@ class ExtensionColumn:
         return hits
 
 
-def _of_all_spellings(sight: Sight, rows: int, hits_of: Callable[[Form, str], int]) -> Refuted:
-    """Return the rows that no spelling of the place hits as refuted, and those that only some hit as open."""
-    places = sight.atom.places
-    if not places:
+def _of_spellings(rows: int, hits: Sequence[int]) -> Refuted:
+    """Return the rows that no spelling of a place hits as refuted, and those that only some hit as open."""
+    if not hits:
         return rows, 0
-    form, path = places[0]
-    some = every = hits_of(form, path)
-    for form, path in places[1:]:
-        hits = hits_of(form, path)
-        some |= hits
-        every &= hits
+    some = every = hits[0]
+    for one in hits[1:]:
+        some |= one
+        every &= one
     return rows & ~some, some & ~every
 
 

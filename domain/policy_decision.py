@@ -10,7 +10,7 @@ from .policy_atom import Atom, Sight, atoms_of
 from .policy_document import VERDICTS, Layer, Rule, Verdict
 from .policy_frame import ReadyScope
 from .policy_invariant import NO_POLICY, Broken, find_broken_atom, find_broken_request, kind_named
-from .policy_layer import CONFIRM, DENY, LEVEL, Answer, Asking, Program, ReadyLayer, numbers_of
+from .policy_layer import CONFIRM, DENY, LEVEL, Answer, Asking, ReadyLayer, numbers_of
 from .policy_request import FrameScope, Request
 from .reason import ReasonCode
 
@@ -57,6 +57,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     def is_leave(self) -> bool:
         """Whether the action may go ahead without a question: it is allowed, or was approved before for such cases."""
         return self.verdict == "allow" or bool(self.approval_id)
+
+
+_LATE: Final = "comes after the first rule that matches"
+_AUDIT: Final[dict[Verdict, str]] = {
+    verdict: f"would have said {verdict}, and is only tried out (audit)" for verdict in VERDICTS
+}
 
 
 class ReadyFrame(NamedTuple):
@@ -168,46 +174,51 @@ class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     def missing_facts(self) -> list[str]:
         """Return what was not known and would have told whether some rule matches."""
-        return list(dict.fromkeys(fact for said in self.said for fact in _missing(said)))
+        found = [fact for said in self.said if _leaves_open(said.answer) for fact in _missing(said)]
+        return list(dict.fromkeys(found))
 
     def matched(self) -> list[str]:
         """Return every rule that matched, as `layer:id`."""
-        return list(
-            dict.fromkeys(
-                said.answer.program.cited[number]
-                for said in self.said
-                if said.answer.program is not None
-                for number in numbers_of(said.answer.known_rows)
-            )
-        )
+        return self._matched_and_lost()[0]
 
     def lost(self) -> list[LostRule]:
         """Return the rules that matched, or may have matched, and did not decide, each with why."""
-        deciding = f"{self.layer}:{self.rule_id}"
-        found: dict[str, LostRule] = {}
-        for said in self.said:
-            answer, program = said.answer, said.answer.program
-            if program is None:
-                continue
-            for number in numbers_of(answer.known_rows | answer.maybe_rows):
-                cited = program.cited[number]
-                if cited != deciding and cited not in found:
-                    found[cited] = LostRule(cited, self._why_lost(program, answer, number, deciding))
-        return list(found.values())
+        return self._matched_and_lost()[1]
 
-    def _why_lost(self, program: Program, answer: Answer, number: int, deciding: str) -> str:
-        rule = program.rules[number]
-        if rule.mode == "audit":
-            return f"would have said {rule.decision}, and is only tried out (audit)"
-        if program.first_match and answer.known_rows & ((1 << number) - 1):
-            return "comes after the first rule that matches"
-        if LEVEL[rule.decision] < self.level:
-            return f"says {rule.decision}, `{deciding}` is stricter"
-        return f"says the same as `{deciding}`"
+    def _matched_and_lost(self) -> tuple[list[str], list[LostRule]]:
+        matched: dict[str, None] = {}
+        lost: dict[str, LostRule] = {}
+        answers = [said.answer for said in self.said if said.answer.known_rows or said.answer.maybe_rows]
+        deciding = f"{self.layer}:{self.rule_id}"
+        why = self._why_lost(deciding) if answers else {}
+        for answer in answers:
+            program = answer.program
+            assert program is not None, "rows are a program's"
+            known, rows = answer.known_rows, answer.known_rows | answer.maybe_rows
+            # In version 1.0 what stands behind the first match has no say.
+            late = -(2 * (known & -known)) if program.first_match else 0
+            for number in numbers_of(rows):
+                cited, rule, bit = program.cited[number], program.rules[number], 1 << number
+                if known & bit:
+                    matched[cited] = None
+                if cited != deciding and cited not in lost:
+                    reason = (
+                        _AUDIT[rule.decision] if rule.mode == "audit" else _LATE if late & bit else why[rule.decision]
+                    )
+                    lost[cited] = LostRule(cited, reason)
+        return list(matched), list(lost.values())
+
+    def _why_lost(self, deciding: str) -> dict[Verdict, str]:
+        same = f"says the same as `{deciding}`"
+        return {
+            verdict: same if level >= self.level else f"says {verdict}, `{deciding}` is stricter"
+            for verdict, level in LEVEL.items()
+        }
 
     def explained(self, *, risk_tags: tuple[str, ...], policy_digest: str = "", approval_id: str = "") -> Decision:
         """Return the decision as it is recorded."""
         asking = self.asking()
+        matched, lost = self._matched_and_lost()
         by_missing_fact = self.by_missing_fact
         return Decision(
             verdict=self.verdict,
@@ -216,8 +227,8 @@ class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
             reason_code=self.reason_code(),
             risk_tags=risk_tags,
             layer=self.layer,
-            matched=tuple(self.matched()),
-            lost=tuple(self.lost()),
+            matched=tuple(matched),
+            lost=tuple(lost),
             missing_facts=tuple(self.missing_facts()),
             by_missing_fact=by_missing_fact,
             by_default=self.by_default,
@@ -300,6 +311,10 @@ FACT_OF_CONDITION: Final = {
     "timeWindow": "now",
 }
 """Which fact answers a condition. A path is unknown where its spellings, or the real path, give different answers."""
+
+
+def _leaves_open(answer: Answer) -> bool:
+    return answer.maybe_rows != 0 or not answer.known
 
 
 def _missing(said: Said) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Roots(msgspec.Struct, frozen=True, gc=False):
 
     def below(self, path: str) -> str:
         """Return the place relative to the innermost granted folder that holds it: `/a/b`, empty for the folder."""
-        place = closed(path)
+        place = f"{path}/"
         for root in self.live:
             if place.startswith(root):
                 return path[len(root) - 1 :]

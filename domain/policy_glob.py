@@ -57,9 +57,6 @@ class PrefixSet:
             self._masks.append(wanted[text] | (self._masks[line[-1]] if line else 0))
             line.append(at)
 
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
     def hits(self, text: str) -> int:
         """Return the union of the masks."""
         texts = self._texts
@@ -109,10 +106,10 @@ class GlobSet:
                 heads.setdefault(head, []).append((compiled(pattern), mask))
             else:
                 self._others.append((compiled(pattern), mask))
-        self._beneath = PrefixSet(beneath)
-        self._beginnings = PrefixSet(beginnings)
-        self._endings = PrefixSet(endings)
-        self._heads = PrefixSet({head: 1 << number for number, head in enumerate(heads)})
+        self._beneath = PrefixSet(beneath) if beneath else None
+        self._beginnings = PrefixSet(beginnings) if beginnings else None
+        self._endings = PrefixSet(endings) if endings else None
+        self._heads = PrefixSet({head: 1 << number for number, head in enumerate(heads)}) if heads else None
         self._of_heads = tuple(heads.values())
 
     def _add_part(self, part: str, mask: int) -> None:
@@ -127,15 +124,15 @@ class GlobSet:
         found = self._always
         if self._exact:
             found |= self._exact.get(path, 0)
-        if self._beneath:
+        if self._beneath is not None:
             found |= self._beneath.hits(path)
         name = path[path.rfind("/") + 1 :]
-        if self._beginnings:
+        if self._beginnings is not None:
             found |= self._beginnings.hits(name)
-        if self._endings:
+        if self._endings is not None:
             found |= self._endings.hits(name[::-1])
-        if self._names:
-            for ending, mask in self._names.get(name, ()):
+        if name in self._names:
+            for ending, mask in self._names[name]:
                 if path.endswith(ending):
                     found |= mask
         if self._folders and not self._folders.keys().isdisjoint(folders := path.split("/")[1:-1]):
@@ -144,22 +141,17 @@ class GlobSet:
         for part, mask in self._parts.items():
             if part in path:
                 found |= mask
-        if self._heads:
-            found |= self._hits_of_heads(path)
+        if self._heads is not None:
+            heads = self._heads.hits(path)
+            while heads:
+                bit = heads & -heads
+                heads ^= bit
+                for pattern, mask in self._of_heads[bit.bit_length() - 1]:
+                    if pattern.fullmatch(path):
+                        found |= mask
         for pattern, mask in self._others:
             if pattern.fullmatch(path):
                 found |= mask
-        return found
-
-    def _hits_of_heads(self, path: str) -> int:
-        found = 0
-        heads = self._heads.hits(path)
-        while heads:
-            bit = heads & -heads
-            heads ^= bit
-            for pattern, mask in self._of_heads[bit.bit_length() - 1]:
-                if pattern.fullmatch(path):
-                    found |= mask
         return found
 
 

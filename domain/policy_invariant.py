@@ -134,20 +134,20 @@ def find_broken_atom(atom: Atom, scope: ReadyScope) -> Broken | None:
 
 def _find_broken_place(atom: Atom, scope: ReadyScope) -> Broken | None:
     roots = scope.roots(atom.request.now)
-    for number, (form, path) in enumerate(atom.places):
-        if not closed(path).startswith(roots[form].live):
-            return _why_not_granted(atom, number, scope)
+    for form, path in atom.places:
+        if not f"{path}/".startswith(roots[form].live):
+            return _why_not_granted(atom, (form, path), scope)
     if atom.kind not in _CHANGES:
         return None
     for form, path in atom.places:
-        if not closed(path).startswith(roots[form].writable):
+        if not f"{path}/".startswith(roots[form].writable):
             return Broken("invariant.grant-mode", f"`{path}` is granted for reading only")
     return _find_broken_change(atom.kind, atom.places, roots)
 
 
-def _why_not_granted(atom: Atom, number: int, scope: ReadyScope) -> Broken:
-    form, path = atom.places[number]
-    if number >= atom.named:
+def _why_not_granted(atom: Atom, place: Spelling, scope: ReadyScope) -> Broken:
+    form, path = place
+    if place not in atom.places[: atom.named]:
         return Broken("invariant.path-escape", f"the path leads to `{path}`, outside every granted folder")
     holding = scope.holding(form, path)
     if any(grant.revoked for grant in holding):

@@ -244,9 +244,11 @@ def is_number(value: int | float | None) -> bool:
     return value is not None and value >= 0
 
 
-def numbers_of(mask: int) -> Iterator[int]:
-    """Yield the numbers of the bits that are set, the lowest first."""
+def numbers_of(mask: int) -> list[int]:
+    """Return the numbers of the bits that are set, the lowest first."""
+    numbers = []
     while mask:
         bit = mask & -mask
-        yield bit.bit_length() - 1
+        numbers.append(bit.bit_length() - 1)
         mask ^= bit
+    return numbers

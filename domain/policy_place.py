@@ -50,7 +50,7 @@ def spellings(path: str, folded: bool) -> tuple[Spelling, ...]:
     if folded:
         return (("folded", in_form(tidy(slashed(path)), "folded")),)
     plain = tidy(path)
-    if plain.isascii() and "\\" not in plain:
+    if "\\" not in plain and plain.isascii():
         return (("written", plain),)
     texts = [plain, tidy(slashed(plain))] if "\\" in plain else [plain]
     forms: tuple[Form, ...] = ("written",) if plain.isascii() else ("written", "nfc")
@@ -60,4 +60,4 @@ def spellings(path: str, folded: bool) -> tuple[Spelling, ...]:
 def agreed(answers: Sequence[bool]) -> bool | None:
     """Return what all answers say, None where they differ."""
     first = answers[0]
-    return first if all(answer is first for answer in answers) else None
+    return first if len(answers) == 1 or all(answer is first for answer in answers) else None
