@@ -170,7 +170,7 @@ class PatternColumn:
         """See `Column`."""
         places = sight.atom.places
         if len(places) == 1:
-            ((form, path),) = places
+            form, path = places[0]
             return self.rows & ~self._sets[form].hits(path), 0
         return _of_spellings(self.rows, [self._sets[form].hits(path) for form, path in places])
 
@@ -187,7 +187,10 @@ class ExtensionColumn:
 
     def ask(self, sight: Sight) -> Refuted:
         """See `Column`."""
-        return _of_spellings(self.rows, [self._hits(path) for _, path in sight.atom.places])
+        places = sight.atom.places
+        if len(places) == 1:
+            return self.rows & ~self._hits(places[0][1]), 0
+        return _of_spellings(self.rows, [self._hits(path) for _, path in places])
 
     def _hits(self, path: str) -> int:
         name = path[path.rfind("/") + 1 :].lower()

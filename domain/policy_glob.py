@@ -7,9 +7,9 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 _TOKENS: Final = re.compile(r"\*\*|\*|[^*]+")
 
@@ -36,25 +36,33 @@ def glob_matches(pattern: str, path: str) -> bool:
     return compiled(pattern).fullmatch(slashed(path)) is not None
 
 
+Compiled: TypeAlias = tuple[re.Pattern[str], int]
+"""A pattern as a regular expression, and its bit mask."""
+
+
 class PrefixSet:
     """Texts with a bit mask each; `hits` returns the union of the masks of those that a given text begins with.
 
     In sorted order, every text that the given one begins with is a beginning of its neighbour too: one binary search
-    finds the neighbour, and each text knows the next shorter one that it begins with.
+    finds the neighbour, and each text knows the next shorter one that it begins with. A text may also have patterns,
+    which are tried where the given text begins with it.
     """
 
-    __slots__ = ("_masks", "_shorter", "_texts")
+    __slots__ = ("_masks", "_patterns", "_shorter", "_texts")
 
-    def __init__(self, wanted: Mapping[str, int]) -> None:
-        self._texts = sorted(wanted)
+    def __init__(self, masks: Mapping[str, int], patterns: Mapping[str, Sequence[Compiled]] | None = None) -> None:
+        tried = patterns or {}
+        self._texts = sorted({*masks, *tried})
         self._masks: list[int] = []
+        self._patterns: list[tuple[Compiled, ...]] = []
         self._shorter: list[int] = []
         line: list[int] = []
         for at, text in enumerate(self._texts):
             while line and not text.startswith(self._texts[line[-1]]):
                 line.pop()
             self._shorter.append(line[-1] if line else -1)
-            self._masks.append(wanted[text] | (self._masks[line[-1]] if line else 0))
+            self._masks.append(masks.get(text, 0) | (self._masks[line[-1]] if line else 0))
+            self._patterns.append((*tried.get(text, ()), *(self._patterns[line[-1]] if line else ())))
             line.append(at)
 
     def hits(self, text: str) -> int:
@@ -63,7 +71,11 @@ class PrefixSet:
         at = bisect_right(texts, text) - 1
         while at >= 0:
             if text.startswith(texts[at]):
-                return self._masks[at]
+                found = self._masks[at]
+                for pattern, mask in self._patterns[at]:
+                    if pattern.fullmatch(text):
+                        found |= mask
+                return found
             at = self._shorter[at]
         return 0
 
@@ -80,11 +92,11 @@ class GlobSet:
         self._folders: dict[str, int] = {}
         self._parts: dict[str, int] = {}
         self._names: dict[str, list[tuple[str, int]]] = {}
-        self._others: list[tuple[re.Pattern[str], int]] = []
+        self._others: list[Compiled] = []
         beneath: dict[str, int] = {}
         beginnings: dict[str, int] = {}
         endings: dict[str, int] = {}
-        heads: dict[str, list[tuple[re.Pattern[str], int]]] = {}
+        heads: dict[str, list[Compiled]] = {}
         for pattern, mask in _merged(patterns).items():
             head, star, rest = pattern.partition("*")
             tail = pattern[3:] if pattern.startswith("**/") else ""
@@ -106,11 +118,9 @@ class GlobSet:
                 heads.setdefault(head, []).append((compiled(pattern), mask))
             else:
                 self._others.append((compiled(pattern), mask))
-        self._beneath = PrefixSet(beneath) if beneath else None
+        self._heads = PrefixSet(beneath, heads) if beneath or heads else None
         self._beginnings = PrefixSet(beginnings) if beginnings else None
         self._endings = PrefixSet(endings) if endings else None
-        self._heads = PrefixSet({head: 1 << number for number, head in enumerate(heads)}) if heads else None
-        self._of_heads = tuple(heads.values())
 
     def _add_part(self, part: str, mask: int) -> None:
         """Note a pattern that is about a folder's name, or several in a row."""
@@ -124,8 +134,8 @@ class GlobSet:
         found = self._always
         if self._exact:
             found |= self._exact.get(path, 0)
-        if self._beneath is not None:
-            found |= self._beneath.hits(path)
+        if self._heads is not None:
+            found |= self._heads.hits(path)
         name = path[path.rfind("/") + 1 :]
         if self._beginnings is not None:
             found |= self._beginnings.hits(name)
@@ -141,14 +151,6 @@ class GlobSet:
         for part, mask in self._parts.items():
             if part in path:
                 found |= mask
-        if self._heads is not None:
-            heads = self._heads.hits(path)
-            while heads:
-                bit = heads & -heads
-                heads ^= bit
-                for pattern, mask in self._of_heads[bit.bit_length() - 1]:
-                    if pattern.fullmatch(path):
-                        found |= mask
         for pattern, mask in self._others:
             if pattern.fullmatch(path):
                 found |= mask
