@@ -54,7 +54,9 @@ def run(
     if not request.folders:
         output.note("no folder is granted (--folder), so every action on a file will be denied")
     with opened(options, create=True) as app:
-        for notice in app.policies.standing([granted.path for granted in request.folders]).notices:
+        # A folder that can't be granted is named when the task starts.
+        folders = [granted.path for granted in request.folders if os.path.isdir(granted.path)]
+        for notice in app.policies.standing(folders).notices:
             output.note(notice)
         return carried(app, options, viewing, answer, request=request)
 
@@ -98,10 +100,10 @@ def run_request(
     from .folders import folder_requests, refuse_policy_within
 
     planned = anyio.run(plan_from_file(plan).plan)
-    own = () if policy is None else (root_document(policy),)
     granted, made = folder_requests(folders, outputs)
     if policy is not None:
         refuse_policy_within(granted, policy)
+    own = () if policy is None else (root_document(policy),)
     request = RunRequest(
         planned=planned,
         planner=plan_from_file(plan).name,

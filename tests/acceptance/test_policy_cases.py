@@ -12,7 +12,8 @@ from tests.acceptance.workplace import Forks, Workplace, fork_server, workplace
 
 READ = 'title = "Read"\n[[step]]\nid = "read"\naction = { kind = "file.read", path = "a.txt" }\n'
 DELETE = 'title = "Delete"\n[[step]]\nid = "delete"\naction = { kind = "file.delete", path = "a.txt" }\n'
-ALLOW_ALL = '{"version": "1.0", "rules": [{"id": "all", "action": "*", "decision": "allow"}]}'
+DEFAULTS = '"version": "1.1", "defaults": {"fallback": "deny"}'
+ALLOW_ALL = f'{{{DEFAULTS}, "rules": [{{"id": "all", "action": "*", "decision": "allow"}}]}}'
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,14 @@ BAD: dict[str, Callable[[Path], object]] = {
     "empty": write(""),
     "not JSON": write("{rules"),
     "no object": write("[1]"),
-    "no rules": write('{"version": "1.0", "rules": []}'),
-    "an unknown action": write('{"rules": [{"id": "x", "action": "file.explode", "decision": "allow"}]}'),
-    "an unknown decision": write('{"rules": [{"id": "x", "action": "*", "decision": "maybe"}]}'),
-    "an unknown condition": write(
-        '{"rules": [{"id": "x", "action": "*", "decision": "allow", "when": {"moonPhase": 1}}]}'
-    ),
-    "a fallback that allows": write(ALLOW_ALL.replace('"rules"', '"defaults": {"fallback": "allow"}, "rules"')),
+    "no rules": write(f"{{{DEFAULTS}}}"),
+    "no version": write(ALLOW_ALL.replace('"version": "1.1", ', "")),
+    "no fallback": write(ALLOW_ALL.replace('"fallback": "deny"', "")),
+    "an unknown action": write(ALLOW_ALL.replace('"*"', '"file.explode"')),
+    "an unknown decision": write(ALLOW_ALL.replace('"allow"', '"maybe"')),
+    "an unknown condition": write(ALLOW_ALL.replace('"allow"', '"allow", "when": {"moonPhase": 1}')),
+    "a fallback that is no answer": write(ALLOW_ALL.replace('"deny"', '"ask"')),
+    "a key twice": write(ALLOW_ALL.replace('"rules"', '"version": "1.0", "rules"')),
     "not text": lambda path: path.write_bytes(b"\xff\xfe\0"),
     "too deep": write("[" * 100_000),
     "writable for everybody": open_to_all,

@@ -26,7 +26,7 @@ Break: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 
 def skip_the_second_look(patch: pytest.MonkeyPatch) -> None:
     """An approval counts whatever stands there now."""
-    patch.setattr(action_pipeline, "_is_as_shown", lambda _shown, _now: True)
+    patch.setattr(action_pipeline, "is_as_shown", lambda _shown, _now: True)
 
 
 def act_before_recording(patch: pytest.MonkeyPatch) -> None:
