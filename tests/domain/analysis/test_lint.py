@@ -149,6 +149,28 @@ def test_an_exception_that_never_applies_is_named() -> None:
     assert "exception 1 of rule `a`" in finding.sentence
 
 
+@pytest.mark.parametrize(
+    ("action", "one", "other"),
+    [
+        ("network.request", {"methodIn": ["GET", "HEAD"]}, {"methodIn": ["post"]}),
+        ("connector.*", {"connectorIn": ["mail"]}, {"connectorIn": ["crm"]}),
+        ("shell.exec", {"commandPrefix": [["git", "log"]]}, {"commandPrefix": [["git", ["push", "pull"]], ["rm"]]}),
+        ("network.request", {"hostMatches": ["*.a.com"]}, {"hostMatches": ["a.com", "*.b.com"]}),
+        ("connector.*", {"toolMatches": ["get_*"]}, {"toolMatches": ["*_send", "set_*"], "toolHint": {}}),
+        ("file.read", {"fileSizeGreaterThan": 10}, {"fileSizeGreaterThan": 10, "tainted": False, "taintIn": ["web"]}),
+    ],
+)
+def test_facts_that_exclude_each_other_make_an_exception_idle(
+    action: str, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    # The last but one can meet: `get_send`.
+    is_idle = "toolMatches" not in one
+    report = lint(document({"action": action, "when": one, "unless": [other]}))
+    assert ("dead-exception" in dict(found(report))) is is_idle
+    turned = lint(document({"action": action, "when": other, "unless": [one]}))
+    assert ("dead-exception" in dict(found(turned)) or "dead-rule" in dict(found(turned))) is is_idle
+
+
 def test_a_member_of_a_list_that_nothing_matches_is_named() -> None:
     rule = {"action": "file.read", "when": {"matchesPattern": ["/ws/**", "/ws//x", "docs/**"]}}
     findings = [one for one in lint(document(rule)).findings if one.code == "dead-pattern"]

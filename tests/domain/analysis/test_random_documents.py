@@ -150,7 +150,7 @@ def test_no_finding_is_refuted_and_every_witness_is_confirmed(documents: list[Ev
         assert seen <= allowed
     assert counts["dead-rule"] > 10
     assert counts["redundant-rule"] > 10
-    assert counts["not settled"] <= 1
+    assert counts["not settled"] == 0
 
 
 def test_a_diff_misses_no_request_that_is_answered_differently(documents: list[Evidence]) -> None:
@@ -200,7 +200,7 @@ CLAIMS = (
 )
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_what_is_proved_no_request_refutes(number: int) -> None:
     statuses: Counter[str] = Counter()
     for evidence in chunk(100 + number):
@@ -218,11 +218,11 @@ def test_what_is_proved_no_request_refutes(number: int) -> None:
                 for asked, judgement in evidence.answers:
                     if judgement.level <= worst and asked.request.action in claim.kinds:
                         assert not probe.is_about(asked.request, asked.scope.scope), (text, asked)
-    assert statuses["not settled"] <= 1
+    assert statuses["not settled"] == 0
     assert min(statuses["proved"], statuses["refuted"]) > 20
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_who_can_names_everyone_who_is_seen_to_decide(number: int) -> None:
     for evidence in chunk(200 + number):
         report = who_can(evidence.document, "*")
@@ -236,7 +236,7 @@ def test_who_can_names_everyone_who_is_seen_to_decide(number: int) -> None:
             assert (asked.request.action, judgement.verdict, f"policy:{judgement.rule_id}") in reached
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(3))
 def test_the_same_holds_of_layers_over_each_other(number: int) -> None:
     random = Random(300 + number)
     requests = random_requests(random, REQUESTS)
