@@ -62,7 +62,7 @@ from .scheduler import Answer, Asker, Scheduler
 
 if TYPE_CHECKING:
     # For annotations of those who ask: what answers is loaded when it is asked.
-    from .backtest_report import BacktestReport
+    from .backtest_report import BacktestReport, Example, Flip
     from .explain import Explanation
     from .explain_at import AtPosition
     from .tighten import Proposal
@@ -75,7 +75,9 @@ __all__ = [
     "AtPosition",
     "AuditReport",
     "BacktestReport",
+    "Example",
     "Explanation",
+    "Flip",
     "FolderRequest",
     "Frame",
     "Inquiry",

@@ -38,14 +38,15 @@ _ALL_DAYS: Final = 7
 def rule_in_words(rule: Rule) -> str:
     """Return what a rule does as one sentence without a full stop: `denies file.read where …, unless …`."""
     verbs = _WOULD if rule.mode == "audit" else _DOES
-    parts = [f"{verbs[rule.decision]} {_actions(rule.actions)}"]
+    verb = verbs[rule.decision]
+    if rule.decision == "allow_with_confirm" and not rule.remember:
+        verb = verb.replace("before", "every time before")
+    parts = [f"{verb} {_actions(rule.actions)}"]
     asked = conditions_in_words(rule.when)
     parts += [f" where {asked}"] if asked else []
     parts += [f", unless {conditions_in_words(exception)}" for exception in rule.unless]
     if rule.mode == "audit":
         parts.append(" (tried out only: it never decides)")
-    elif rule.decision == "allow_with_confirm" and not rule.remember:
-        parts.append(", every time anew")
     if rule.reason:
         parts.append(f": {visible(rule.reason)}")
     return "".join(parts)
@@ -241,4 +242,4 @@ def _facts_of_origin(request: Request) -> Iterable[str]:
         trusted = "trusted" if request.tool_trusted else "untrusted"
         yield f"{trusted} tool says {visible(msgspec.json.encode(request.annotations).decode())}"
     if request.now is not None:
-        yield f"at {request.now.isoformat()}"
+        yield f"at {request.now.isoformat(timespec='seconds')}"

@@ -58,7 +58,7 @@ def show(
 
         cowork policy show
         cowork policy show --rules
-        cowork policy show --document baseline > rules.json
+        cowork policy show --document baseline > rules.toml
     """
     from ...projections.visible_text import visible_line
     from ..bootstrap import policy_source
@@ -108,11 +108,11 @@ def _layers(trusted: "TrustedFolders") -> Iterator[tuple["Layer", str]]:
 
 
 def _document(name: str, options: Options) -> str:
-    """Return a layer's document as indented JSON; the shipped baseline's also where it is not in force."""
+    """Return a layer's document as text; the shipped baseline's also where it is not in force."""
     from ...domain.baseline import BASELINE
-    from ...domain.canonical_json import canonical_json
     from ...domain.errors import DomainError
     from ...projections.visible_text import visible
+    from .policy_toml import toml_of
 
     found = {BASELINE.name: BASELINE}
     # The shipped one is there whatever files there are: it may be on its way into one that is empty so far.
@@ -120,11 +120,9 @@ def _document(name: str, options: Options) -> str:
         found |= {layer.name: layer for layer, _ in _layers(_trusted(options))}
     if name not in found:
         raise DomainError("not_found", f"no layer `{visible(name)}` is in force", f"there are {', '.join(found)}")
-    layer = found[name]
-    # The reader's order of keys, where it loses nothing: the canonical one begins a rule with its action.
-    in_order = msgspec.json.encode(layer.document)
-    is_same = canonical_json(msgspec.json.decode(in_order)) == layer.source
-    return msgspec.json.format(in_order if is_same else layer.source, indent=2).decode()
+    if options.json:
+        return msgspec.json.format(msgspec.json.encode(found[name].document), indent=2).decode()
+    return toml_of(found[name].document)
 
 
 def _shown(layer: "Layer", path: str, *, with_rules: bool) -> LayerInForce:

@@ -1,6 +1,7 @@
 """`cowork policy approvals`, `trust`, `distrust`, `trusted`: what was said for a while is listed and taken back."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,6 +14,13 @@ from cowork.domain.approvals import APPROVALS_STREAM, ApprovalRevoked, RememberA
 from cowork.domain.policy_approval import Approval, ApprovalScope
 from cowork.engine.command_handler import CommandHandler, order_approval
 from tests.adapters.cli.command_line import LOOK, CommandLine
+from tests.adapters.cli.in_process import InProcess
+
+
+@pytest.fixture
+def cowork(tmp_path: Path) -> CommandLine:
+    return InProcess(tmp_path)
+
 
 NOW = datetime.now(UTC)
 

@@ -9,6 +9,13 @@ import pytest
 
 from cowork.domain.canonical_json import origin_digest
 from tests.adapters.cli.command_line import COWORK, CommandLine, Ended
+from tests.adapters.cli.in_process import InProcess
+
+
+@pytest.fixture
+def cowork(tmp_path: Path) -> CommandLine:
+    return InProcess(tmp_path)
+
 
 TEAM = """version = "1.1"
 defaults = { fallback = "deny" }

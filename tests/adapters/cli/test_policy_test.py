@@ -1,11 +1,19 @@
 """`cowork policy test`: cases are asked as `evaluate` would, failures show the difference, unreached rules show."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.adapters.cli.command_line import CommandLine
+from tests.adapters.cli.in_process import InProcess
+
+
+@pytest.fixture
+def cowork(tmp_path: Path) -> CommandLine:
+    return InProcess(tmp_path)
+
 
 TEAM = """version = "1.1"
 defaults = { fallback = "deny" }
