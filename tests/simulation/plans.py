@@ -18,9 +18,19 @@ from cowork.domain.action import (
     ShellExec,
 )
 from cowork.domain.plan import Batch, BatchKind, OnAsk, Plan, Request, Step
-from cowork.domain.policy_document import Conditions, Layer, Rule, layer_of_rules
+from cowork.domain.policy_document import (
+    Conditions,
+    Defaults,
+    Layer,
+    Limit,
+    PolicyDocument,
+    Rule,
+    layer,
+    layer_of_rules,
+)
 from cowork.engine.application import PlannedTask
-from cowork.engine.policy_records import RUN
+from cowork.engine.policy_records import NOTHING_STANDING, RUN
+from cowork.engine.ports import StandingLayers
 from tests.simulation.tree import CLOSED, FOLDERS, NAMES, Tree, digest_of
 
 HOSTILE = (
@@ -53,6 +63,25 @@ NEW = ("out/new.txt", "out/deep/er/new.txt", "out/report.md")
 RENAMED = ("renamed.txt", "out/renamed.txt", "b2.csv", "in/four.csv", "new/y.txt")
 MOVED = ("moved/", "out/", "in/", "out/moved/x.txt", "moved/y.txt")
 RULES: tuple[tuple[Layer, ...], ...] = ((), (), (OPEN,), (CAREFUL,))
+
+MACHINES: tuple[StandingLayers, ...] = (
+    NOTHING_STANDING,
+    NOTHING_STANDING,
+    StandingLayers(user=layer_of_rules("user", (Rule("no-moves", "file.move", "deny"),), "allow")),
+    StandingLayers(
+        organisation=layer(
+            "organisation",
+            PolicyDocument(
+                defaults=Defaults("allow"),
+                limits=(
+                    Limit(id="few", action=("file.delete", "file.write"), max=2, on_exceed="allow_with_confirm"),
+                    Limit(id="reads", action="file.read", max=12),
+                ),
+            ),
+        )
+    ),
+)
+"""What this machine's policy files may say, from one day to the next."""
 
 
 def random_plan(random: Random, tree: Tree) -> PlannedTask:

@@ -4,8 +4,10 @@ The engine, its file executor and the projections are the real ones. What is in 
 and blobs stay.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,21 +25,25 @@ from cowork.adapters.read_model.memory import MemoryReadModel
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
+from cowork.domain.folder_trust import TrustedFolders
+from cowork.domain.policy_remember import REMEMBER_SCOPES, Wish
 from cowork.domain.scope import VERBS
 from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, TaskQueued
 from cowork.engine.application import Answer, Application, FolderRequest, RunRequest
-from cowork.engine.policy_records import NoPolicyFiles
+from cowork.engine.policy_records import NOTHING_STANDING
+from cowork.engine.ports import StandingLayers
+from cowork.engine.remembering import Offer
 from cowork.projections.registry import TABLES
 from tests.engine.rig import CountedIds, HandClock, HandLocks
 from tests.simulation.account import still_open, unexplained
 from tests.simulation.faults import Crash, FaultyExecutor, FaultyStore, FileFaults, Odds, as_if_killed, without_threads
-from tests.simulation.plans import RULES, random_plan
+from tests.simulation.plans import MACHINES, RULES, random_plan
 from tests.simulation.tree import Tree
 
 ROUNDS = 10
 SETTLING_ROUNDS_MAX = 40
 PERSON = "person:ann"
-_DEEDS = (*("edit",) * 5, *("answer",) * 5, "wrong", "pause", "revoke", "cancel", "wait")
+_DEEDS = (*("edit",) * 5, *("answer",) * 5, "wrong", "pause", "revoke", "cancel", "wait", "forget", "rule")
 
 
 class Found(AssertionError):  # noqa: N818 - what a simulation is for, and not an error of its own
@@ -67,6 +73,7 @@ class Simulation:
         self._open_before: set[str] = set()
         self._looked_at = (-1, 0)
         self._closing: list[Any] = []
+        self._machine = NOTHING_STANDING
         self._person = self._application(faulty=False)
         self._engine = self._application(faulty=True)
 
@@ -95,7 +102,7 @@ class Simulation:
             finder=finder,
             opener=FileFolderOpener(self._tree.state),
             locks=self._locks,
-            policy_source=NoPolicyFiles(),
+            policy_source=self,
             clock=self._clock,
             ids=self._ids,
         )
@@ -131,6 +138,11 @@ class Simulation:
 
     # The person
 
+    def standing(self, folders: Sequence[str], trusted: TrustedFolders) -> StandingLayers:
+        """Return what this machine's policy files say: the person changes them now and then."""
+        del folders, trusted
+        return self._machine
+
     def _edit(self) -> None:
         self._edited += 1
         self._tell(f"edit: {self._tree.edit(self._at_work.looking_at)}")
@@ -148,6 +160,12 @@ class Simulation:
                     self._edit()
                 case "answer" | "wrong":
                     await self._answer(wrong=kind == "wrong")
+                case "forget":
+                    known = [one.approval.id for one in self._person.policies.approvals()]
+                    for name in self._random.sample(known, min(1, len(known))):
+                        await self._person.policies.revoke_approval(name, by=PERSON)
+                case "rule":
+                    self._machine = self._random.choice(MACHINES)
                 case "wait":
                     self._clock.move(timedelta(hours=self._random.choice((1, 25))))
                 case "pause" | "cancel" if self._random.random() < 0.5:
@@ -171,13 +189,29 @@ class Simulation:
             digest = "sha256:" + "0" * 64 if wrong else str(row["digest"])
             answer = Answer(approve=self._random.random() < 0.7, answered_by=PERSON)
             try:
-                await self._person.answer(str(row["confirmation_id"]), digest, answer)
+                kept = self._offer(str(row["confirmation_id"])) if answer.approve and not wrong else None
+                await self._person.answer(str(row["confirmation_id"]), digest, answer, remember=kept)
             except DomainError as error:
                 if error.code not in ("expired", "conflict"):
                     raise
             else:
                 if wrong:
                     raise Found(f"seed {self.seed}: an answer to another digest was taken")
+
+    def _offer(self, confirmation_id: str) -> Offer | None:
+        """Return what the person wants to be remembered of a yes, now and then, where it can be."""
+        if self._random.random() < 0.2:
+            return None
+        wish = Wish(
+            scope=self._random.choice((*REMEMBER_SCOPES, "workspace", "workspace")),
+            within="" if self._random.random() < 0.2 else str(self._tree.work),
+            uses=self._random.choice((0, 0, 1, 2)),
+        )
+        try:
+            return self._person.offer(confirmation_id, wish)
+        except DomainError as error:
+            self._tell(f"person: nothing remembered: {error.message}")
+            return None
 
     async def ask(self, question: ConfirmationRequested) -> Answer | None:
         """Be the person at the terminal: yes, no, later, or after a long while."""
@@ -272,6 +306,16 @@ class Simulation:
 
     # Checks
 
+    def _is_done_again_for_nothing(self, name: str) -> bool:
+        """Whether an action took effect twice, and between the two neither a person nor another task did anything."""
+        task = name.rpartition(".")[0]
+        at = [number for number, (done, _) in enumerate(self._performed) if done == name]
+        return any(
+            self._performed[first][1] == self._performed[second][1]
+            and all(done.rpartition(".")[0] == task for done, _ in self._performed[first:second])
+            for first, second in pairwise(at)
+        )
+
     def check(self, *, at_rest: bool = False) -> None:
         """Check every invariant and the account of the files. Raises `Found`."""
         log = self.log()
@@ -289,10 +333,10 @@ class Simulation:
         complaints += [f"the bytes {digest} were lost" for digest in self._tree.lost()]
         if not self._tree.is_outside_untouched():
             complaints.append("something outside the granted folder was touched")
-        # Where the person has had their hands in the files in between, the same may have had to be done again; where
-        # nobody could tell whether it was done, a person may have said that it be done again.
+        # Where the person or another task has had their hands in the files in between, the same may have had to be done
+        # again; where nobody could tell whether it was done, a person may have said that it be done again.
         excused = {one.event.action_id for one in log if isinstance(one.event, ActionOutcomeUnknown)}
-        twice = {name for name, edits in self._performed if self._performed.count((name, edits)) > 1}
+        twice = {name for name, _ in self._performed if self._is_done_again_for_nothing(name)}
         complaints += [f"action {name} took effect twice" for name in sorted(twice - excused)]
         failed = {one.event.action_id for one in log if isinstance(one.event, ActionFailed)}
         took_effect = {name for name, edits in self._performed if edits == self._edited}

@@ -2,7 +2,9 @@
 
 import pytest
 
+from cowork.domain.session import PolicyAdopted
 from cowork.domain.task import (
+    ActionAllowed,
     ActionConfirmationRequired,
     ActionDeclined,
     ActionOutcomeUnknown,
@@ -43,7 +45,7 @@ def test_a_seed_always_tells_the_same_story() -> None:
 def test_what_can_happen_does_happen() -> None:
     """A simulation that never gets far finds nothing: within these seeds every turn of a life is taken."""
     turns: set[str] = set()
-    for seed in range(80):
+    for seed in range(160):
         life = life_of(seed)
         for one in life.log():
             event = one.event
@@ -55,6 +57,10 @@ def test_what_can_happen_does_happen() -> None:
                     turns.add("another attempt")
                 case ActionSucceeded(recovered=True):
                     turns.add("found done after a crash")
+                case ActionAllowed(decision=decision) if decision.approval_id:
+                    turns.add("answered by an approval")
+                case PolicyAdopted(layers=layers) if one.version > 2 and len(layers) > 1:
+                    turns.add("under other rules")
                 case ActionDeclined(reason_code=code):
                     turns.add(code)
                 case _:
@@ -63,5 +69,6 @@ def test_what_can_happen_does_happen() -> None:
     ends = (TaskBlocked, TaskCancelled, TaskCompleted, TaskFailed, TaskPaused, ActionOutcomeUnknown)
     wanted = {end.__name__ for end in ends} | {"asked again", "another attempt", "found done after a crash"}
     wanted |= {"rejected", "expired", "skipped", "no_approval", "withdrawn", "GrantRevoked", "ConfirmationWithdrawn"}
+    wanted |= {"ApprovalRemembered", "ApprovalUsed", "ApprovalRevoked", "answered by an approval", "under other rules"}
     wanted |= {"CRASH", "person:", "edit:", "refused:"}
     assert wanted - turns == set()
