@@ -5,8 +5,6 @@ denied does not start, and a question that would be asked is taken to be answere
 are those in force at that moment on record. A recorded denial because the rules broke stays one.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
 from ..domain.action_invariant import Refusal
@@ -28,7 +26,7 @@ from .backtest_report import (
     is_since,
     under_its_name,
 )
-from .policy_history import Began, Decided, Ended, PolicyHistory, Standing, UseCounts
+from .policy_history import Began, Decided, Ended, Moment, PolicyHistory, Standing, UseCounts
 from .ports import EventStore
 from .reevaluation import Matter, ReadyLayers, ReadyScopes, Ruling, ruling_of_refusal
 from .rule_use import RuleUses
@@ -36,6 +34,7 @@ from .self_check import SelfCheck
 
 __all__ = [
     "BacktestReport",
+    "Backtesting",
     "Change",
     "Disagreement",
     "Example",
@@ -58,15 +57,9 @@ def backtest(store: EventStore, change: Change, *, since: Since = None, examples
     `examples` bounds the examples of each group. Raises `DomainError` damaged or unavailable, as reading the log does.
     """
     history = PolicyHistory()
-    run = _Backtest(change, since, examples)
+    run = Backtesting(change, since, examples)
     for moment in history.read(store):
-        match moment:
-            case Decided():
-                run.decided(moment)
-            case Began():
-                run.began(moment)
-            case Ended():
-                run.ended(moment)
+        run.see(moment)
     return run.report(history)
 
 
@@ -77,12 +70,23 @@ class _Now(msgspec.Struct):
     asked: bool = False
 
 
+class _Rules(msgspec.Struct):
+    """What would decide in a session, for as long as nothing that is in force there changes."""
+
+    standing: Standing
+    policy: Policy
+    layers: tuple[ReadyLayer, ...]
+    has_decided: bool = False
+
+
 class _Group(msgspec.Struct):
     count: int = 0
     examples: list[Example] = msgspec.field(default_factory=list)
 
 
-class _Backtest:
+class Backtesting:
+    """A backtest under way: it sees the moments of a history in their order."""
+
     def __init__(self, change: Change, since: Since, examples: int) -> None:
         self._change = change
         self._since = since
@@ -90,6 +94,7 @@ class _Backtest:
         self._layers = ReadyLayers()
         self._check = SelfCheck(self._layers, ReadyScopes())
         self._policies: dict[str, Policy] = {}
+        self._rules_of: dict[str, _Rules] = {}
         self._uses = RuleUses(change.layers)
         self._counts = UseCounts()
         self._now: dict[str, _Now] = {}
@@ -103,14 +108,24 @@ class _Backtest:
 
     # One moment after the other
 
-    def decided(self, moment: Decided) -> None:
-        """Compare one decision."""
+    def see(self, moment: Moment) -> None:
+        """Take the next moment into account, as its `past` stands at that moment."""
+        if isinstance(moment, Decided):
+            self._see_decision(moment)
+        elif isinstance(moment, Began):
+            self._see_start(moment)
+        else:
+            self._see_end(moment)
+
+    def _see_decision(self, moment: Decided) -> None:
         counted = is_since(moment.position, moment.at, self._since)
         if counted:
             self._decisions += 1
             self._first = self._first or moment.position
         past = moment.past
-        now = self._now.setdefault(past.action_id, _Now())
+        now = self._now.get(past.action_id)
+        if now is None:
+            now = self._now[past.action_id] = _Now()
         if moment.recorded.verdict == "deny" and moment.recorded.rule_id == EVALUATION_BROKE:
             now.denied = True
             self._broken += counted
@@ -123,14 +138,12 @@ class _Backtest:
             self._disagreeing += counted
             now.denied, now.asked = moment.recorded.verdict == "deny", bool(moment.confirmation_id)
             return
-        policy = self._policy(moment.standing)
-        used = policy.usage(self._counts.decide(moment)) if policy.has_limits else None
-        after = self._ruled(moment, matter, policy, used, counts_rules=counted)
+        other = self._rules(moment.standing)
+        used = other.policy.usage(self._counts.decide(moment)) if other.policy.has_limits else None
+        after = self._ruled(moment, matter, other, used, counts_rules=counted)
         if counted:
-            self._sessions[past.session_id] = self._sessions.get(past.session_id, False) or (
-                policy.digest != moment.standing.policy_digest
-            )
-            if before == after:
+            other.has_decided = True
+            if before is after or before == after:
                 self._unchanged += 1
             else:
                 self._note_flip(before, after, moment)
@@ -152,17 +165,17 @@ class _Backtest:
             if was or would:
                 self._prompts.add(moment.command_id, asked=was, asks=would)
 
-    def began(self, moment: Began) -> None:
-        """Follow a start: an action that would be denied by now would not have run."""
+    def _see_start(self, moment: Began) -> None:
+        # An action that would be denied by now would not have run.
         matter = self._check.matter(moment)
         self._check.began(moment, matter)
         now = self._now.setdefault(moment.past.action_id, _Now())
         counted = is_since(moment.position, moment.at, self._since)
         if matter is not None and not now.denied:
             self._second_looks += counted
-            policy = self._policy(moment.standing)
-            used = policy.usage(self._counts.look_again(moment)) if policy.has_limits else None
-            after = self._ruled(moment, matter, policy, used, counts_rules=False)
+            other = self._rules(moment.standing)
+            used = other.policy.usage(self._counts.look_again(moment)) if other.policy.has_limits else None
+            after = self._ruled(moment, matter, other, used, counts_rules=False)
             now.denied = after.verdict == "deny"
             if after.asks and not now.asked and not moment.past.questions and moment.past.on_ask == "wait":
                 now.asked = True
@@ -174,8 +187,7 @@ class _Backtest:
         elif moment.attempt == 1:
             self._counts.begin(moment.past)
 
-    def ended(self, moment: Ended) -> None:
-        """Let go of an action."""
+    def _see_end(self, moment: Ended) -> None:
         now = self._now.pop(moment.past.action_id, None)
         if now is None or not is_since(moment.position, moment.at, self._since):
             return
@@ -186,8 +198,17 @@ class _Backtest:
 
     # Ruling
 
+    def _rules(self, standing: Standing) -> _Rules:
+        """Return the rules that the session would be under."""
+        known = self._rules_of.get(standing.session_id)
+        if known is None or known.standing is not standing:
+            if known is not None:
+                self._note_session(known)
+            policy = self._policy(standing)
+            known = self._rules_of[standing.session_id] = _Rules(standing, policy, self._layers.of_policy(policy))
+        return known
+
     def _policy(self, standing: Standing) -> Policy:
-        """Return the policy that the session would be under."""
         known = self._policies.get(standing.policy_digest)
         if known is None:
             recorded = standing.policy
@@ -201,21 +222,23 @@ class _Backtest:
         self,
         moment: Decided | Began,
         matter: Matter | Refusal,
-        policy: Policy,
+        rules: _Rules,
         used: tuple[tuple[str, int], ...] | None,
         *,
         counts_rules: bool,
     ) -> Ruling:
         if isinstance(matter, Refusal):
             return ruling_of_refusal(matter)
-        usage: Mapping[str, int] | None = None if used is None else dict(used)
-        judgement = matter.judged(self._ready(policy), usage)
+        judgement = matter.judged(rules.layers, None if used is None else dict(used))
         if counts_rules:
             self._uses.count(judgement)
         return matter.ruling(judgement, moment.approvals)
 
-    def _ready(self, policy: Policy) -> tuple[ReadyLayer, ...]:
-        return self._layers.of_policy(policy)
+    def _note_session(self, rules: _Rules) -> None:
+        if rules.has_decided:
+            name = rules.standing.session_id
+            is_other = rules.policy.digest != rules.standing.policy_digest
+            self._sessions[name] = self._sessions.get(name, False) or is_other
 
     # Counting
 
@@ -231,6 +254,8 @@ class _Backtest:
     def report(self, history: PolicyHistory) -> BacktestReport:
         """Return what was counted."""
         self._check.add(history.faults)
+        for rules in self._rules_of.values():
+            self._note_session(rules)
         flips = [
             Flip(before=before, after=after, count=group.count, examples=tuple(group.examples))
             for (before, after), group in sorted(self._flips.items(), key=lambda item: -item[1].count)

@@ -5,6 +5,7 @@ have) is worked out once, and nothing is explained that nobody asks about: made 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from ..domain.policy import Policy
 from ..domain.policy_approval import Approval, find_approval
 from ..domain.policy_atom import Sight, atoms_of
 from ..domain.policy_decision import INVARIANT, Decision, Judgement, Said
-from ..domain.policy_document import Layer, Verdict
+from ..domain.policy_document import VERDICTS, Layer, Verdict
 from ..domain.policy_frame import ReadyScope
 from ..domain.policy_invariant import NO_POLICY, find_broken_atom, find_broken_request
 from ..domain.policy_layer import CONFIRM, DENY, ReadyLayer
@@ -53,9 +54,15 @@ def cited(layer: str, rule_id: str) -> str:
     return rule_id if layer == INVARIANT else f"{layer}:{rule_id}"
 
 
+@lru_cache(maxsize=4096)
+def _ruling(verdict: Verdict, layer: str, rule_id: str, approval_id: str) -> Ruling:
+    """Return the short form, the same object for the same values: of hundred thousand decisions few are different."""
+    return Ruling(verdict, cited(layer, rule_id), approval_id)
+
+
 def ruling_of(decision: Decision) -> Ruling:
     """Return the short form of a recorded decision."""
-    return Ruling(decision.verdict, cited(decision.layer, decision.rule_id), decision.approval_id)
+    return _ruling(decision.verdict, decision.layer, decision.rule_id, decision.approval_id)
 
 
 class ReadyLayers:
@@ -149,17 +156,19 @@ class Matter:
         for layer in layers:
             answers = self._said.get(layer)
             if answers is None:
-                answers = self._said[layer] = [Said(layer, sight, layer.answer(sight)) for sight in self._sights]
+                answer = layer.program(self._kind).answer
+                answers = self._said[layer] = [Said(layer, sight, answer(sight)) for sight in self._sights]
             said += answers
             if layer.has_limits:
                 said += [Said(layer, None, exceeded) for exceeded in layer.exceeded(self._kind, request, 1)]
         reported = said[0]
+        best = reported.answer
         for one in said:
             # As `judge` has it: of those that are as strict, the first that is certain decides, and else the first.
-            answer, best = one.answer, reported.answer
-            if answer.level > best.level or (answer.level == best.level and answer.known and not best.known):
-                reported = one
-        return Judgement(request, self._kind, reported.answer.level, None, said, reported)
+            found = one.answer
+            if found.level > best.level or (found.level == best.level and found.known and not best.known):
+                reported, best = one, found
+        return Judgement(request, self._kind, best.level, None, said, reported)
 
     def ruling(self, judgement: Judgement, approvals: Sequence[Approval]) -> Ruling:
         """Return the short form of a judgement of this matter, with the approval that answers its question."""
@@ -168,7 +177,9 @@ class Matter:
             tags = {*self._risk_tags(), *judgement.rule_tags}
             approval = find_approval(approvals, judgement.request, judgement, tuple(tags))
             answered = "" if approval is None else approval.id
-        return Ruling(judgement.verdict, cited(judgement.layer, judgement.rule_id), answered)
+        reported = judgement.reported
+        layer = INVARIANT if reported is None else reported.layer.name
+        return _ruling(VERDICTS[judgement.level], layer, judgement.rule_id, answered)
 
     def _risk_tags(self) -> tuple[str, ...]:
         if self._tags is None:
@@ -178,4 +189,4 @@ class Matter:
 
 def ruling_of_refusal(refusal: Refusal) -> Ruling:
     """Return the short form of an invariant's denial."""
-    return Ruling("deny", refusal.rule_id)
+    return _ruling("deny", INVARIANT, refusal.rule_id, "")
