@@ -38,7 +38,7 @@ class Atom(msgspec.Struct, frozen=True, gc=False, eq=False):
     def batch_count(self) -> int | None:
         """Return how many things the whole request is about."""
         given = self.request.batch_count
-        return 1 if isinstance(given, UnsetType) else given
+        return 1 if given is UNSET else given
 
     def is_tainted(self) -> bool | None:
         """Whether the input came from an untrusted source."""
@@ -126,10 +126,11 @@ class Sight:
 
 def atoms_of(kind: ActionKind, request: Request) -> list[Atom]:
     """Return the atoms of a request whose required facts are there (see `policy_invariant.py`)."""
-    if not isinstance(request.items, tuple):
+    items = request.items
+    if items is UNSET or items is None:
         return _atoms(kind, request)
-    count = len(request.items) if isinstance(request.batch_count, UnsetType) else request.batch_count
-    return [atom for item in request.items for atom in _atoms(kind, with_item(request, item, count))]
+    count = len(items) if request.batch_count is UNSET else request.batch_count
+    return [atom for item in items for atom in _atoms(kind, with_item(request, item, count))]
 
 
 def with_item(request: Request, item: Item, count: int | None) -> Request:
@@ -158,9 +159,9 @@ def _places(
     path: str | UnsetType | None, real: str | UnsetType | None, *, folded: bool
 ) -> tuple[tuple[Spelling, ...], int]:
     """Return the spellings of a path and then those of its real path, and how many are the path's own."""
-    if not isinstance(path, str):
+    if path is UNSET or path is None:
         return (), 0
     named = spellings(path, folded)
-    if not isinstance(real, str) or real == path:
+    if real is UNSET or real is None or real == path:
         return named, len(named)
     return (*named, *(one for one in spellings(real, folded) if one not in named)), len(named)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from .action import ActionKind
 from .policy_atom import Atom, Sight, atoms_of
@@ -272,7 +273,7 @@ def _said(frames: Sequence[ReadyFrame], request: Request, kind: ActionKind, atom
             answer = layer.program(kind).answer
             said += [Said(layer, sight, answer(sight)) for sight in sights]
             if layer.has_limits:
-                items = len(request.items) if isinstance(request.items, tuple) else 1
+                items = 1 if request.items is UNSET or request.items is None else len(request.items)
                 said += [Said(layer, None, exceeded) for exceeded in layer.exceeded(kind, request, items)]
     return said
 

@@ -141,10 +141,9 @@ class GlobSet:
             found |= self._beginnings.hits(name)
         if self._endings is not None:
             found |= self._endings.hits(name[::-1])
-        if name in self._names:
-            for ending, mask in self._names[name]:
-                if path.endswith(ending):
-                    found |= mask
+        for ending, mask in self._names.get(name, ()):
+            if path.endswith(ending):
+                found |= mask
         if self._folders and not self._folders.keys().isdisjoint(folders := path.split("/")[1:-1]):
             for folder in folders:
                 found |= self._folders.get(folder, 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from .action import ActionKind
 from .policy_atom import MOVES, Atom
@@ -49,14 +49,18 @@ def find_broken_request(request: Request) -> Broken | None:
     items = request.items
     if items is None or items == ():
         return _missing("items")
-    parts: Sequence[Request | Item] = (request,) if isinstance(items, UnsetType) else items
+    parts: Sequence[Request | Item] = (request,) if items is UNSET else items
     for part in parts:
         broken = _find_fault_of_part(kind, request, part)
         if broken is not None:
             return broken
+    return None if kind in FILES else _find_fault_of_names(kind, request, parts)
+
+
+def _find_fault_of_names(kind: ActionKind, request: Request, parts: Sequence[Request | Item]) -> Broken | None:
     if kind == "network.request":
         for part in parts:
-            broken = _find_fault_of_host(request.host if isinstance(part.host, UnsetType) else part.host)
+            broken = _find_fault_of_host(request.host if part.host is UNSET else part.host)
             if broken is not None:
                 return broken
     if kind in _CONNECTORS:
@@ -69,19 +73,19 @@ def find_broken_request(request: Request) -> Broken | None:
 
 def _find_fault_of_part(kind: ActionKind, request: Request, part: Request | Item) -> Broken | None:
     path, real = part.path, part.real_path
-    if isinstance(path, UnsetType):
-        path, real = request.path, request.real_path if isinstance(real, UnsetType) else real
-    broken = _find_fault_of_path("path", path, "realPath", real, is_needed=kind in _NEEDS_PATH)
+    if path is UNSET:
+        path, real = request.path, request.real_path if real is UNSET else real
+    broken = _find_fault_of_path(path, real, "path", "realPath", kind in _NEEDS_PATH)
     if broken is not None or kind not in MOVES:
         return broken
     path, real = part.to_path, part.to_real_path
-    if isinstance(path, UnsetType):
-        path, real = request.to_path, request.to_real_path if isinstance(real, UnsetType) else real
-    return _find_fault_of_path("toPath", path, "toRealPath", real, is_needed=True)
+    if path is UNSET:
+        path, real = request.to_path, request.to_real_path if real is UNSET else real
+    return _find_fault_of_path(path, real, "toPath", "toRealPath", True)  # noqa: FBT003
 
 
 def _find_fault_of_path(
-    name: str, path: str | UnsetType | None, real_name: str, real: str | UnsetType | None, *, is_needed: bool
+    path: str | UnsetType | None, real: str | UnsetType | None, name: str, real_name: str, is_needed: bool
 ) -> Broken | None:
     """Return what is wrong with a path or with the real path behind it, which is the path where it is not given."""
     if isinstance(path, str):
@@ -89,7 +93,7 @@ def _find_fault_of_path(
             return _invalid(path)
     elif path is None or is_needed:
         return _missing(name)
-    if isinstance(real, UnsetType):
+    if real is UNSET:
         return None
     if real is None or not isinstance(path, str):
         return _missing(real_name if real is None else name)

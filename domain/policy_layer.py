@@ -103,7 +103,8 @@ class Program:
             if alive & column.rows:
                 no, maybe = column.ask(sight)
                 alive &= ~no
-                unknown |= maybe
+                if maybe:
+                    unknown |= maybe
         maybe = alive & unknown
         known = alive ^ maybe
         if self._exceptions:

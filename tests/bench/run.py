@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("actions", "files", "long", "log", "policy", "start", "syncs")
+PARTS = ("actions", "analysis", "backtest", "files", "long", "log", "policy", "start", "syncs")
 
 
 def main() -> None:
@@ -39,9 +39,12 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
     import msgspec
 
     from tests.bench.actions import measure_long_task, measure_syncs, measure_throughput
+    from tests.bench.backtest import measure_backtest
     from tests.bench.figure import table_of
     from tests.bench.floor import Floor
     from tests.bench.log import measure_reading, measure_size
+    from tests.bench.policy import measure_rules
+    from tests.bench.policy_analysis import measure_analysis
     from tests.bench.single import measure_policy, measure_start
 
     began = time.monotonic()
@@ -58,7 +61,11 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
         figures += [long_task] if "long" in parts else []
         figures += [*measure_reading(folder, log, rounds), measure_size(log)] if "log" in parts else []
     if "policy" in parts:
-        figures += measure_policy(rounds)
+        figures += [*measure_policy(rounds), *measure_rules(rounds)]
+    if "analysis" in parts:
+        figures += measure_analysis(min(rounds, 3))
+    if "backtest" in parts:
+        figures += measure_backtest(folder, rounds)
     if "start" in parts:
         figures += measure_start(folder, rounds + 2)
     commits = floor.commits_per_s()
