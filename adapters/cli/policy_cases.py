@@ -48,8 +48,8 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: str
     kind: str
     passed: bool
-    expected: Any
-    got: Any
+    expected: object
+    got: object
 
 
 class Ran(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 _PLAIN: Final[dict[object, str]] = {
     str: "text",
     int: "integer",
+    float: "number",
     bool: "true or false",
     datetime: "time",
     object: "any JSON value",
@@ -43,7 +44,7 @@ def _absent(field: Any) -> str:
         return "never"
     if field.default is msgspec.NODEFAULT:
         return "where empty"
-    if field.default is None:
+    if field.default is None or isinstance(field.default, msgspec.UnsetType):
         return "where there is none"
     empty = field.default in ("", ()) and not isinstance(field.default, bool | int)
     return "where empty" if empty else f"where it is `{_shown(field.default)}`"
@@ -60,13 +61,18 @@ def kind_words(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal and arguments == importlib.import_module("cowork.domain.reason").REASON_CODES:
         return "a [reason code](reason-codes.md)"
+    if origin is Literal and arguments == importlib.import_module("cowork.domain.policy_document").KINDS:
+        return "a [kind of action](actions.md)"
     if origin is Literal:
         return " or ".join(f"`{value}`" if value else "empty" for value in arguments)
     if origin is tuple and arguments[-1] is not ...:
         return f"list of {len(arguments)}: {', '.join(map(kind_words, arguments))}"
     if origin in (tuple, frozenset):
         return f"list of {kind_words(arguments[0])}"
+    if origin is dict:
+        return f"object, each value {kind_words(arguments[1])}"
     if origin in (Union, types.UnionType):
+        arguments = tuple(one for one in arguments if one is not msgspec.UnsetType)
         null = _NULL if types.NoneType in arguments else ""
         return _one_of([one for one in arguments if one is not types.NoneType]) + null
     assert inspect.isclass(kind), f"the reference has no words for {kind}"
@@ -158,6 +164,19 @@ class Shapes:
         ("projections.summary_report", "TaskSummary", "`cowork task summary`"),
         ("projections.confirmation_inbox", "Confirmation", "`cowork confirmation list` (a list), and its others"),
         ("projections.active_grants", "FolderGrant", "`cowork grant list` (a list) and `revoke`"),
+        ("adapters.cli.policy_show", "LayerInForce", "`cowork policy show` (a list)"),
+        ("adapters.cli.policy_check", "PolicyFileCheck", "`cowork policy check` (a list)"),
+        ("adapters.cli.policy_test", "PolicyTest", "`cowork policy test`"),
+        ("domain.policy_finding", "LintReport", "`cowork policy lint`"),
+        ("domain.policy_diff", "PolicyDiff", "`cowork policy diff`"),
+        ("domain.policy_proof", "Proof", "`cowork policy prove`"),
+        ("domain.policy_proof", "ReachReport", "`cowork policy who-can`"),
+        ("engine.explain", "Explanation", "`cowork policy explain`"),
+        ("engine.explain_at", "AtPosition", "`cowork policy explain --at` and `--session`"),
+        ("engine.backtest_report", "BacktestReport", "`cowork policy backtest`"),
+        ("engine.tighten_report", "Proposal", "`cowork policy tighten`"),
+        ("adapters.cli.policy_approvals", "RememberedApproval", "`cowork policy approvals list` (a list) and `revoke`"),
+        ("adapters.cli.policy_trust", "TrustedFolder", "`cowork policy trust`; `trusted` and `distrust` (a list)"),
         ("projections.audit_log", "AuditRow", "`cowork audit log` (a list)"),
         ("engine.audit_finding", "AuditReport", "`cowork audit check`"),
         ("adapters.cli.event_json", "EventObject", "`cowork run`, `resume` and `replay`, one on each line"),
