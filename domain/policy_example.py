@@ -12,7 +12,7 @@ import msgspec
 
 from .action import ActionKind
 from .json_text import cited
-from .policy_atom import Sight, atoms_of
+from .policy_atom import MOVES, Sight, atoms_of
 from .policy_column import FILES, Row, can_match, columns_of
 from .policy_document import KINDS, Conditions, Rule, names_kind
 from .policy_frame import ReadyScope
@@ -57,6 +57,9 @@ def find_fault_of_example(rule: Rule, example: dict[str, Any], *, wanted: bool) 
         kinds = [kind for kind in kinds if kind == given]
         if not kinds and wanted:
             return f"the rule is not about the example's action `{cited(str(given))}`", "mend the example, or the rule"
+    if "items" not in example and "toPath" not in example:
+        # An example of one place is not about moves, unless the rule is about nothing else.
+        kinds = [kind for kind in kinds if kind not in MOVES] or kinds
     facts = {key: value for key, value in example.items() if key != "scope"}
     has_scope = "scope" in example
     try:

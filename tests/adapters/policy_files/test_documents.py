@@ -154,6 +154,12 @@ def test_one_dead_pattern_among_living_ones_is_found() -> None:
 # Examples: the rule's keys, and what the load says of them
 
 HOLDS: dict[str, dict[str, Any]] = {
+    "one place, of a rule about files of all kinds": {
+        "action": "file.*",
+        "when": {"matchesPattern": ["**/.env*"]},
+        "match": [{"path": "/ws/.env"}],
+        "notMatch": [{"path": "/ws/env"}],
+    },
     "a path that matches": {"when": {"matchesPattern": ["/ws/**"]}, "match": [{"path": "/ws/a"}]},
     "a path that does not": {"when": {"matchesPattern": ["/ws/**"]}, "notMatch": [{"path": "/etc/x"}]},
     "one of several kinds": {"action": "file.*", "when": {"crossRoot": False}, "match": [
