@@ -255,13 +255,18 @@ def judge(frames: Sequence[ReadyFrame], request: Request) -> Judgement:
             if broken is not None:
                 return Judgement(request, kind, DENY, broken)
     said = _said(frames, request, kind, atoms)
-    reported = said[0]
-    for one in said:
-        # Of those that are as strict, the first that is certain decides, and else the first.
-        answer, best = one.answer, reported.answer
-        if answer.level > best.level or (answer.level == best.level and answer.known and not best.known):
-            reported = one
+    reported = decisive(said)
     return Judgement(request, kind, reported.answer.level, None, said, reported)
+
+
+def decisive(said: Sequence[Said]) -> Said:
+    """Return the strictest; of those that are as strict the first that is certain, and else the first."""
+    best = said[0]
+    for one in said:
+        answer, level = one.answer, best.answer.level
+        if answer.level > level or (answer.level == level and answer.known and not best.answer.known):
+            best = one
+    return best
 
 
 def _said(frames: Sequence[ReadyFrame], request: Request, kind: ActionKind, atoms: Sequence[Atom]) -> list[Said]:
