@@ -26,11 +26,12 @@ from .backtest_report import (
     is_since,
     under_its_name,
 )
-from .policy_history import Began, Decided, Ended, Moment, PolicyHistory, Standing, UseCounts
+from .policy_history import Began, Decided, Ended, Moment, PolicyHistory, Standing
 from .ports import EventStore
 from .reevaluation import Matter, ReadyLayers, ReadyScopes, Ruling, ruling_of_refusal
 from .rule_use import RuleUses
 from .self_check import SelfCheck
+from .use_counts import UseCounts
 
 __all__ = [
     "BacktestReport",

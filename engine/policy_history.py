@@ -6,14 +6,13 @@ from its own events, never taken from a projection, so each decision can be made
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from ..domain import approvals as approvals_aggregate
 from ..domain import grant as grant_aggregate
 from ..domain import session as session_aggregate
-from ..domain.action import Action, kind_of
 from ..domain.approvals import ApprovalRemembered, ApprovalRevoked, ApprovalUsed, RememberedApprovals, after_use
 from ..domain.confirmation import (
     ConfirmationApproved,
@@ -23,16 +22,14 @@ from ..domain.confirmation import (
 )
 from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
-from ..domain.facts import Facts
 from ..domain.grant import FolderGrant, FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, GrantState
 from ..domain.plan import OnAsk
 from ..domain.policy import Policy
 from ..domain.policy_approval import Approval
-from ..domain.policy_decision import Decision
 from ..domain.policy_document import Layer
 from ..domain.policy_record import DocumentStored, StoredDocument
 from ..domain.reason import ReasonCode
-from ..domain.scope import FolderScope, Scope
+from ..domain.scope import Scope
 from ..domain.session import (
     AdoptedLayer,
     EndedSession,
@@ -62,107 +59,23 @@ from ..domain.task import (
     TaskQueued,
 )
 from . import limits
+from .history_moment import (
+    Answered,
+    Began,
+    Decided,
+    Ended,
+    Fault,
+    GivenGrant,
+    Moment,
+    Outcome,
+    PastAction,
+    Standing,
+)
 from .ports import EventStore
 
-Answered: TypeAlias = Literal["", "approved", "rejected", "expired", "withdrawn"]
-Outcome: TypeAlias = Literal["", "succeeded", "failed", "unknown", "denied", "declined"]
+__all__ = ["Began", "Decided", "Ended", "Fault", "Moment", "PastAction", "PolicyHistory", "Standing"]
+
 Seen: TypeAlias = Recorded[Any]
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What was in force in a session; the same object for as long as none of it changed.
-
-    `policy` is None where the adopted documents can't be had from the log.
-    """
-
-    session_id: str
-    user_id: str
-    title: str
-    adopted: tuple[AdoptedLayer, ...]
-    policy_digest: str
-    policy: Policy | None
-    scope: Scope
-    scope_digest: str
-
-
-class PastAction(msgspec.Struct, kw_only=True, eq=False):
-    """An action and what has become of it, as far as the log has been read: it changes while it is read.
-
-    `questions` are the ids of those that were asked about it, `answer` is the last one's. `attempts` counts starts.
-    """
-
-    task_id: str
-    session_id: str
-    step_id: str
-    action_id: str
-    action: Action
-    proposed_by: str
-    on_ask: OnAsk
-    questions: tuple[str, ...] = ()
-    answer: Answered = ""
-    attempts: int = 0
-    outcome: Outcome = ""
-    reason_code: ReasonCode | None = None
-    approval_id: str = ""
-
-
-class Decided(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A decision on record. `approvals` are those that could have answered; `command_id` is that of its whole step.
-
-    `confirmation_id` names the question that it led to. `is_about_outcome` says that this question was put because a
-    crash left the action's outcome open, whatever policy said.
-    """
-
-    position: int
-    at: datetime
-    command_id: str
-    past: PastAction
-    facts: Facts
-    recorded: Decision
-    scope_digest: str
-    standing: Standing
-    approvals: tuple[Approval, ...]
-    confirmation_id: str = ""
-    is_about_outcome: bool = False
-
-
-class Began(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A start on record. With `facts` policy was asked again just before, and did not deny."""
-
-    position: int
-    at: datetime
-    past: PastAction
-    attempt: int
-    facts: Facts | None
-    standing: Standing
-    approvals: tuple[Approval, ...]
-
-
-class Ended(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Nothing more will happen to the action; its `past` says how it ended."""
-
-    position: int
-    at: datetime
-    past: PastAction
-
-
-Moment: TypeAlias = Decided | Began | Ended
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Where the log can't be followed: the position and a sentence."""
-
-    position: int
-    sentence: str
-
-
-class GivenGrant(msgspec.Struct, frozen=True):
-    """A grant as it was given, and where."""
-
-    position: int
-    at: datetime
-    session_id: str
-    scope: FolderScope
 
 
 class _Task(msgspec.Struct):
@@ -464,36 +377,3 @@ class PolicyHistory:
                 past.answer = answer
 
         return note
-
-
-class UseCounts:
-    """How many actions of each kind a task has started, as limits count them (see `deciding.py`)."""
-
-    def __init__(self) -> None:
-        self._started: dict[str, dict[str, int]] = {}
-        self._command = ""
-        self._in_command: dict[str, int] = {}
-
-    def decide(self, moment: Decided) -> Mapping[str, int]:
-        """Return the counts for a decision. Those before it in the same step count as if they were carried out."""
-        started = self._started.get(moment.past.task_id, {})
-        if moment.command_id != self._command:
-            self._command, self._in_command = moment.command_id, {}
-        kind = kind_of(moment.past.action)
-        counts = {name: started.get(name, 0) + self._in_command.get(name, 0) for name in {*started, *self._in_command}}
-        self._in_command[kind] = self._in_command.get(kind, 0) + 1
-        return counts
-
-    def look_again(self, moment: Began) -> Mapping[str, int]:
-        """Return the counts for the look before a start. An attempt of its own that came before does not count."""
-        counts = dict(self._started.get(moment.past.task_id, {}))
-        if moment.attempt > 1:
-            kind = kind_of(moment.past.action)
-            counts[kind] = counts.get(kind, 0) - 1
-        return counts
-
-    def begin(self, past: PastAction) -> None:
-        """Count an action's first start."""
-        started = self._started.setdefault(past.task_id, {})
-        kind = kind_of(past.action)
-        started[kind] = started.get(kind, 0) + 1

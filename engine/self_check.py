@@ -3,8 +3,9 @@
 from ..domain.action_invariant import Refusal
 from ..domain.policy import Policy
 from .backtest_report import About, Disagreement
-from .policy_history import Began, Decided, Fault, UseCounts
+from .policy_history import Began, Decided, Fault
 from .reevaluation import Matter, ReadyLayers, ReadyScopes, Ruling, matter_of, ruling_of, ruling_of_refusal
+from .use_counts import UseCounts
 
 
 class SelfCheck:

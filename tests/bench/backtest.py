@@ -45,11 +45,11 @@ from cowork.domain.scope import Scope
 from cowork.engine.application import Answer, FolderRequest, RunRequest
 from cowork.engine.backtest import Backtesting, BacktestReport, backtest, instead_of_first
 from cowork.engine.policy_history import Decided, PolicyHistory
+from cowork.engine.policy_records import NoPolicyFiles
 from cowork.engine.ports import Done, Finding, NotApplied, Outcome, Permit, PlannedTask
 from cowork.projections.registry import TABLES
 from tests.bench.figure import Figure
 from tests.bench.policy_workload import WORK, document_of, requests_of
-from tests.bench.workload import NoPolicyFiles
 
 TASKS = 64
 ACTIONS = 50
