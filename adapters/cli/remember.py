@@ -97,10 +97,14 @@ def print_offer(offer: "Offer", store: str) -> None:
 
 def is_wanted(options: "Options") -> bool:
     """Ask, where somebody is there to answer, whether to keep it; without a terminal the command itself is the yes."""
+    import termios
+
     from .terminal import can_ask
 
     if not can_ask(options):
         return True
     output.line("Approve this, and keep that? [y/N]")
     output.flush()
+    # What was typed before the question was there is no answer to it.
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
