@@ -152,6 +152,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
     from .files.executor import FileExecutor
     from .files.finder import GlobFinder
     from .files.opener import FileFolderOpener
+    from .policy_files.layers import ORGANISATION_FOLDER
     from .policy_files.source import FilePolicySource
     from .read_model.sqlite import SqliteReadModel
     from .system.clock import SystemClock
@@ -170,7 +171,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
         blobs=blobs,
         executors=(files,),
         finder=finder,
-        opener=FileFolderOpener(store_dir),
+        opener=FileFolderOpener(store_dir, policy_dirs=(default_config_dir(), ORGANISATION_FOLDER)),
         locks=FileTaskLocks(store_dir / "locks"),
         policy_source=FilePolicySource(default_config_dir()),
         clock=SystemClock(),

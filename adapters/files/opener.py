@@ -1,6 +1,7 @@
 """Looks at a folder that a person is about to grant."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...domain.errors import DomainError
@@ -10,17 +11,21 @@ from .resolver import Resolver, choose_resolver, opened
 
 
 class FileFolderOpener:
-    """The FolderOpener port: which folder a path means, without links, and never the store or what contains it."""
+    """The FolderOpener port: which folder a path means, without links, and never the engine's own or what contains it.
 
-    def __init__(self, state_dir: Path, resolver: Resolver | None = None) -> None:
+    `state_dir` is the store; `policy_dirs` are where policy documents lie or may be put.
+    """
+
+    def __init__(self, state_dir: Path, resolver: Resolver | None = None, *, policy_dirs: Sequence[Path] = ()) -> None:
         self._state_dir = state_dir
+        self._policy_dirs = tuple(policy_dirs)
         self._resolver = resolver or choose_resolver()
 
     def identify(self, path: str) -> tuple[str, FolderIdentity]:
         """Return the folder's absolute path without links, and which folder it is.
 
         Links on the way are resolved, a link as the folder itself is refused: what it points to is to be granted by its
-        own name. Raises `DomainError` not_found, or invalid for a file, a link, `/`, and the store.
+        own name. Raises `DomainError` not_found, or invalid for a file, a link, `/`, the store and policy documents.
         """
         if not path.strip() or "\x00" in path:
             raise DomainError("invalid", f"`{path}` is not the path of a folder")
@@ -33,17 +38,24 @@ class FileFolderOpener:
             raise _refusal(path, error) from error
         with opened(fd):
             status = os.fstat(fd)
-        self._refuse_store(path, resolved)
+        self._refuse_own(path, resolved)
         return text_of_name(os.fsencode(resolved)), FolderIdentity(status.st_dev, status.st_ino)
 
-    def _refuse_store(self, path: str, resolved: Path) -> None:
-        store = Path(os.path.realpath(self._state_dir))
-        if store.is_relative_to(resolved) or resolved.is_relative_to(store) or _is_same_or_above(resolved, store):
+    def _refuse_own(self, path: str, resolved: Path) -> None:
+        if _is_entangled(resolved, self._state_dir):
             raise DomainError(
                 "invalid",
                 f"`{path}` contains the store, or lies in it: an agent could change what is recorded about it",
                 "grant another folder, or keep the store elsewhere",
             )
+        for folder in self._policy_dirs:
+            if _is_entangled(resolved, folder):
+                raise DomainError(
+                    "invalid",
+                    f"`{path}` contains the folder of policy documents `{folder}`, or lies in it: an agent could write"
+                    " its own rules",
+                    "grant another folder",
+                )
 
 
 def _without_links(path: str) -> Path:
@@ -65,6 +77,11 @@ def _refusal(path: str, error: Exception) -> DomainError:
     if Path(path).is_symlink():
         return DomainError("invalid", f"`{path}` is a symbolic link", "grant the folder that it points to")
     return DomainError("invalid", f"`{path}` is not a folder")
+
+
+def _is_entangled(folder: Path, own: Path) -> bool:
+    real = Path(os.path.realpath(own))
+    return real.is_relative_to(folder) or folder.is_relative_to(real) or _is_same_or_above(folder, real)
 
 
 def _is_same_or_above(folder: Path, store: Path) -> bool:

@@ -80,3 +80,13 @@ def test_what_is_refused(path: str, code: str, opener: FileFolderOpener, tmp_pat
         opener.identify(asked)
     assert caught.value.code == code
     assert not caught.value.message.endswith(".")
+
+
+@pytest.mark.parametrize("granted", ["home", "home/.config", "home/.config/cowork", "home/.config/cowork/deeper"])
+def test_where_policy_documents_lie_or_may_be_put_is_never_granted(tmp_path: Path, granted: str) -> None:
+    (tmp_path / granted).mkdir(parents=True)
+    opener = FileFolderOpener(tmp_path / "store", policy_dirs=(tmp_path / "home/.config/cowork",))
+    with pytest.raises(DomainError, match="an agent could write its own rules"):
+        opener.identify(str(tmp_path / granted))
+    (tmp_path / "home/inbox").mkdir(exist_ok=True)
+    assert opener.identify(str(tmp_path / "home/inbox"))[0] == str(tmp_path / "home/inbox")
