@@ -109,7 +109,8 @@ def _print(one: RememberedApproval) -> None:
     from ...projections.visible_text import visible, visible_line
     from .layout import plural
 
-    until = "" if one.expires_at is None else f" until {one.expires_at:%Y-%m-%d %H:%M} UTC"
+    word = {"in_force": " until", "expired": ""}.get(one.state)
+    until = "" if one.expires_at is None or word is None else f"{word} {one.expires_at:%Y-%m-%d %H:%M} UTC"
     left = "" if one.uses_left is None else f", {plural(one.uses_left, 'use')} left"
     output.line(f"{one.id}  {one.state.replace('_', ' ')}{until}{left}")
     output.line(f"  {visible_line(one.sentence)}")

@@ -3,6 +3,7 @@
 import sys
 
 from . import output
+from .policy_check import JsonOption
 from .policy_lines import PolicyLines, PolicyReader
 from .policy_lines import evaluate as answer_lines
 
@@ -14,7 +15,7 @@ def reader() -> PolicyReader:
     return PolicyReader(layer=document_of_value, errors=faults_of_value)
 
 
-def evaluate() -> None:
+def evaluate(*, json: JsonOption = True) -> None:
     """Answer questions about policy: a JSON object on each line of standard input, one answer for each, in order.
 
     The kinds are decide, discharge, load, origin-rules, hash, glob, under and host. What can't be answered is answered
@@ -22,5 +23,6 @@ def evaluate() -> None:
 
         cowork policy evaluate < questions.jsonl
     """
+    del json  # the answers are JSON whatever is said
     answer_lines(sys.stdin.buffer, PolicyLines(reader()))
     output.flush()
