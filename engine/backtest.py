@@ -169,7 +169,8 @@ class Backtesting:
     def _see_start(self, moment: Began) -> None:
         # An action that would be denied by now would not have run.
         matter = self._check.matter(moment)
-        self._check.began(moment, matter)
+        if not self._check.began(moment, matter):
+            matter = None
         now = self._now.setdefault(moment.past.action_id, _Now())
         counted = is_since(moment.position, moment.at, self._since)
         if matter is not None and not now.denied:
@@ -237,8 +238,8 @@ class Backtesting:
 
     def _note_session(self, rules: _Rules) -> None:
         if rules.has_decided:
-            name = rules.standing.session_id
-            is_other = rules.policy.digest != rules.standing.policy_digest
+            name, recorded = rules.standing.session_id, rules.standing.policy
+            is_other = recorded is None or rules.policy.digest != recorded.digest
             self._sessions[name] = self._sessions.get(name, False) or is_other
 
     # Counting

@@ -52,9 +52,10 @@ class SelfCheck:
             self._note(moment, "approval", sentence)
         return said if len(self.found) == before else None
 
-    def began(self, moment: Began, matter: Matter | Refusal | None) -> None:
-        """Check a start: policy did not deny it when it was asked again, and a person was asked where it wanted one."""
+    def began(self, moment: Began, matter: Matter | Refusal | None) -> bool:
+        """Return whether policy did not deny a start when it was asked again, and a person was asked if it wanted."""
         policy = moment.standing.policy
+        before = len(self.found)
         if matter is not None and policy is not None:
             if policy.has_limits and moment.facts is not None:
                 counted = policy.usage(self._counts.look_again(moment))
@@ -67,6 +68,7 @@ class SelfCheck:
                 self._note(moment, "start", f"started, and nobody was asked as `{again.rule}` wants")
         if moment.attempt == 1:
             self._counts.begin(moment.past)
+        return len(self.found) == before
 
     def add(self, faults: list[Fault]) -> None:
         """Add what could not be followed in the log."""

@@ -10,15 +10,18 @@ import pytest
 
 from cowork.domain.action_invariant import Refusal
 from cowork.domain.baseline import BASELINE
+from cowork.domain.errors import DomainError
 from cowork.domain.grant import FolderGranted
 from cowork.domain.plan import Batch
 from cowork.domain.policy import broken_evaluation
-from cowork.domain.policy_document import Conditions, Limit, Rule
+from cowork.domain.policy_document import Conditions, Limit, Rule, TimeWindow
 from cowork.domain.policy_record import DocumentStored
-from cowork.domain.task import ActionAllowed, ActionDenied, ActionProposed
+from cowork.domain.session import PolicyAdopted, SessionStarted
+from cowork.domain.task import ActionAllowed, ActionDenied, ActionProposed, ActionStarted
 from cowork.engine.backtest import BacktestReport, backtest, instead_of_all, instead_of_first, under_its_name
 from cowork.engine.policy_history import Decided, PolicyHistory
 from cowork.engine.reevaluation import ReadyLayers, ReadyScopes, matter_of, ruling_of, ruling_of_refusal
+from tests.engine.breaking import Died, Executing, die
 from tests.engine.past import (
     ALL,
     LIVES,
@@ -33,7 +36,7 @@ from tests.engine.past import (
     stored_rig,
 )
 from tests.engine.planted import History, changed, place, stored_as_it_is, without
-from tests.engine.rig import Says, create, delete, read, write
+from tests.engine.rig import START, Says, create, delete, read, write
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +198,34 @@ async def test_a_start_that_its_own_policy_denied_by_then_is_shown(rig: StoredRi
     assert [one.about for one in report.disagreements] == ["start"]
 
 
+async def test_a_start_that_its_own_policy_wanted_a_person_for_is_shown(rig: StoredRig) -> None:
+    await rig.run(Batch(of="file.read", match="notes/*.md"))
+    history = rig.log()
+    index = place(history, ActionStarted)
+    facts: Any = history[index].event.facts  # type: ignore[attr-defined]
+    linked = msgspec.structs.replace(facts, target=msgspec.structs.replace(facts.target, links=2))
+    report = backtest(stored_as_it_is(changed(history, index, facts=linked)), NOTHING)
+    assert [one.about for one in report.disagreements] == ["start"]
+    assert report.prompts.questions_added == 0
+
+
+async def test_an_adopted_digest_that_is_not_that_of_its_layers_is_shown(rig: StoredRig) -> None:
+    await live_ordinarily(rig)
+    report = tampered(rig, PolicyAdopted, {"policy_digest": "sha256:00"})
+    (found,) = report.disagreements
+    assert "not those its digest names" in found.sentence
+    assert (report.unchanged, report.sessions_changed) == (report.decisions, 0)
+
+
+async def test_a_log_that_cannot_be_followed_at_all_is_damaged(rig: StoredRig) -> None:
+    await live_ordinarily(rig)
+    history = rig.log()
+    broken = stored_as_it_is(without(history, place(history, SessionStarted)))
+    with pytest.raises(DomainError, match="can't be followed") as refused:
+        backtest(broken, NOTHING)
+    assert refused.value.code == "damaged"
+
+
 # Flips ----------------------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +362,34 @@ async def test_what_would_have_been_denied_uses_nothing_up(rig: StoredRig) -> No
     limit = Limit(id="two", action="file.create", max=2)
     report = backtest(rig.app.store, instead_of_first(document(ALL, deny, limits=(limit,))))
     assert flips_of(report) == {("allow run:all", "deny run:no"): 2}
+
+
+async def test_a_second_attempt_does_not_count_against_itself(rig: StoredRig) -> None:
+    bounded = document(ALL, limits=(Limit(id="one", action="file.delete", max=1),))
+    rig.app = rig.engine(executors=(Executing(rig, before=die),))
+    task_id = await rig.start(delete("a.txt"), rules=bounded)
+    with pytest.raises(Died):
+        await rig.app.carry_on(task_id)
+    rig.locks.held.clear()
+    rig.app = rig.engine()
+    assert (await rig.app.carry_on(task_id)).status == "completed"
+    assert [one.attempt for one in rig.events(ActionStarted)] == [1, 2]
+    assert_nothing_changes(backtest(rig.app.store, NOTHING))
+    same = document(ALL, limits=(Limit(id="another", action="file.delete", max=1),))
+    assert backtest(rig.app.store, instead_of_first(same)).flips == ()
+
+
+async def test_a_second_look_is_decided_under_the_new_rules_too(rig: StoredRig) -> None:
+    later = TimeWindow(not_before=(START + timedelta(minutes=30)).isoformat())
+    asks = document(Rule("late", "file.read", "allow_with_confirm", Conditions(time_window=later)), fallback="allow")
+    denies = document(Rule("late", "file.read", "deny", Conditions(time_window=later)), fallback="allow")
+    rig.app = rig.engine(executors=(Executing(rig, before=lambda: rig.clock.move(timedelta(minutes=20))),))
+    await rig.run(Batch(of="file.read", match="notes/*.md"))
+    report = backtest(rig.app.store, under_its_name(msgspec.structs.replace(asks, name="late")))
+    assert (report.flips, report.second_looks) == ((), 4)
+    assert (report.prompts.questions_added, report.prompts.actions_added) == (2, 2)
+    report = backtest(rig.app.store, under_its_name(msgspec.structs.replace(denies, name="late")))
+    assert (report.ran_denied, report.succeeded_denied) == (2, 2)
 
 
 async def test_each_rule_is_counted_where_it_matched_and_where_it_decided(rig: StoredRig) -> None:
