@@ -1,9 +1,11 @@
 """`cowork policy show`, `lint`, `diff`, `prove`, `who-can`: what is in force, and what holds for every request."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from cowork.domain.baseline import BASELINE
 from tests.adapters.cli.command_line import CommandLine, Ended
 from tests.adapters.cli.in_process import InProcess
 from tests.house.tree import ROOT
@@ -283,3 +285,15 @@ def test_the_cases_of_the_baseline_hold_and_reach_every_rule(cowork: CommandLine
     ended = run(cowork, "test", str(ROOT / "tests" / "domain" / "baseline_cases.toml"), "--min-coverage", "100")
     assert ended.status == 0, ended
     assert "all as expected" in ended.out
+
+
+def test_the_cases_of_the_semantics_hold(cowork: CommandLine) -> None:
+    report = run(cowork, "test", str(ROOT / "tests" / "domain" / "policy_cases.json"), "--json").json()
+    assert len(report["cases"]) > 200
+    assert [case["id"] for case in report["cases"] if not case["passed"]] == []
+
+
+def test_every_rule_of_the_baseline_is_explained_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "reference" / "baseline.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^### `([a-z-]+)`$", page, re.MULTILINE)
+    assert explained == [rule.id for rule in BASELINE.document.rules]
