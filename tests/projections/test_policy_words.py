@@ -34,6 +34,12 @@ VALUES: dict[str, Any] = {
 }
 
 
+EXCEPTED = (
+    "denies file.read where a name in the path begins with a dot and the name ends in `.a` or `.b`, "
+    "unless the path matches `/x`, unless other programs run or obey the file: why"
+)
+
+
 def conditions(**wants: object) -> Conditions:
     return msgspec.structs.replace(Conditions(), **wants)
 
@@ -70,11 +76,10 @@ def test_every_condition_is_said(field: str) -> None:
                 "file.read",
                 "deny",
                 Conditions(hidden=True, extension_in=(".a", ".b")),
-                "why not",
-                unless=(Conditions(matches_pattern=("/x",)), Conditions(tainted=True)),
+                "why",
+                unless=(Conditions(matches_pattern=("/x",)), Conditions(executed=True)),
             ),
-            "denies file.read where a name in the path begins with a dot and the name ends in `.a` or `.b`, "
-            + "unless the path matches `/x`, unless it follows from what an outsider wrote: why not",
+            EXCEPTED,
         ),
         (
             Rule("a", "shell.exec", "allow", Conditions(command_prefix=(("git", ("status", "log")), ("ls",)))),
