@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from .policy_atom import MOVES, Atom, atoms_of
+from .policy_atom import Atom, atoms_of
 from .policy_column import FILES
 from .policy_decision import Judgement
 from .policy_document import Verdict
@@ -116,7 +116,7 @@ def _covers(approval: Approval, atom: Atom) -> bool:
         return False
     kind = atom.kind
     if kind in FILES:
-        return approval.path_prefix is not None and (kind not in MOVES or bool(atom.places))
+        return approval.path_prefix is not None
     if atom.places and approval.path_prefix is None and kind != "shell.exec":
         return False
     if kind == "network.request":

@@ -180,34 +180,30 @@ class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
 
     def matched(self) -> list[str]:
         """Return every rule that matched, as `layer:id`."""
-        return self._matched_and_lost()[0]
+        answers = [said.answer for said in self.said if said.answer.known_rows]
+        cited = [one.program.cited[number] for one in answers if one.program for number in numbers_of(one.known_rows)]
+        return list(dict.fromkeys(cited))
 
     def lost(self) -> list[LostRule]:
         """Return the rules that matched, or may have matched, and did not decide, each with why."""
-        return self._matched_and_lost()[1]
-
-    def _matched_and_lost(self) -> tuple[list[str], list[LostRule]]:
-        matched: dict[str, None] = {}
-        lost: dict[str, LostRule] = {}
         answers = [said.answer for said in self.said if said.answer.known_rows or said.answer.maybe_rows]
+        if not answers:
+            return []
         deciding = f"{self.layer}:{self.rule_id}"
-        why = self._why_lost(deciding) if answers else {}
+        why = self._why_lost(deciding)
+        lost: dict[str, LostRule] = {}
         for answer in answers:
-            program = answer.program
-            assert program is not None, "rows are a program's"
-            known, rows = answer.known_rows, answer.known_rows | answer.maybe_rows
+            program, known = answer.program, answer.known_rows
+            if program is None:
+                continue
             # In version 1.0 what stands behind the first match has no say.
             late = -(2 * (known & -known)) if program.first_match else 0
-            for number in numbers_of(rows):
-                cited, rule, bit = program.cited[number], program.rules[number], 1 << number
-                if known & bit:
-                    matched[cited] = None
+            for number in numbers_of(known | answer.maybe_rows):
+                cited, rule = program.cited[number], program.rules[number]
                 if cited != deciding and cited not in lost:
-                    reason = (
-                        _AUDIT[rule.decision] if rule.mode == "audit" else _LATE if late & bit else why[rule.decision]
-                    )
-                    lost[cited] = LostRule(cited, reason)
-        return list(matched), list(lost.values())
+                    reason = _LATE if late >> number & 1 else why[rule.decision]
+                    lost[cited] = LostRule(cited, _AUDIT[rule.decision] if rule.mode == "audit" else reason)
+        return list(lost.values())
 
     def _why_lost(self, deciding: str) -> dict[Verdict, str]:
         same = f"says the same as `{deciding}`"
@@ -219,7 +215,6 @@ class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
     def explained(self, *, risk_tags: tuple[str, ...], policy_digest: str = "", approval_id: str = "") -> Decision:
         """Return the decision as it is recorded."""
         asking = self.asking()
-        matched, lost = self._matched_and_lost()
         by_missing_fact = self.by_missing_fact
         return Decision(
             verdict=self.verdict,
@@ -228,8 +223,8 @@ class Judgement(msgspec.Struct, frozen=True, gc=False, eq=False):
             reason_code=self.reason_code(),
             risk_tags=risk_tags,
             layer=self.layer,
-            matched=tuple(matched),
-            lost=tuple(lost),
+            matched=tuple(self.matched()),
+            lost=tuple(self.lost()),
             missing_facts=tuple(self.missing_facts()),
             by_missing_fact=by_missing_fact,
             by_default=self.by_default,

@@ -163,11 +163,12 @@ def test_every_missing_fact_is_named_once_whatever_asks_for_it() -> None:
 
 def test_an_exception_s_facts_are_missed_only_where_its_rule_may_match() -> None:
     document = policy(
-        rule("deny", name="a", when={"hidden": True}, unless=[{"fileSizeGreaterThan": 9}]),
+        rule("deny", name="a", when={"hidden": True, "targetExists": True}, unless=[{"fileSizeGreaterThan": 9}]),
         rule("deny", name="b", when={"tainted": True}),
     )
     assert asked(document, action="file.read", labels=None).missing_facts == ("labels",)
-    assert asked(document, action="file.read", path="/ws/.a").missing_facts == ("fileSizeBytes",)
+    known = asked(document, action="file.read", path="/ws/.a", targetExists=True)
+    assert known.missing_facts == ("fileSizeBytes",)
 
 
 def test_each_condition_has_the_fact_that_answers_it() -> None:
@@ -188,3 +189,5 @@ def test_what_the_judgement_was_about_goes_with_it() -> None:
     )
     assert (decision.risk_tags, decision.policy_digest, decision.approval_id) == (("large",), "sha256:1", "ap1")
     assert (decision.verdict, decision.rule_id, decision.layer) == ("allow", "r", "one")
+    bare = judged(ready([frame(policy())]), {"action": "file.read", "path": "/ws/a"}).explained(risk_tags=())
+    assert (bare.risk_tags, bare.policy_digest, bare.approval_id) == ((), "", "")

@@ -13,6 +13,7 @@ AT = "2026-05-01T12:00:00Z"
 BEFORE = "2026-05-01T11:59:59Z"
 ALLOW, DENY = "allow", "deny"
 KINDS_AND_MORE = ["*", *KINDS]
+UNKNOWN = "is not known, and the action can't be judged without it"
 
 INVARIANTS: list[tuple[str, Json, Json, str]] = [
     ("file.link", {}, WS, "unknown-action"),
@@ -149,6 +150,84 @@ PERMITTED: list[tuple[str, Json, Json]] = [
 def test_an_invariant_denies_nothing_that_was_granted(action: str, facts: Json, scope: Json) -> None:
     decision = asked(policy(rule(ALLOW)), action=action, scope=scope, **facts)
     assert (decision.verdict, decision.layer) == (ALLOW, "one"), decision.reason
+
+
+@pytest.mark.parametrize(
+    ("action", "facts", "scope", "reason"),
+    [
+        ("file.link", {}, WS, "there is no action `file.link`"),
+        ("file.read", {"path": None}, WS, f"`path` {UNKNOWN}"),
+        ("file.read", {"realPath": None}, WS, f"`realPath` {UNKNOWN}"),
+        ("file.move", {"toPath": None}, WS, f"`toPath` {UNKNOWN}"),
+        ("file.move", {"toRealPath": None}, WS, f"`toRealPath` {UNKNOWN}"),
+        ("file.read", {"items": []}, WS, f"`items` {UNKNOWN}"),
+        ("network.request", {"host": ""}, WS, f"`host` {UNKNOWN}"),
+        (
+            "network.request",
+            {"realPath": "/ws/a"},
+            WS,
+            f"`path` {UNKNOWN}",
+        ),
+        (
+            "connector.read",
+            {"connector": ""},
+            WS,
+            f"`connector` {UNKNOWN}",
+        ),
+        (
+            "connector.read",
+            {"requiredScopes": None},
+            WS,
+            f"`requiredScopes` {UNKNOWN}",
+        ),
+        ("network.request", {"host": "a b"}, WS, "`a b` is not a host"),
+        ("file.read", {"path": "a"}, WS, "`a` is not an absolute path without `..`"),
+        ("file.read", {"realPath": "b"}, WS, "`b` is not an absolute path without `..`"),
+        ("file.read", {"path": "/x"}, WS, "no granted folder holds `/x`"),
+        ("file.read", {"realPath": "/x"}, WS, "the path leads to `/x`, outside every granted folder"),
+        ("file.read", {}, {"grants": [{"root": "/ws", "revoked": True}]}, "the grant that held `/ws/a` was revoked"),
+        ("file.read", {}, {"grants": [{"root": "/ws", "expiresAt": AT}]}, "the grant that held `/ws/a` has expired"),
+        ("file.write", {}, {"grants": [{"root": "/ws", "mode": "r"}]}, "`/ws/a` is granted for reading only"),
+        (
+            "file.write",
+            {},
+            {**WS, "protectedRoots": ["/ws/a"]},
+            "`/ws/a` belongs to the engine, or holds what does",
+        ),
+        ("file.delete", {"path": "/ws"}, WS, "`/ws` is a granted folder, or holds one"),
+        ("connector.read", {"connector": "x"}, WS, "connector `x` is not granted"),
+        (
+            "connector.read",
+            {"requiredScopes": ["x"]},
+            WS,
+            "connector `mail` is not granted every scope that this needs",
+        ),
+        ("connector.action", {"connector": "crm"}, WS, "connector `crm` is granted for reading only"),
+        (
+            "connector.read",
+            {},
+            {"connectors": [{"id": "mail", "revoked": True}]},
+            "the grant of connector `mail` was revoked",
+        ),
+        (
+            "connector.read",
+            {},
+            {"connectors": [{"id": "mail", "expiresAt": AT}]},
+            "the grant of connector `mail` has expired",
+        ),
+        ("file.read", {"depth": 2}, {**WS, "maxDepth": 1}, "subagents may be at most 1 deep here"),
+    ],
+)
+def test_a_broken_invariant_says_in_a_sentence_what_is_wrong(
+    action: str, facts: Json, scope: Json, reason: str
+) -> None:
+    assert asked(policy(), action=action, scope=scope, **facts).reason == reason
+
+
+def test_without_a_policy_the_reason_says_so() -> None:
+    reason = "no policy is in force: what is not allowed is denied"
+    assert decide([frame()], "file.read").reason == reason
+    assert decide([], "file.link").reason == reason
 
 
 def test_the_real_path_may_lie_in_another_grant() -> None:

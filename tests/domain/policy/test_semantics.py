@@ -335,6 +335,7 @@ def test_a_limit_with_a_unit_counts_what_the_request_costs() -> None:
     assert asked(document, action="file.read", usage={"cap": 1}, cost={"usd": 2}).verdict == ALLOW
     over = asked(document, action="file.read", usage={"cap": 1}, cost={"usd": 2.5})
     assert (over.verdict, over.reason) == (DENY, "too dear")
+    assert asked(document, action="file.read", usage={"cap": 3}, cost={"usd": 0}).verdict == ALLOW
     unknown = asked(document, action="file.read", usage={"cap": 1}, cost={"eur": 1})
     assert (unknown.by_missing_fact, unknown.missing_facts) == (True, ("cost",))
 
