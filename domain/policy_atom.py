@@ -83,11 +83,11 @@ class Sight:
 
     def sensitive(self) -> bool | None:
         """Whether a name below the granted folder is one of credentials and keys."""
-        return agreed([look_at(place).sensitive for place in self.below()])
+        return agreed([look_at(place[1:]).sensitive for place in self.below()])
 
     def executed(self) -> bool | None:
         """Whether a name below the granted folder is one that other programs execute or obey."""
-        return agreed([look_at(place).executed for place in self.below()])
+        return agreed([look_at(place[1:]).executed for place in self.below()])
 
     def below(self) -> tuple[str, ...]:
         """Return each spelling of the place as it is below the granted folder that holds it: `/a/b`."""
