@@ -143,12 +143,12 @@ class Program:
         """Return the first match's answer, or a stricter one of the rules before it that may match."""
         known, maybe = self.ask(sight)
         first = known & -known
-        earlier = maybe & (first - 1) if first else maybe
+        earlier = maybe & (first - 1)  # all of them where none matches
         level = self._level(first) if first else self._fallback
         if earlier and self._level(earlier) > level:
             level = self._level(earlier)
             return Answer(level, self._decider(earlier, level), False, known, maybe, self)  # noqa: FBT003
-        rule = self._decider(first, level) if first else None
+        rule = self.rules[first.bit_length() - 1] if first else None
         return Answer(level, rule, True, known, maybe, self)  # noqa: FBT003
 
     def _level(self, rows: int) -> int:

@@ -158,6 +158,34 @@ def test_rules_that_want_different_things_of_one_fact_match_side_by_side(
     assert asked(document, action=action, **facts).matched == ("one:a", "one:b")
 
 
+@pytest.mark.parametrize(
+    ("key", "one", "other", "action", "facts"),
+    [
+        ("methodIn", ["GET"], ["POST"], "network.request", {"host": "a.com", "method": "GET"}),
+        ("connectorIn", ["mail"], ["crm"], "connector.read", {"connector": "mail"}),
+        ("taintIn", ["web"], ["mail"], "file.read", {"labels": ["web"]}),
+        ("toolMatches", ["send"], ["list"], "connector.read", {"tool": "send"}),
+        ("toolMatches", ["s*"], ["l*"], "connector.read", {"tool": "send"}),
+        ("extensionIn", [".md"], [".py"], "file.read", {"path": "/ws/a.md"}),
+        ("matchesPattern", ["/ws/a"], ["/ws/b"], "file.read", {"path": "/ws/a"}),
+        ("matchesPattern", ["**/a*"], ["**/b*"], "file.read", {"path": "/ws/a1"}),
+        ("matchesPattern", ["**/a/**"], ["**/b/**"], "file.read", {"path": "/ws/a/x"}),
+        ("hostMatches", ["a.com"], ["b.com"], "network.request", {"host": "a.com"}),
+        ("commandPrefix", [["ls"]], [["rm"]], "shell.exec", {"commands": [["ls"]]}),
+        ("timeWindow", {"from": "08:00"}, {"to": "08:00"}, "file.read", NOON),
+    ],
+)
+def test_of_two_rules_that_want_different_things_only_the_right_one_matches(
+    key: str, one: Any, other: Any, action: str, facts: Json
+) -> None:
+    for order in ((one, other), (other, one)):
+        rules = [rule("allow", name="right" if wanted is one else "wrong", when={key: wanted}) for wanted in order]
+        decision = asked(policy(*rules), action=action, **facts)
+        assert (decision.matched, decision.lost) == (("one:right",), ())
+    twice = [rule("allow", name=name, when={key: one}) for name in ("a", "b")]
+    assert asked(policy(*twice), action=action, **facts).matched == ("one:a", "one:b")
+
+
 def test_a_tool_s_name_may_have_any_characters() -> None:
     document = policy(rule("deny", when={"toolMatches": ["mail*send"]}))
     assert asked(document, action="connector.read", tool="mail\nsend").verdict == "deny"
