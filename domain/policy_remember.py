@@ -187,9 +187,9 @@ def near_misses(approval: Approval, request: Request) -> tuple[tuple[Request, st
         beside = f"{prefix}-2"
         moved = {"to_path": beside} if isinstance(request.to_path, str) else {}
         found.append((msgspec.structs.replace(request, path=beside, **moved), f"`{beside}`: beside it, not in it"))
-    if approval.command_prefix is not None:
+    if approval.command_prefix:
         words = approval.command_prefix
-        other = (*words[:-1], f"{words[-1]}-other") if len(words) > 1 else (f"{words[0]}-other",)
+        other = (*words[:-1], f"{words[-1]}-other")
         found.append((msgspec.structs.replace(request, commands=(other,)), f"`{' '.join(other)}`: another command"))
         second = (words, ("curl", "example.com"))
         found.append((msgspec.structs.replace(request, commands=second), f"`{' '.join(words)} && curl example.com`"))

@@ -31,9 +31,7 @@ def run(
     ] = None,
     policy: Annotated[
         Path | None,
-        Parameter(
-            help="A policy document in place of the baseline; on a machine that is managed it only narrows."
-        ),
+        Parameter(help="A policy document in place of the baseline; on a machine that is managed it only narrows."),
     ] = None,
     answer: AnswerOption = "ask",
     viewing: Viewing = DEFAULT_VIEWING,

@@ -1,4 +1,4 @@
-"""One decision of the rules themselves, at 10, 100 and 1,000 rules, and Cedar with the same rules in the same moment."""
+"""One decision of the rules themselves, at 10, 100 and 1,000 rules, and Cedar with the same rules at the same time."""
 
 import importlib
 import time
