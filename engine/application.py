@@ -56,7 +56,7 @@ from .ports import (
     TaskLocks,
 )
 from .recovery import Recovery
-from .remembering import Offer, Remembering, orders_of
+from .remembering import Offer, Remembering
 from .replay import Frame, replay
 from .scheduler import Answer, Asker, Scheduler
 
@@ -327,7 +327,7 @@ class Application:
         """
         return self._remembering.offer(confirmation_id, wish)
 
-    async def answer(self, confirmation_id: str, digest: str, answer: Answer, *, remember: Offer | None = None) -> None:
+    async def answer(self, confirmation_id: str, digest: str, answer: Answer) -> None:
         """Record a person's answer, and what is to be remembered of a yes, in one commit.
 
         Raises `DomainError` not_found, conflict (digest, answered already) or expired.
@@ -336,10 +336,7 @@ class Application:
             raise DomainError(
                 "not_found", f"there is no confirmation `{confirmation_id}`", "see `cowork confirmation list`"
             )
-        also: tuple[Order, ...] = ()
-        if remember is not None and answer.approve:
-            also = orders_of(remember, confirmation_id, answer.answered_by, self._clock.now())
-        await self._scheduler.answer(confirmation_id, digest, answer, *also)
+        await self._scheduler.answer(confirmation_id, digest, answer)
 
     async def revoke(self, grant_id: str, *, by: str, reason: str = "") -> None:
         """Take a grant back: no action starts under it from here on."""

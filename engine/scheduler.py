@@ -42,14 +42,16 @@ from .action_pipeline import ActionPipeline, RequestRefused
 from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, order_confirmation, order_session, order_task
 from .ports import Clock
 from .recovery import Recovery
+from .remembering import Offer, orders_of
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person said to a question, and who it was (`person:<name>`)."""
+    """What a person said to a question, who it was (`person:<name>`), and what is to be remembered of a yes."""
 
     approve: bool
     answered_by: str
     note: str = ""
+    remember: Offer | None = None
 
 
 class Asker(Protocol):
@@ -210,16 +212,18 @@ class Scheduler:
             return True
         return False
 
-    async def answer(self, confirmation_id: str, digest: str, answer: Answer, *also: Order) -> None:
-        """Record a person's answer, and with it what else is ordered.
+    async def answer(self, confirmation_id: str, digest: str, answer: Answer) -> None:
+        """Record a person's answer, and what is to be remembered of a yes, in one commit.
 
         Raises `DomainError` not_found, conflict or expired.
         """
+        now, by = self._clock.now(), answer.answered_by
         kind = Approve if answer.approve else Reject
-        command = kind(digest=digest, answered_by=answer.answered_by, now=self._clock.now(), note=answer.note)
-        await self._handler.execute(
-            order_confirmation(confirmation_id, command), *also, actor=answer.answered_by, cause="answer"
-        )
+        command = kind(digest=digest, answered_by=by, now=now, note=answer.note)
+        also: tuple[Order, ...] = ()
+        if answer.remember is not None and answer.approve:
+            also = orders_of(answer.remember, confirmation_id, by, now)
+        await self._handler.execute(order_confirmation(confirmation_id, command), *also, actor=by, cause="answer")
 
     async def _settle_answers(self, task: Task) -> None:
         """Act on every question that has been answered, or that nobody answered in time."""

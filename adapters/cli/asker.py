@@ -8,16 +8,19 @@ from typing import Final
 
 import anyio
 import anyio.abc
+import anyio.from_thread
 import anyio.to_thread
 
 from ...domain.confirmation import ConfirmationRequested
+from ...domain.policy_remember import Wish
 from ...domain.risk import RISK_WORDS
-from ...engine.application import Answer
+from ...engine.application import Answer, Offer
 from ...projections.visible_text import visible
 from . import output
 from .card_view import KEYS, box_bottom, box_line, box_top, boxed_lines, plain_card, time_left
 from .keyboard import Keyboard, Woken
 from .layout import wrapped
+from .remember_dialog import MakeOffer, RememberDialog
 from .terminal import columns, rows
 from .view import View
 
@@ -66,8 +69,12 @@ def how_to_answer(question: ConfirmationRequested) -> Sequence[str]:
 class TerminalAsker:
     """Draws the question and takes a key. The reading runs in a thread, so that signals are heard meanwhile."""
 
-    def __init__(self, *, view: View, person: str, find_move: FindMove, boxed: bool) -> None:
+    def __init__(
+        self, *, view: View, person: str, find_move: FindMove, make_offer: MakeOffer, store: str, boxed: bool
+    ) -> None:
         self._view = view
+        self._make_offer = make_offer
+        self._store = store
         self._person = person
         self._find_move = find_move
         self._boxed = boxed
@@ -79,7 +86,8 @@ class TerminalAsker:
         """Return the person's answer; None for later, when interrupted, or when the question no longer stands."""
         self._moved = ""
         self._keyboard = Keyboard()
-        dialog = Dialog(self._keyboard, question, self._person, boxed=self._boxed)
+        remember = RememberDialog(self._keyboard, question.confirmation_id, self._offer, self._store)
+        dialog = Dialog(self._keyboard, question, self._person, remember, boxed=self._boxed)
         answer: Answer | None = None
         try:
             with self._view.suspended():
@@ -96,6 +104,10 @@ class TerminalAsker:
         self.answered_elsewhere = self.answered_elsewhere or bool(self._moved)
         return answer
 
+    def _offer(self, confirmation_id: str, wish: Wish) -> Offer:
+        """Have the engine's own thread say what would be remembered: the log is read there and nowhere else."""
+        return anyio.from_thread.run_sync(self._make_offer, confirmation_id, wish)
+
     def interrupt(self) -> None:
         """Close the question without an answer: the task was interrupted."""
         if self._keyboard is not None:
@@ -111,8 +123,17 @@ class TerminalAsker:
 class Dialog:
     """One question on the screen, in the thread that reads the keys."""
 
-    def __init__(self, keyboard: Keyboard, question: ConfirmationRequested, person: str, *, boxed: bool) -> None:
+    def __init__(
+        self,
+        keyboard: Keyboard,
+        question: ConfirmationRequested,
+        person: str,
+        remember: RememberDialog,
+        *,
+        boxed: bool,
+    ) -> None:
         self._keyboard = keyboard
+        self._remember = remember
         self._question = question
         self._person = person
         self._boxed = boxed
@@ -149,6 +170,12 @@ class Dialog:
                         return self._answered(approve=False, note=note)
                     self._print_keys()
                     self._keyboard.settle()
+                case "m":
+                    offer = self._remember.run(self._seconds_left())
+                    if offer is not None:
+                        return self._answered(approve=True, remember=offer)
+                    self._print_keys()
+                    self._keyboard.settle()
                 case "?":
                     self._explain()
                     self._print_keys()
@@ -156,10 +183,10 @@ class Dialog:
                 case _:
                     pass
 
-    def _answered(self, *, approve: bool, note: str = "") -> Answer:
+    def _answered(self, *, approve: bool, note: str = "", remember: Offer | None = None) -> Answer:
         output.line(f"  {'approved' if approve else 'rejected'}{f': {visible(note)}' if note else ''}")
         output.flush()
-        return Answer(approve=approve, answered_by=self._person, note=note)
+        return Answer(approve=approve, answered_by=self._person, note=note, remember=remember)
 
     def _seconds_left(self) -> float:
         return max(0.0, (self._question.expires_at - datetime.now(UTC)).total_seconds())

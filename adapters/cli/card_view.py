@@ -7,7 +7,7 @@ from typing import Final
 from ...domain.confirmation import Card
 from .layout import padded, plural, width_of, wrapped
 
-KEYS: Final = "a approve once   r reject   n reject with note   q decide later   ? why"
+KEYS: Final = "a approve once   r reject   n reject with note   m remember   q decide later   ? why"
 
 
 def plain_card(card: Card) -> Iterator[str]:

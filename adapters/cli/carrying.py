@@ -19,7 +19,7 @@ from .asker import AnswerAll, LeaveOpen, TerminalAsker
 from .ending import print_ending
 from .event_json import TaskEnd
 from .exit_status import OF_TASK, ExitStatus
-from .opening import person
+from .opening import person, store_folder
 from .options import AnswerMode, Options, Viewing
 from .progress import Progress
 from .terminal import can_ask, can_redraw
@@ -57,7 +57,12 @@ class Carrier:
             case "ask" if can_ask(options):
                 boxed = can_redraw(options, viewing)
                 self._terminal_asker = TerminalAsker(
-                    view=self.view, person=person(), find_move=self._find_move, boxed=boxed
+                    view=self.view,
+                    person=person(),
+                    find_move=self._find_move,
+                    make_offer=self._app.offer,
+                    store=str(store_folder(options)),
+                    boxed=boxed,
                 )
                 return self._terminal_asker
             case "ask":

@@ -196,8 +196,8 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
         if offer is not None and not is_wanted(options):
             output.line("nothing was answered, and nothing is kept")
             return ExitStatus.WAITING
-        answer = Answer(approve=answering.approve, answered_by=person(), note=answering.note)
-        anyio.run(lambda: engine.answer(confirmation_id, digest, answer, remember=offer))
+        answer = Answer(approve=answering.approve, answered_by=person(), note=answering.note, remember=offer)
+        anyio.run(lambda: engine.answer(confirmation_id, digest, answer))
         answered = _question(engine, confirmation_id)
     if options.json:
         output.document(answered if offer is None else RememberedAnswer(confirmation=answered, remembered=offer))

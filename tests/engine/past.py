@@ -92,8 +92,8 @@ class StoredRig(Rig):
         """Approve the only open question and keep the answer."""
         asked = self.open_question()
         offer = self.app.offer(asked.confirmation_id, wish)
-        yes = Answer(approve=True, answered_by=PERSON)
-        await self.app.answer(asked.confirmation_id, asked.digest, yes, remember=offer)
+        yes = Answer(approve=True, answered_by=PERSON, remember=offer)
+        await self.app.answer(asked.confirmation_id, asked.digest, yes)
 
 
 @contextmanager

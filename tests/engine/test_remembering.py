@@ -29,8 +29,8 @@ async def remembered(rig: Rig, wish: Wish = TASK) -> Offer:
     """Approve the only open question and remember it."""
     asked = rig.open_question()
     offer = rig.app.offer(asked.confirmation_id, wish)
-    yes = Answer(approve=True, answered_by=PERSON)
-    await rig.app.answer(asked.confirmation_id, asked.digest, yes, remember=offer)
+    yes = Answer(approve=True, answered_by=PERSON, remember=offer)
+    await rig.app.answer(asked.confirmation_id, asked.digest, yes)
     return offer
 
 
@@ -122,7 +122,7 @@ async def test_remembering_answers_the_open_questions_that_it_covers(rig: Rig) -
     offer = rig.app.offer(first, within(rig))
     assert [one.headline for one in offer.also_answers] == ["Overwrite out/b.txt (1 byte)"]
     digest = str(rig.app.rows("confirmations", {"confirmation_id": first})[0]["digest"])
-    await rig.app.answer(first, digest, Answer(approve=True, answered_by=PERSON), remember=offer)
+    await rig.app.answer(first, digest, Answer(approve=True, answered_by=PERSON, remember=offer))
     await rig.app.carry_on(task.task_id)
     assert rig.files() == {"out/a.txt": "1", "out/b.txt": "2", "other/c.txt": "c"}
     rig.assert_clean()

@@ -189,8 +189,9 @@ class Simulation:
             digest = "sha256:" + "0" * 64 if wrong else str(row["digest"])
             answer = Answer(approve=self._random.random() < 0.7, answered_by=PERSON)
             try:
-                kept = self._offer(str(row["confirmation_id"])) if answer.approve and not wrong else None
-                await self._person.answer(str(row["confirmation_id"]), digest, answer, remember=kept)
+                offer = self._offer(str(row["confirmation_id"])) if answer.approve and not wrong else None
+                kept = Answer(approve=answer.approve, answered_by=PERSON, remember=offer)
+                await self._person.answer(str(row["confirmation_id"]), digest, kept)
             except DomainError as error:
                 if error.code not in ("expired", "conflict"):
                     raise

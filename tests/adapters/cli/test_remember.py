@@ -134,3 +134,46 @@ def test_a_policy_file_that_is_there_and_not_used_is_named(cowork: CommandLine) 
     assert cowork.run("policy", "trust", str(cowork.inbox)).status == 0
     after = cowork.run_plan(look)
     assert (after.status, after.err) == (4, "")
+
+
+@pytest.mark.parametrize(("keys", "kept"), [("o", "a.txt"), ("f", "")])
+def test_the_key_m_of_a_question_chooses_shows_and_keeps(cowork: CommandLine, keys: str, kept: str) -> None:
+    cowork.fill("a.txt", "b.txt")
+    with cowork.terminal("run", cowork.plan(OVERWRITE), "--folder", "inbox") as terminal:
+        terminal.read_until("m remember")
+        terminal.press("m")
+        terminal.read_until("in this task")
+        terminal.press("t")
+        terminal.read_until("only this")
+        terminal.press(keys)
+        terminal.read_until("keep it?")
+        terminal.press("y")
+        if kept:
+            terminal.read_until("m remember", count=2)
+            terminal.press("a")
+        assert terminal.ended() == 0
+        assert "Without asking: file.write of" in terminal.text
+    (approval,) = cowork.run("policy", "approvals", "--json").json()
+    assert approval["sentence"].count(f"`{(cowork.inbox / kept) if kept else cowork.inbox}`") == 1
+    assert (cowork.inbox / "b.txt").read_text(encoding="utf-8") == "new b"
+
+
+def test_the_key_m_goes_back_and_says_what_can_not_be_remembered(cowork: CommandLine) -> None:
+    cowork.fill("a.txt")
+    with cowork.terminal("run", cowork.plan(DELETE), "--folder", "inbox") as terminal:
+        terminal.read_until("m remember")
+        terminal.press("m")
+        terminal.read_until("in this task")
+        terminal.press("\x1b")
+        terminal.read_until("m remember", count=2)
+        terminal.press("m")
+        terminal.read_until("in this task", count=2)
+        terminal.press("t")
+        terminal.read_until("only this")
+        terminal.press("o")
+        terminal.read_until("never remembered")
+        terminal.read_until("m remember", count=3)
+        terminal.press("r")
+        assert terminal.ended() == 4
+    assert cowork.files() == ["a.txt"]
+    assert cowork.run("policy", "approvals", "--json").json() == []
