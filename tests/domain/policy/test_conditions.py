@@ -211,6 +211,14 @@ def test_what_is_hidden_counts_below_the_innermost_granted_folder() -> None:
     assert state({"hidden": True}, "file.read", scope={"grants": [{"root": "/"}]}, path="/.x") is True
 
 
+def test_a_grant_that_has_ended_no_longer_says_what_is_hidden() -> None:
+    scope = {"grants": [{"root": "/ws"}, {"root": "/ws/.drafts", "expiresAt": LATER}]}
+    before, at = "2026-05-01T11:59:59Z", LATER
+    assert state({"hidden": True}, "file.read", scope=scope, path="/ws/.drafts/x", now=before) is False
+    assert state({"hidden": True}, "file.read", scope=scope, path="/ws/.drafts/x", now=at) is True
+    assert state({"hidden": True}, "file.read", scope=scope, path="/ws/.drafts/x") is True
+
+
 def test_what_is_sensitive_counts_below_the_granted_folder_only() -> None:
     scope = {"grants": [{"root": "/secrets"}]}
     assert state({"sensitive": True}, "file.read", scope=scope, path="/secrets/a") is False

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cowork.domain.policy_document import KINDS
+from tests.domain.policy.evaluators import judged, ready
 from tests.domain.policy.one_question import WS, asked, decide, frame, policy, rule
 
 Json = dict[str, Any]
@@ -25,6 +26,12 @@ INVARIANTS: list[tuple[str, Json, Json, str]] = [
     ("file.move", {"toRealPath": None}, WS, "missing-fact"),
     ("file.read", {"items": [{"path": "/ws/a"}, {"path": None}]}, WS, "missing-fact"),
     ("file.read", {"items": [{"path": "/ws/a", "realPath": None}]}, WS, "missing-fact"),
+    ("file.read", {"items": [{"realPath": None}]}, WS, "missing-fact"),
+    ("file.read", {"items": [{"realPath": "b"}]}, WS, "path-invalid"),
+    ("file.read", {"items": [{}], "realPath": "b"}, WS, "path-invalid"),
+    ("file.move", {"items": [{"toRealPath": None}]}, WS, "missing-fact"),
+    ("file.move", {"items": [{}], "toRealPath": None}, WS, "missing-fact"),
+    ("file.move", {"items": [{"toPath": "/ws/c", "toRealPath": None}]}, WS, "missing-fact"),
     ("code.run", {"path": None}, WS, "missing-fact"),
     ("network.request", {"path": None}, WS, "missing-fact"),
     ("network.request", {"realPath": "/ws/a"}, WS, "missing-fact"),
@@ -222,6 +229,34 @@ def test_a_broken_invariant_says_in_a_sentence_what_is_wrong(
     action: str, facts: Json, scope: Json, reason: str
 ) -> None:
     assert asked(policy(), action=action, scope=scope, **facts).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("action", "needed"),
+    [
+        ("file.read", {"path": "/ws/a"}),
+        ("file.move", {"path": "/ws/a", "toPath": "/ws/b"}),
+        ("shell.exec", {"path": "/ws"}),
+        ("code.run", {"path": "/ws"}),
+        ("network.request", {"host": "api.example.com"}),
+        ("connector.action", {"connector": "mail"}),
+    ],
+)
+def test_a_fact_that_is_needed_and_not_there_denies(action: str, needed: Json) -> None:
+    frames = ready([frame(policy())])
+    assert judged(frames, {"action": action, **needed}).verdict == ALLOW
+    for left_out in needed:
+        rest = {key: value for key, value in needed.items() if key != left_out}
+        judgement = judged(frames, {"action": action, **rest})
+        assert (judgement.rule_id, judgement.kind) == ("invariant.missing-fact", action)
+        assert judgement.reason() == f"`{left_out}` {UNKNOWN}"
+
+
+def test_a_judgement_knows_its_kind_where_there_is_one() -> None:
+    assert judged([], {"action": "file.read", "path": "/ws/a"}).kind == "file.read"
+    frames = ready([frame(policy())])
+    assert judged(frames, {"action": "file.read", "path": "/etc/x"}).kind == "file.read"
+    assert judged(frames, {"action": "file.link"}).kind is None
 
 
 def test_without_a_policy_the_reason_says_so() -> None:

@@ -148,6 +148,14 @@ def test_in_1_0_what_its_author_could_not_name_is_at_least_asked_about(action: s
     assert asked(policy(rule(ALLOW, "*"), fallback=DENY), action=action).verdict == ALLOW
 
 
+def test_in_1_0_every_rule_that_names_the_action_is_free_of_the_floor() -> None:
+    rules = [rule(ALLOW, "file.delete", name=name, when={"matchesPattern": [f"**/{name}"]}) for name in "abc"]
+    for name in "abc":
+        decision = asked(old(*rules, rule(ALLOW, "*", name="glob")), action="file.delete", path=f"/ws/{name}")
+        assert (cited(decision), decision.verdict) == (f"one:{name}", ALLOW)
+    assert asked(old(*rules, rule(ALLOW, "*")), action="file.delete", path="/ws/d").verdict == CONFIRM
+
+
 def test_in_1_0_the_floor_is_under_the_alias_too() -> None:
     decision = asked(old(rule(ALLOW, "file.write", name="w")), action="file.delete")
     assert (cited(decision), decision.verdict, decision.confirm_rules) == ("one:w", CONFIRM, ("one:w",))
