@@ -42,20 +42,20 @@ app = App(
 
 # Commands are imported when they are used: the start of a program that is called often has to be fast.
 _COMMANDS: Final = {
-    "run": ("run:run", "Run a plan under the rules, asking where they say so."),
-    "resume": ("run:resume", "Go on with tasks that wait, were paused, or were left by a crash."),
-    "task": ("task:app", "List, show, summarise, pause and cancel tasks."),
-    "confirmation": ("confirmation:app", "List, show, approve and reject what waits for a person."),
-    "grant": ("grant:app", "List and revoke granted folders."),
-    "policy": ("policy:app", "Read, check, explain, compare and try the rules."),
-    "audit": ("audit:app", "Read the audit log, and check the whole store."),
-    "replay": ("replay:replay", "Show a task's history step by step; nothing is run again."),
-    "projections": ("projections:app", "Make the read models anew from the log."),
-    "doctor": ("doctor:doctor", "Check this machine and the store."),
-    "demo": ("demo:demo", "Show a whole task in a folder of its own."),
+    "run": "run:run",
+    "resume": "run:resume",
+    "task": "task:app",
+    "confirmation": "confirmation:app",
+    "grant": "grant:app",
+    "policy": "policy:app",
+    "audit": "audit:app",
+    "replay": "replay:replay",
+    "projections": "projections:app",
+    "doctor": "doctor:doctor",
+    "demo": "demo:demo",
 }
-for _name, (_place, _help) in _COMMANDS.items():
-    app.command(f"{__package__}.{_place}", name=_name, help=_help)
+for _name, _place in _COMMANDS.items():
+    app.command(f"{__package__}.{_place}", name=_name)
 
 
 def main() -> None:

@@ -191,14 +191,14 @@ def test_replay_shows_the_recorded_states_and_runs_nothing_again(done: CommandLi
 def test_replay_step_by_step_waits_for_a_key(done: CommandLine) -> None:
     task_id = done.only_task()["taskId"]
     with done.terminal("replay", task_id, "--step") as terminal:
-        terminal.read_until("session.started")
+        terminal.read_until("policy.document_stored")
         terminal.read(0.3)
-        assert "session.policy_adopted" not in terminal.text
+        assert "session.started" not in terminal.text
         terminal.press(" ", after=0)
-        terminal.read_until("session.policy_adopted")
+        terminal.read_until("session.started")
         terminal.press("q", after=0.1)
         assert terminal.ended() == 0
-        assert "session.grant_added" not in terminal.text
+        assert "session.policy_adopted" not in terminal.text
 
 
 def test_rebuilt_projections_say_the_same_as_before(done: CommandLine) -> None:
