@@ -9,9 +9,10 @@ import pytest
 from cowork.domain.policy_atom import Sight, atoms_of
 from cowork.domain.policy_column import Row, can_match, columns_of
 from cowork.domain.policy_decision import FACT_OF_CONDITION
-from cowork.domain.policy_document import Conditions
+from cowork.domain.policy_document import Conditions, PolicyDocument, layer
 from cowork.domain.policy_frame import ReadyScope
 from cowork.domain.policy_invariant import kind_named
+from cowork.domain.policy_layer import ReadyLayer
 from cowork.domain.policy_request import FrameScope, Request
 from tests.domain.policy.one_question import WS, asked, policy, rule
 
@@ -107,6 +108,21 @@ def test_a_connector_is_allowed_where_one_grant_in_force_has_every_scope() -> No
     assert sight_of("connector.read", scope, connector="crm").connector_allowed() is False
     assert sight_of("connector.read", scope, connector="mail", requiredScopes=None).connector_allowed() is None
     assert sight_of("connector.read", scope, requiredScopes=["a"]).connector_allowed() is None
+
+
+def test_a_connector_whose_grant_ends_is_allowed_until_then() -> None:
+    scope = {"connectors": [{"id": "mail", "expiresAt": "2026-05-01T12:00:00Z"}]}
+    for now, allowed in (("2026-05-01T11:59:59Z", True), ("2026-05-01T12:00:00Z", False), (None, False)):
+        assert sight_of("connector.read", scope, connector="mail", now=now).connector_allowed() is allowed
+
+
+def test_a_layer_alone_answers_as_it_does_in_a_frame() -> None:
+    document = msgspec.convert(policy(rule("deny", name="a"), rule("allow", name="b")), PolicyDocument)
+    ready = ReadyLayer(layer("one", document))
+    answer = ready.answer(sight_of("file.read", path="/ws/a"))
+    assert answer.rule is document.rules[0]
+    assert ready.program("file.read").rules_of(answer.known_rows) == list(document.rules)
+    assert ready.program("file.read") is ready.program("file.read")
 
 
 def test_a_sight_without_a_host_can_not_say_whether_it_is_listed() -> None:

@@ -84,6 +84,21 @@ def test_in_1_0_what_comes_after_the_first_match_lost_by_its_place() -> None:
     assert decision.confirm_rules == ("one:maybe", "one:first")
 
 
+def test_in_1_0_the_first_match_itself_may_lose_to_what_may_match_before_it() -> None:
+    document = policy(
+        rule("deny", name="maybe", when={"fileSizeGreaterThan": 1}),
+        rule("allow", name="first"),
+        rule("allow", name="late"),
+        version="1.0",
+    )
+    decision = asked(document, action="file.read")
+    assert decision.rule_id == "maybe"
+    assert [(lost.rule, lost.why) for lost in decision.lost] == [
+        ("one:first", "says allow, `one:maybe` is stricter"),
+        ("one:late", "comes after the first rule that matches"),
+    ]
+
+
 def test_in_1_0_nothing_comes_after_a_first_match_that_is_not_there() -> None:
     unsure = {"fileSizeGreaterThan": 1}
     document = policy(
