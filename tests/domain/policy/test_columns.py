@@ -117,7 +117,8 @@ def test_a_connector_whose_grant_ends_is_allowed_until_then() -> None:
 
 
 def test_a_layer_alone_answers_as_it_does_in_a_frame() -> None:
-    document = msgspec.convert(policy(rule("deny", name="a"), rule("allow", name="b")), PolicyDocument)
+    rules = (rule("deny", name="a", when={"hidden": False}), rule("allow", name="b"))
+    document = msgspec.convert(policy(*rules), PolicyDocument)
     ready = ReadyLayer(layer("one", document))
     answer = ready.answer(sight_of("file.read", path="/ws/a"))
     assert answer.rule is document.rules[0]
