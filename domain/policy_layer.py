@@ -59,6 +59,7 @@ class Program:
         "_exceptions",
         "_fallback",
         "_name",
+        "_questions",
         "_rows",
         "_silence",
         "answer",
@@ -94,14 +95,15 @@ class Program:
         self._excepted = sum(self._exceptions)
         self._rows = (1 << len(rows)) - 1
         self._columns: tuple[Column, ...] = columns_of(rows)
+        self._questions = tuple([(column.rows, column.ask) for column in self._columns])
 
     def ask(self, sight: Sight) -> tuple[int, int]:
         """Return the rows that match and those that may match, as two masks of the rules."""
         alive = self._rows
         unknown = 0
-        for column in self._columns:
-            if alive & column.rows:
-                no, maybe = column.ask(sight)
+        for rows, ask in self._questions:
+            if alive & rows:
+                no, maybe = ask(sight)
                 alive &= ~no
                 if maybe:
                     unknown |= maybe
