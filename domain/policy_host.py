@@ -2,8 +2,8 @@
 
 A host is `name`, `a.b.c.d` or `[v6]`, with or without `:port`. Names are lower case A-labels without a trailing dot
 (IDNA 2008 with the UTS 46 mapping, RFC 5891); IPv4 is four decimal numbers and nothing else; IPv6 is written as in
-RFC 5952. An entry of a list without a port means no port, 80 or 443; `name:8443` that port, `name:*` any;
-`*.name` the names below `name`, not `name` itself, and never an address.
+RFC 5952, and is none that maps an IPv4 address. An entry of a list without a port means no port, 80 or 443;
+`name:8443` that port, `name:*` any; `*.name` the names below `name`, not `name` itself, and never an address.
 """
 
 import ipaddress
@@ -80,9 +80,11 @@ def _plain_name(name: str) -> str | None:
 
 def _ipv6(text: str) -> str | None:
     try:
-        return f"[{ipaddress.IPv6Address(text[1:-1]).compressed}]" if "%" not in text else None
+        address = ipaddress.IPv6Address(text[1:-1])
     except ValueError:
         return None
+    # An IPv4 address in the clothes of IPv6 reaches the same machine, and no entry for that would match it.
+    return None if "%" in text or address.ipv4_mapped is not None else f"[{address.compressed}]"
 
 
 def _is_ipv4(text: str) -> bool:

@@ -186,7 +186,9 @@ def host_of(text: str) -> tuple[str, int | None, bool] | None:
         port = int(port_text)
     if name.startswith("["):
         try:
-            return None if "%" in name else (f"[{IPv6Address(name[1:-1]).compressed}]", port, True)
+            address = IPv6Address(name[1:-1])
+            mapped = address.ipv4_mapped is not None
+            return None if "%" in name or mapped else (f"[{address.compressed}]", port, True)
         except AddressValueError:
             return None
     plain = _plain_name(name)

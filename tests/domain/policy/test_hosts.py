@@ -36,6 +36,7 @@ FORMS: list[tuple[str, Host]] = [
 ]
 
 REFUSED = [
+    *("[::ffff:127.0.0.1]", "[::ffff:7f00:1]:80"),
     *("", " ", ".", ":", ":80", "example..com", ".example.com", "-a.com", "a-.com", "a_b.com", "a b.com"),
     *("example.com/x", "http://example.com", "user@example.com", "example.com@evil.org", "example.com#x", "a?b"),
     *("example.com:", "example.com:0", "example.com:65536", "example.com:-1", "example.com:+80", "example.com: 80"),
