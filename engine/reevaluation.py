@@ -17,7 +17,7 @@ from ..domain.facts import Facts
 from ..domain.policy import Policy
 from ..domain.policy_approval import Approval, find_approval
 from ..domain.policy_atom import Sight, atoms_of
-from ..domain.policy_decision import INVARIANT, Decision, Judgement, Said
+from ..domain.policy_decision import INVARIANT, Decision, Judgement, Said, decisive
 from ..domain.policy_document import VERDICTS, Layer, Verdict
 from ..domain.policy_frame import ReadyScope
 from ..domain.policy_invariant import NO_POLICY, find_broken_atom, find_broken_request
@@ -161,14 +161,8 @@ class Matter:
             said += answers
             if layer.has_limits:
                 said += [Said(layer, None, exceeded) for exceeded in layer.exceeded(self._kind, request, 1)]
-        reported = said[0]
-        best = reported.answer
-        for one in said:
-            # As `judge` has it: of those that are as strict, the first that is certain decides, and else the first.
-            found = one.answer
-            if found.level > best.level or (found.level == best.level and found.known and not best.known):
-                reported, best = one, found
-        return Judgement(request, self._kind, best.level, None, said, reported)
+        reported = decisive(said)
+        return Judgement(request, self._kind, reported.answer.level, None, said, reported)
 
     def ruling(self, judgement: Judgement, approvals: Sequence[Approval]) -> Ruling:
         """Return the short form of a judgement of this matter, with the approval that answers its question."""
