@@ -27,6 +27,8 @@ from .risk import derive_risk_tags
 from .scope import Scope
 
 EVALUATION_BROKE: Final = "invariant.evaluation-broke"
+_FRAMES_MAX: Final = 1024
+"""How many scopes are kept ready: as many as there are sessions at work."""
 
 
 def digest_of_layers(layers: Sequence[Layer]) -> str:
@@ -42,7 +44,7 @@ class Policy:
         self.layers = tuple(layers)
         self.digest = digest_of_layers(self.layers)
         self._layers = ready_frame(FrameScope(), (*self.layers, FLOOR) if self.layers else ()).layers
-        self._last: tuple[Scope, ReadyFrame] | None = None
+        self._frames: dict[int, tuple[Scope, ReadyFrame]] = {}
         self._limits = tuple(limit for one in self.layers for limit in one.document.limits if not limit.unit)
         self.has_limits = bool(self._limits)
 
@@ -83,9 +85,13 @@ class Policy:
 
     def frame(self, scope: Scope) -> ReadyFrame:
         """Return the session's frame; a scope hardly ever changes from one decision to the next."""
-        if self._last is None or self._last[0] is not scope:
-            self._last = (scope, ReadyFrame(ReadyScope(frame_scope_of(scope)), self._layers))
-        return self._last[1]
+        known = self._frames.get(id(scope))
+        if known is None or known[0] is not scope:
+            if len(self._frames) >= _FRAMES_MAX:
+                self._frames.clear()
+            # The scope is kept beside its frame: no other can have its identity as long as it is.
+            known = self._frames[id(scope)] = (scope, ReadyFrame(ReadyScope(frame_scope_of(scope)), self._layers))
+        return known[1]
 
 
 def broken_evaluation(what: str, policy_digest: str) -> Decision:

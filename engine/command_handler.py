@@ -203,8 +203,10 @@ class CommandHandler:
         if known is not None:
             self._live.move_to_end(stream)
             return known[1]
+        recorded = self._store.read_stream(stream)
         live: Live[S] = Live(aggregate.initial, 0)
-        return self._fold(stream, aggregate, live, self._store.read_stream(stream))
+        # That a stream does not exist is worth knowing, too: the first event of another process is noticed like any.
+        return self._fold(stream, aggregate, live, recorded) if recorded else self._keep(stream, aggregate, live)
 
     def _fold(
         self, stream: str, aggregate: Aggregate[S, C, E], live: Live[S], recorded: Sequence[Recorded[Any]]
