@@ -128,7 +128,7 @@ class CommandHandler:
         """Decide every order and record all their events in one commit; return them.
 
         Raises `DomainError` as the aggregates do, and `StaleRead` where a guard no longer holds. Where only the
-        order's own stream moved, the command is decided again on its new state.
+        order's own stream moved, and no guard is on it, the command is decided again on its new state.
         """
         for _ in range(limits.COMMAND_RETRIES_MAX):
             writes, states = self._decided(orders)
@@ -139,7 +139,7 @@ class CommandHandler:
                 recorded = await self._store.append(writes, origin, guards)
             except VersionConflict as conflict:
                 self._move_on(conflict.stream)
-                if conflict.stream in {guard.stream for guard in guards} - {write.stream for write in writes}:
+                if conflict.stream in {guard.stream for guard in guards}:
                     raise StaleRead from conflict
                 continue
             self._advance(orders, states, recorded)

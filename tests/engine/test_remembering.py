@@ -1,11 +1,17 @@
 """Remembered approvals: a yes that is kept answers exactly what it says, for as long as it says, and is on record."""
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cowork.adapters.event_store.memory import MemoryEventStore
+from cowork.adapters.files.executor import FileExecutor
+from cowork.domain.approvals import UseApproval
 from cowork.domain.errors import DomainError
+from cowork.domain.facts import Facts
 from cowork.domain.plan import Batch, Step
 from cowork.domain.policy_decision import Decision
 from cowork.domain.policy_document import Rule, layer_of_rules
@@ -13,6 +19,7 @@ from cowork.domain.policy_remember import Wish, make_approval
 from cowork.domain.policy_request import Request
 from cowork.domain.task import ActionAllowed, ActionConfirmationRequired
 from cowork.engine.application import Answer
+from cowork.engine.command_handler import CommandHandler, order_approval
 from cowork.engine.remembering import Offer
 from tests.engine.rig import PERSON, START, Rig, delete, read, write
 
@@ -199,4 +206,25 @@ async def test_the_start_of_an_action_is_checked_against_its_approval_once_more(
     await rig.app.policies.revoke_approval(rig.app.policies.approvals()[0].approval.id, by=PERSON)
     await rig.app.carry_on(task_id)
     assert rig.files()["out/a.txt"] == "theirs"
+    rig.assert_clean()
+
+
+async def test_a_last_use_that_another_process_has_just_taken_leads_to_a_question(rig: Rig) -> None:
+    await overwriting(rig, "out/a.txt", wish=within(rig, scope="workspace", uses=1))
+    approval = rig.app.policies.approvals()[0].approval
+    other = CommandHandler(MemoryEventStore(rig.rows), rig.clock, rig.ids)
+
+    class Rival(FileExecutor):
+        """Looks at files, and lets the other process be faster."""
+
+        async def observe(self, *asked: Any, **named: Any) -> list[Facts]:
+            use = UseApproval(approval_id=approval.id, action_id="elsewhere.1", now=rig.clock.now())
+            with contextlib.suppress(DomainError):
+                await other.execute(order_approval(use), actor=PERSON, cause="test")
+            return await super().observe(*asked, **named)
+
+    rig.app = rig.engine(executors=(Rival(rig.blobs, rig.state),))
+    task = await rig.run(write("out/b.txt", rig.content("mine")))
+    assert task.status == "awaiting_confirmation"
+    assert rig.files()["out/b.txt"] == "b"
     rig.assert_clean()
