@@ -45,8 +45,6 @@ def name_of_text(text: str) -> bytes:
     """Return the bytes that the operating system knows the path by: the inverse of `text_of_name`."""
     if text.isascii():
         return text.encode()
-    if text.isascii():
-        return text.encode()
     if not any(FOREIGN_BYTE <= ord(c) <= FOREIGN_BYTE + 0xFF for c in text):
         return text.encode("utf-8", "surrogatepass")
     return b"".join(

@@ -19,9 +19,9 @@ from .canonical_json import canonical_json, sha256_of
 from .facts import Facts
 from .policy_approval import Approval, find_approval
 from .policy_decision import INVARIANT, Decision, ReadyFrame, judge, ready_frame
-from .policy_document import KINDS, Layer, names_kind
+from .policy_document import Layer, kinds_named
 from .policy_frame import ReadyScope
-from .policy_request import FrameScope
+from .policy_request import FrameScope, Request
 from .policy_translation import frame_scope_of, request_of
 from .risk import derive_risk_tags
 from .scope import Scope
@@ -37,15 +37,25 @@ def digest_of_layers(layers: Sequence[Layer]) -> str:
     return f"sha256:{sha256_of(canonical_json(named))}"
 
 
+def with_floor(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Return the layers that decide: those given and the floor. Without a layer there is no policy, and no floor."""
+    return (*layers, FLOOR) if layers else ()
+
+
 class Policy:
     """Layers made ready for many decisions. Without a layer everything is denied."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = tuple(layers)
         self.digest = digest_of_layers(self.layers)
-        self._layers = ready_frame(FrameScope(), (*self.layers, FLOOR) if self.layers else ()).layers
+        self._layers = ready_frame(FrameScope(), with_floor(self.layers)).layers
         self._frames: dict[int, tuple[Scope, ReadyFrame]] = {}
-        self._limits = tuple(limit for one in self.layers for limit in one.document.limits if not limit.unit)
+        self._limits = tuple(
+            (limit.id, kinds_named(limit.actions))
+            for one in self.layers
+            for limit in one.document.limits
+            if not limit.unit
+        )
         self.has_limits = bool(self._limits)
 
     def decide(
@@ -63,7 +73,12 @@ class Policy:
         refusal = find_refusal(action, facts, scope)
         if refusal is not None:
             return _denied(refusal, tags, self.digest)
-        request = request_of(action, facts, scope, session=session, task=task)
+        return self.answer(request_of(action, facts, scope, session=session, task=task), scope, tags, approvals)
+
+    def answer(
+        self, request: Request, scope: Scope, tags: tuple[str, ...], approvals: Sequence[Approval] = ()
+    ) -> Decision:
+        """Return what the layers say of a request that breaks no invariant of actions. `tags` are its derived risks."""
         judgement = judge((self.frame(scope),), request)
         declared = judgement.rule_tags
         all_tags = (*tags, *sorted(declared.difference(tags))) if declared else tags
@@ -78,9 +93,8 @@ class Policy:
         Costs in money or tokens are nobody's to count yet: such a limit is unknown, and so exceeded.
         """
         used: dict[str, int] = {}
-        for limit in self._limits:
-            kinds = [kind for kind in KINDS if any(names_kind(name, kind) for name in limit.actions)]
-            used[limit.id] = max(used.get(limit.id, 0), sum(counts.get(kind, 0) for kind in kinds))
+        for name, kinds in self._limits:
+            used[name] = max(used.get(name, 0), sum(counts.get(kind, 0) for kind in kinds))
         return tuple(used.items())
 
     def frame(self, scope: Scope) -> ReadyFrame:

@@ -21,7 +21,7 @@ import msgspec
 from .action import ActionKind
 from .errors import DomainError
 from .policy_column import Row, can_match
-from .policy_document import KINDS, Conditions, PolicyDocument, Rule, names_kind
+from .policy_document import Conditions, PolicyDocument, Rule, kinds_named
 from .policy_document import layer as layer_of
 from .policy_host import parse_entry
 from .policy_layer import DENY, ReadyLayer
@@ -59,11 +59,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 def kinds_met(rule: Rule) -> tuple[ActionKind, ...]:
     """Return the kinds that can match a rule."""
-    return tuple(
-        kind
-        for kind in KINDS
-        if any(names_kind(action, kind) for action in rule.actions) and can_match(Row(0, rule.when), kind)
-    )
+    return tuple(kind for kind in kinds_named(rule.actions) if can_match(Row(0, rule.when), kind))
 
 
 def parse_claim(text: str) -> Claim:
@@ -72,7 +68,7 @@ def parse_claim(text: str) -> Claim:
     if len(words) < 2 or words[0] != "no":
         raise _malformed(words[0] if words else "", "a claim begins with `no ACTION`")
     action, rest = words[1], iter(words[2:])
-    if not any(names_kind(action, kind) for kind in KINDS):
+    if not kinds_named((action,)):
         raise _malformed(action, "that is no action, nor a glob that names one")
     parts = _Parts()
     may_ask = False

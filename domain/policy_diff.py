@@ -10,7 +10,7 @@ import msgspec
 
 from .action import ActionKind
 from .policy_decision import Judgement
-from .policy_document import ALIASES, KINDS, Layer, Rule, Verdict, names_kind
+from .policy_document import ALIASES, KINDS, Layer, Rule, Verdict, kinds_named
 from .policy_encoding import Decider, EncodedStack
 from .policy_layer import ReadyLayer
 from .policy_question import ASSUMPTIONS, KindModel, NotSettled, Searches
@@ -170,7 +170,7 @@ def _may_differ(kind: ActionKind, old: Sequence[Layer], new: Sequence[Layer]) ->
 
 def _is_about(rule: Rule, kind: ActionKind) -> bool:
     """Whether a rule can be asked about the kind, or keeps others from being asked about it."""
-    return any(names_kind(action, kind) or action == ALIASES.get(kind) for action in rule.actions)
+    return kind in kinds_named(rule.actions) or ALIASES.get(kind) in rule.actions
 
 
 def _differing_limits(old: Sequence[Layer], new: Sequence[Layer]) -> Iterator[str]:

@@ -4,6 +4,7 @@ Version 1.0 is the origin's form: rules are tried in the origin's order and the 
 strictest of all matching rules decides, so order never matters. What an answer means is in `policy_layer.py`.
 """
 
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -224,3 +225,9 @@ def names_kind(pattern: str, kind: ActionKind) -> bool:
         if at < len(part):
             return False
     return True
+
+
+@lru_cache(maxsize=4096)
+def kinds_named(patterns: tuple[str, ...]) -> tuple[ActionKind, ...]:
+    """Return the kinds that one of the patterns names: those that a rule or a limit is about."""
+    return tuple(kind for kind in KINDS if any(names_kind(pattern, kind) for pattern in patterns))

@@ -28,8 +28,8 @@ from .policy_document import (
     TimeWindow,
     ToolHint,
     Version,
+    kinds_named,
     layer,
-    names_kind,
 )
 from .policy_invariant import find_broken_request
 from .policy_layer import ALLOW, CONFIRM, DENY, LEVEL, ReadyLayer
@@ -141,7 +141,7 @@ class Encoder:
         """Return what the limits say that count the kind."""
         found: list[EncodedLayer] = []
         for limit in ready.layer.document.limits:
-            if not any(names_kind(action, self.kind) for action in limit.actions):
+            if self.kind not in kinds_named(limit.actions):
                 continue
             exceeded = TRUE if is_always_exceeded(limit) else self._flag(Fact("limit", limit.id))
             self.limits[limit] = None

@@ -14,7 +14,7 @@ from .action import ActionKind
 from .json_text import cited
 from .policy_atom import MOVES, Sight, atoms_of
 from .policy_column import FILES, Row, can_match, columns_of
-from .policy_document import KINDS, Conditions, Rule, names_kind
+from .policy_document import KINDS, Conditions, Rule, kinds_named
 from .policy_frame import ReadyScope
 from .policy_host import parse_host
 from .policy_place import is_absolute
@@ -50,7 +50,7 @@ def find_fault_of_example(rule: Rule, example: dict[str, Any], *, wanted: bool) 
     if wrong:
         return wrong, "an example has the facts of a request: `path`, `host`, `commands`, …"
     given = example.get("action")
-    kinds: list[ActionKind] = [kind for kind in KINDS if any(names_kind(name, kind) for name in rule.actions)]
+    kinds: list[ActionKind] = list(kinds_named(rule.actions))
     if given is not None:
         if given not in KINDS:
             return f"the example's action `{cited(str(given))}` is none", f"the actions are {', '.join(KINDS)}"

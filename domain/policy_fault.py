@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from .json_text import Place, cited
-from .policy_document import CONDITIONS_1_0, KINDS, Conditions, Limit, PolicyDocument, Rule, ToolHint, names_kind
+from .policy_document import CONDITIONS_1_0, KINDS, Conditions, Limit, PolicyDocument, Rule, ToolHint, kinds_named
 from .policy_example import find_fault_of_example
 from .policy_glob import slashed
 from .policy_host import parse_entry
@@ -115,7 +115,7 @@ def _faults_of_actions(action: str | tuple[str, ...], place: Place) -> Iterator[
     named = [((*place, "action"), action)] if isinstance(action, str) else []
     named += [((*place, "action", n), one) for n, one in enumerate(action) if not isinstance(action, str)]
     for there, pattern in named:
-        if not any(names_kind(pattern, kind) for kind in KINDS):
+        if not kinds_named((pattern,)):
             name = cited(pattern)
             message = f"`{name}` matches no action" if "*" in pattern else f"no action is called `{name}`"
             yield Fault("action", there, message, f"the actions are {', '.join(KINDS)}; `file.*` and `*` name several")

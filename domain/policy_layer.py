@@ -13,7 +13,7 @@ import msgspec
 from .action import ActionKind
 from .policy_atom import Sight
 from .policy_column import Column, Row, can_match, columns_of
-from .policy_document import ALIASES, KINDS, VERDICTS, Layer, Limit, Rule, Verdict, names_kind
+from .policy_document import ALIASES, KINDS, VERDICTS, Layer, Limit, Rule, Verdict, kinds_named, names_kind
 from .policy_request import Request
 
 ALLOW, CONFIRM, DENY = range(3)
@@ -217,8 +217,7 @@ class ReadyLayer:
         self.has_limits = bool(layer.document.limits)
         self._programs: dict[ActionKind, Program] = {}
         self._limits: dict[ActionKind, tuple[Limit, ...]] = {
-            kind: tuple(one for one in layer.document.limits if any(names_kind(a, kind) for a in one.actions))
-            for kind in KINDS
+            kind: tuple(one for one in layer.document.limits if kind in kinds_named(one.actions)) for kind in KINDS
         }
 
     def program(self, kind: ActionKind) -> Program:

@@ -6,7 +6,7 @@ import msgspec
 
 from .policy_automaton import TooHardError
 from .policy_circuit import Fact
-from .policy_document import KINDS, Conditions, Rule, names_kind
+from .policy_document import Conditions, Rule, kinds_named
 from .policy_finding import listed
 from .policy_host import parse_entry
 from .policy_lint_model import LayerModel
@@ -15,7 +15,7 @@ from .policy_place_search import Conflict
 
 def why_dead(model: LayerModel, rule: Rule) -> tuple[str, bool]:
     """Return why a rule never matches, and whether that is harmless: invariants deny before it is asked."""
-    kinds = [kind for kind in KINDS if any(names_kind(action, kind) for action in rule.actions)]
+    kinds = list(kinds_named(rule.actions))
     if not kinds:
         return f"there is no action {listed(list(rule.actions))}", False
     if not model.kinds_of(rule):

@@ -9,7 +9,7 @@ from .action import ActionKind
 from .errors import DomainError
 from .policy_claim import Claim, Probe, kinds_met, parse_claim
 from .policy_diff import Unsettled
-from .policy_document import KINDS, VERDICTS, Conditions, Layer, Rule, Verdict, names_kind
+from .policy_document import KINDS, VERDICTS, Conditions, Layer, Rule, Verdict, kinds_named
 from .policy_encoding import Decider
 from .policy_finding import shown_request
 from .policy_host import parse_entry
@@ -165,7 +165,7 @@ def _cited(decider: Decider) -> str:
 
 
 def _asked_about(action: str, pattern: str, host: str) -> Rule:
-    if not any(names_kind(action, kind) for kind in KINDS):
+    if not kinds_named((action,)):
         raise DomainError("invalid", f"there is no action `{action}`", f"the actions are {', '.join(KINDS)}")
     if pattern and not pattern.startswith(("/", "*")):
         raise DomainError("invalid", f"`{pattern}` is no absolute path or pattern", "write it as /folder/** or **/name")

@@ -24,7 +24,6 @@ from .action import (
     kind_of,
 )
 from .facts import Facts, FileState
-from .path import normal
 from .policy_command import simple_commands
 from .policy_request import FrameScope, GrantedRoot, Request
 from .scope import Scope
@@ -42,9 +41,7 @@ def frame_scope_of(scope: Scope) -> FrameScope:
             )
             for folder in scope.folders
         ),
-        output_roots=tuple(
-            _beneath(folder.root_path, root) for folder in scope.folders for root in folder.output_roots
-        ),
+        output_roots=tuple(folder.absolute(root) for folder in scope.folders for root in folder.output_roots),
     )
 
 
@@ -69,8 +66,8 @@ def request_of(action: Action, facts: Facts, scope: Scope, *, session: str = "",
         held = None if at is None else scope.folder(at.grant_id)
         return Request(
             action=kind_of(action),
-            path=UNSET if at is None else _absolute(at, scope),
-            to_path=UNSET if to is None else _absolute(to, scope),
+            path=UNSET if at is None else absolute_path(at, scope),
+            to_path=UNSET if to is None else absolute_path(to, scope),
             file_size_bytes=size,
             target_exists=exists,
             link_count=_links(target),
@@ -110,16 +107,10 @@ def request_of(action: Action, facts: Facts, scope: Scope, *, session: str = "",
             return asked()
 
 
-def _absolute(place: Location, scope: Scope) -> str:
+def absolute_path(place: Location, scope: Scope) -> str:
+    """Return a place as an absolute path; as it was written where no grant is meant."""
     folder = scope.folder(place.grant_id)
-    return place.path if folder is None else _beneath(folder.root_path, place.path)
-
-
-def _beneath(root: str, path: str) -> str:
-    relative = normal(path)
-    if relative == ".":
-        return root
-    return f"/{relative}" if root == "/" else f"{root}/{relative}"
+    return place.path if folder is None else folder.absolute(place.path)
 
 
 def _exists(state: FileState | None) -> bool | None:

@@ -32,6 +32,11 @@ class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     expires_at: datetime | None = None
     revoked: bool = False
 
+    def absolute(self, path: str) -> str:
+        """Return a path below the folder as an absolute one."""
+        inner = normal(path)
+        return self.root_path if inner == "." else f"{self.root_path.rstrip('/')}/{inner}"
+
     def is_output(self, path: str) -> bool:
         """Whether the path lies beneath one of the output roots."""
         return any(is_beneath(path, root) for root in self.output_roots)

@@ -456,13 +456,7 @@ def _recorded(facts: Facts) -> Facts:
 
 
 def _batch_of(action: OpenAction) -> int:
-    match action.phase:
-        case Proposed():
-            return 1
-        case Ready(judgement=judgement) | Started(judgement=judgement):
-            return judgement.facts.batch
-        case Awaiting(judgement=judgement) | Unknown(judgement=judgement):
-            return judgement.facts.batch
+    return 1 if isinstance(action.phase, Proposed) else action.phase.judgement.facts.batch
 
 
 def _with_clashes(actions: Sequence[Action], facts: Sequence[Facts]) -> list[Facts]:

@@ -10,15 +10,14 @@ from ..domain.action import (
     CodeRun,
     ConnectorAction,
     ConnectorRead,
-    Location,
     NetworkRequest,
     ShellExec,
     SubagentSpawn,
     kind_of,
     locations_of,
 )
-from ..domain.path import normal
 from ..domain.policy_document import Layer
+from ..domain.policy_translation import absolute_path
 from ..domain.scope import Scope
 from .reevaluation import Ruling
 
@@ -189,7 +188,7 @@ def place_of(action: Action, scope: Scope) -> str:
         case ShellExec(argv=argv):
             return " ".join(argv)
         case CodeRun(cwd=cwd):
-            return _absolute(cwd, scope)
+            return absolute_path(cwd, scope)
         case NetworkRequest(method=method, url=url):
             return f"{method} {url}"
         case ConnectorRead(connector=connector, tool=tool) | ConnectorAction(connector=connector, tool=tool):
@@ -197,15 +196,7 @@ def place_of(action: Action, scope: Scope) -> str:
         case SubagentSpawn(title=title):
             return title
         case _:
-            return " -> ".join(_absolute(place, scope) for place in locations_of(action))
-
-
-def _absolute(place: Location, scope: Scope) -> str:
-    folder = scope.folder(place.grant_id)
-    if folder is None:
-        return place.path
-    relative = normal(place.path)
-    return folder.root_path if relative == "." else f"{folder.root_path.rstrip('/')}/{relative}"
+            return " -> ".join(absolute_path(place, scope) for place in locations_of(action))
 
 
 def example_of(position: int, action_id: str, action: Action, scope: Scope) -> Example:

@@ -10,7 +10,7 @@ from ..domain.facts import Facts
 from ..domain.policy import broken_evaluation
 from ..domain.policy_approval import Approval
 from ..domain.policy_decision import Decision
-from ..domain.task import Awaiting, OpenAction, Ready, Started, Task, Unknown
+from ..domain.task import OpenAction, Proposed, Started, Task
 from .command_handler import Order, order_approval
 from .session_view import SessionView
 
@@ -44,14 +44,13 @@ def decide_all(actions: Sequence[Action], facts: Sequence[Facts], task: Task, vi
 
 def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView) -> Decided:
     """Decide about an action that was decided on before. What it used up itself does not count against it."""
-    earlier = _last_decision(action)
     full = facts
     if view.policy.has_limits:
         started = dict(task.started_kinds.items())
         if isinstance(action.phase, Started):
             started[kind_of(action.action)] -= 1
         full = msgspec.structs.replace(facts, usage=view.policy.usage(started))
-    approvals = view.approvals.in_force(facts.now, own="" if earlier is None else earlier.approval_id)
+    approvals = view.approvals.in_force(facts.now, own=_own_approval(action))
     return Decided(full, _decide(action.action, full, task, view, approvals))
 
 
@@ -64,14 +63,8 @@ def uses_of(decided: Sequence[Decided], action_ids: Sequence[str]) -> tuple[Orde
     )
 
 
-def _last_decision(action: OpenAction) -> Decision | None:
-    match action.phase:
-        case Ready(judgement=judgement) | Started(judgement=judgement):
-            return judgement.decision
-        case Awaiting(judgement=judgement) | Unknown(judgement=judgement):
-            return judgement.decision
-        case _:
-            return None
+def _own_approval(action: OpenAction) -> str:
+    return "" if isinstance(action.phase, Proposed) else action.phase.judgement.decision.approval_id
 
 
 def _decide(action: Action, facts: Facts, task: Task, view: SessionView, approvals: tuple[Approval, ...]) -> Decision:

@@ -7,9 +7,8 @@ import msgspec
 
 from ..domain.action import Action, FileMove, FileRename
 from ..domain.action_invariant import find_refusal
-from ..domain.baseline import FLOOR
 from ..domain.facts import Facts, FileState
-from ..domain.policy import Policy
+from ..domain.policy import Policy, with_floor
 from ..domain.policy_approval import Approval, find_approval
 from ..domain.policy_decision import Decision, judge, ready_frame
 from ..domain.policy_document import Layer
@@ -63,7 +62,7 @@ def explain_action(
     """Explain the engine's decision about an action. `layers` are those of a session, without the floor."""
     decision = Policy(layers).decide(action, facts, scope, session=session, task=task, approvals=approvals)
     request = request_of(action, facts, scope, session=session, task=task)
-    return _with_notes(_with_floor(layers), ReadyScope(frame_scope_of(scope)), request, decision)
+    return _with_notes(with_floor(layers), ReadyScope(frame_scope_of(scope)), request, decision)
 
 
 def explain(
@@ -102,17 +101,8 @@ def explain(
     if find_refusal(action, facts, scope) is not None:
         decision = policy.decide(action, facts, scope)
     else:
-        judgement = judge((policy.frame(scope),), request)
-        tags = tuple(dict.fromkeys((*derive_risk_tags(action, facts), *sorted(judgement.rule_tags))))
-        approval = find_approval(approvals, request, judgement, tags)
-        decision = judgement.explained(
-            risk_tags=tags, policy_digest=policy.digest, approval_id="" if approval is None else approval.id
-        )
-    return _with_notes(_with_floor(layers), ReadyScope(frame_scope_of(scope)), request, decision)
-
-
-def _with_floor(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    return (*layers, FLOOR) if layers else ()
+        decision = policy.answer(request, scope, derive_risk_tags(action, facts), approvals)
+    return _with_notes(with_floor(layers), ReadyScope(frame_scope_of(scope)), request, decision)
 
 
 def _with_notes(layers: Sequence[Layer], scope: ReadyScope, request: Request, decision: Decision) -> Explanation:

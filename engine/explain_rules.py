@@ -8,7 +8,7 @@ import msgspec
 from ..domain.action import ActionKind
 from ..domain.policy_atom import Atom, Sight, atoms_of
 from ..domain.policy_decision import Decision
-from ..domain.policy_document import ALIASES, Conditions, Layer, Rule, Verdict, layer_of_rules, names_kind
+from ..domain.policy_document import ALIASES, Conditions, Layer, Rule, Verdict, kinds_named, layer_of_rules
 from ..domain.policy_frame import ReadyScope
 from ..domain.policy_layer import DENY, ReadyLayer
 from ..domain.policy_request import Request
@@ -66,7 +66,7 @@ _ORDER: dict[RuleState, int] = {"matched": 0, "may match": 1, "excepted": 2, "no
 def _is_about(layer: Layer, rule: Rule, kind: ActionKind) -> bool:
     if layer.document.version == "1.0" and ALIASES.get(kind) in rule.actions:
         return True
-    return any(names_kind(pattern, kind) for pattern in rule.actions)
+    return kind in kinds_named(rule.actions)
 
 
 def _note(cited: str, rule: Rule, kind: ActionKind, sight: Sight, about: str) -> RuleNote:
@@ -120,6 +120,6 @@ def limit_notes(layers: Sequence[Layer], kind: ActionKind, request: Request) -> 
     """Yield a note on each limit that counts the kind."""
     for layer in layers:
         for limit in layer.document.limits:
-            if any(names_kind(pattern, kind) for pattern in limit.actions):
+            if kind in kinds_named(limit.actions):
                 used = (request.usage or {}).get(limit.id)
                 yield LimitNote(limit=f"{layer.name}:{limit.id}", used=used, max=limit.max)

@@ -7,7 +7,7 @@ import msgspec
 from ..domain.action import Action
 from ..domain.action_invariant import required_verbs
 from ..domain.facts import Facts
-from ..domain.path import is_beneath, normal
+from ..domain.path import is_beneath
 from ..domain.scope import VERBS, FolderScope, Verb
 from .tighten_report import GrantUse
 
@@ -60,16 +60,11 @@ class GrantUses:
             folder.verbs_used |= self._verbs.get(grant.grant_id, set())
             written = self._written.get(grant.grant_id, set())
             for root in grant.output_roots:
-                place = _absolute(grant.root_path, root)
+                place = grant.absolute(root)
                 folder.outputs.add(place)
                 if any(is_beneath(one, root) for one in written):
                     folder.outputs_used.add(place)
         return [_use(path, folder) for path, folder in sorted(folders.items())]
-
-
-def _absolute(root: str, path: str) -> str:
-    inner = normal(path)
-    return root if inner == "." else f"{root.rstrip('/')}/{inner}"
 
 
 def _use(path: str, folder: _Folder) -> GrantUse:

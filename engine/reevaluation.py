@@ -12,9 +12,8 @@ import msgspec
 
 from ..domain.action import Action, ActionKind, kind_of
 from ..domain.action_invariant import Refusal, find_refusal
-from ..domain.baseline import FLOOR
 from ..domain.facts import Facts
-from ..domain.policy import Policy
+from ..domain.policy import Policy, with_floor
 from ..domain.policy_approval import Approval, find_approval
 from ..domain.policy_atom import Sight, atoms_of
 from ..domain.policy_decision import INVARIANT, Decision, Judgement, Said, decisive
@@ -76,8 +75,7 @@ class ReadyLayers:
         """Return the layers that decide under a policy, the floor among them; none where it has no layer."""
         known = self._policies.get(policy.digest)
         if known is None:
-            layers = (*policy.layers, FLOOR) if policy.layers else ()
-            known = self._policies[policy.digest] = tuple(self.of_layer(layer) for layer in layers)
+            known = self._policies[policy.digest] = tuple(map(self.of_layer, with_floor(policy.layers)))
         return known
 
     def of_layer(self, layer: Layer) -> ReadyLayer:
