@@ -79,9 +79,8 @@ def plan_from_file(path: Path) -> Planner:
 def root_document(path: Path) -> Layer:
     """Return the root document of a run. Raises `DomainError` not_found, invalid or limit."""
     from ..engine.policy_records import RUN
-    from .policy_files.document import load_layer
 
-    return load_layer(path, RUN)
+    return document_in_file(path, RUN)
 
 
 def layers_of_machine() -> tuple[Layer, ...]:
@@ -153,7 +152,6 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
     from .files.finder import GlobFinder
     from .files.opener import FileFolderOpener
     from .policy_files.layers import ORGANISATION_FOLDER
-    from .policy_files.source import FilePolicySource
     from .read_model.sqlite import SqliteReadModel
     from .system.clock import SystemClock
     from .system.ids import RandomIds
@@ -173,7 +171,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
         finder=finder,
         opener=FileFolderOpener(store_dir, policy_dirs=(default_config_dir(), ORGANISATION_FOLDER)),
         locks=FileTaskLocks(store_dir / "locks"),
-        policy_source=FilePolicySource(default_config_dir()),
+        policy_source=policy_source(),
         clock=SystemClock(),
         ids=RandomIds(),
         closing=(files, finder),

@@ -71,8 +71,13 @@ def _absolute(text: str) -> str:
     """Return the path without links, except that the folder itself may be one: it is refused later, by name."""
     if "\x00" in text:
         raise DomainError("invalid", f"the folder `{visible(text)}` has a NUL in its name")
-    path = os.path.abspath(text)
-    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return without_links(text)
+
+
+def without_links(path: str) -> str:
+    """Return the absolute path without links on its way; the last name may be one, and stays."""
+    whole = os.path.abspath(path)
+    return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
 
 
 def _text(path: str) -> str:

@@ -105,13 +105,14 @@ def _inquiry(action: str, what: Sequence[str], asked: Asked) -> "Inquiry":
     from ...domain.errors import DomainError
     from ...engine.application import Inquiry
     from ...projections.visible_text import visible
+    from .folders import without_links
 
     kind = _kind(action)
     plain = Inquiry(kind=kind, method=asked.method, exists=asked.exists)
     first, second, *rest = (*what, "", "")
     if kind in ("shell.exec", "code.run"):
         folder = asked.folder[0].partition("=")[0] if asked.folder else os.curdir
-        return msgspec.structs.replace(plain, path=_absolute(folder), command=tuple(what))
+        return msgspec.structs.replace(plain, path=without_links(folder), command=tuple(what))
     if kind.startswith("connector."):
         found = msgspec.structs.replace(plain, connector=first, tool=second)
     elif kind in ("file.move", "file.rename"):
@@ -139,9 +140,11 @@ def _kind(action: str) -> "ActionKind":
 
 def _here(inquiry: "Inquiry", asked: Asked) -> "Inquiry":
     """Return an inquiry about a file with whole paths and, where nothing was said of it, with the file's own facts."""
+    from .folders import without_links
+
     if not inquiry.kind.startswith("file.") or not inquiry.path:
         return inquiry
-    path, to = (_absolute(text) if text else "" for text in (inquiry.path, inquiry.to))
+    path, to = (without_links(text) if text else "" for text in (inquiry.path, inquiry.to))
     placed = msgspec.structs.replace(inquiry, path=path, to=to)
     if asked.exists is not None:
         return placed
@@ -159,12 +162,6 @@ def _here(inquiry: "Inquiry", asked: Asked) -> "Inquiry":
         size=None if source is None else source.st_size,
         links=None if source is None else source.st_nlink,
     )
-
-
-def _absolute(path: str) -> str:
-    """Return the path without links on its way; the last name may be one, and stays."""
-    whole = os.path.abspath(path)
-    return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
 
 
 def _folders(inquiry: "Inquiry", asked: Asked) -> "tuple[FolderRequest, ...]":

@@ -49,10 +49,10 @@ def stack_of(path: Path, name: LayerName) -> tuple["Layer", ...]:
 
 def stack_of_machine() -> tuple["Layer", ...]:
     """Return the layers of every session on this machine. Raises `DomainError` for a file that can't be loaded."""
-    from ...domain.baseline import FLOOR
+    from ...domain.policy import with_floor
     from ..bootstrap import layers_of_machine
 
-    return (*layers_of_machine(), FLOOR)
+    return with_floor(layers_of_machine())
 
 
 # Witnesses
