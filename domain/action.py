@@ -57,17 +57,19 @@ class FileRead(_Action, frozen=True, kw_only=True, tag="file.read"):
 
 
 class FileWrite(_Action, frozen=True, kw_only=True, tag="file.write"):
-    """Write a whole file, replacing what is there."""
+    """Write a whole file, replacing what is there. `mode` sets its permission bits; without it they stay."""
 
     at: Location
     content: Content
+    mode: int | None = None
 
 
 class FileCreate(_Action, frozen=True, kw_only=True, tag="file.create"):
-    """Write a new file; refused where something exists."""
+    """Write a new file; refused where something exists. `mode` gives its permission bits, less the umask's."""
 
     at: Location
     content: Content
+    mode: int | None = None
 
 
 class FileRename(_Action, frozen=True, kw_only=True, tag="file.rename"):

@@ -92,8 +92,9 @@ def required_verbs(action: Action, facts: Facts) -> tuple[tuple[Location, Verb],
             return ((at, "move"), (to, "create" if at.grant_id != to.grant_id else "move"))
         case FileDelete(at=at):
             return ((at, "delete"),)
-        case ShellExec(cwd=cwd, writes=writes) | CodeRun(cwd=cwd, writes=writes):
-            return ((cwd, "write" if writes == "staged" else "read"),)
+        case ShellExec(cwd=cwd) | CodeRun(cwd=cwd):
+            # What a command stages needs no verb yet: each change is an action of its own, and needs its own.
+            return ((cwd, "read"),)
         case NetworkRequest() | ConnectorRead() | ConnectorAction() | SubagentSpawn():
             return ()
         case _:

@@ -50,6 +50,25 @@ class Obstacle(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str
 
 
+class Confinement(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
+    """What would hold a command: the sandbox's name and version, the digest of its system call filter, Landlock's ABI.
+
+    An approval is bound to it: another sandbox is another question.
+    """
+
+    sandbox: str
+    seccomp: str
+    landlock: int
+    network: Literal["none", "proxy"] = "none"
+
+
+class Input(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A file beneath a grant that a command names in its arguments, and `sha256:<hex>` of what it held."""
+
+    path: str
+    digest: str
+
+
 class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """The facts that policy may ask about. An absent fact is unknown, and never helps an action along.
 
@@ -58,6 +77,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     whether an executor for the kind is installed; `preview` a text diff for the person (not a fact of policy).
     `labels` name the untrusted origins of the input, None where they can't be told; `depth` is that of the subagent
     that asks, 0 for the session's own agent; `usage` is what each limit of the policy has counted so far.
+    `confinement` and `inputs` are of commands: what would hold it, and the files that its arguments name.
     """
 
     now: datetime
@@ -71,3 +91,5 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     labels: tuple[str, ...] | None = ()
     depth: int = 0
     usage: tuple[tuple[str, int], ...] = ()
+    confinement: Confinement | None = None
+    inputs: tuple[Input, ...] = ()

@@ -29,13 +29,18 @@ Request: TypeAlias = Action | Batch
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
-    """One step: it starts when all that it needs has succeeded."""
+    """One step: it starts when all that it needs has succeeded.
+
+    `changes` says what becomes of a command's changes where some are refused: those allowed are kept one by one
+    (`each`), or none is made (`together`).
+    """
 
     step_id: str
     title: str
     description: str = ""
     needs: tuple[str, ...] = ()
     request: Request
+    changes: Literal["each", "together"] = "each"
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):

@@ -22,6 +22,9 @@ ReasonCode = Literal[
     "skipped",  # it would have asked, and the plan says to go on without
     "withdrawn",  # the question was taken back: task cancelled, or the world moved
     "unavailable",  # nothing here can carry it out
+    "net_denied",  # the host is not among those granted, or is none
+    "net_addr",  # the host's address is private, special or a machine's own
+    "exit",  # a command ended with an error; what it changed was dropped
     "io",  # the operating system refused
     "unknown",  # a crash left it open whether it happened
 ]

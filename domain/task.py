@@ -4,7 +4,8 @@ The aggregate fills four files: events (`task_event.py`), commands (`task_comman
 (`task_state.py`) and, here, `decide`. Everything is imported from here.
 """
 
-from typing import assert_never
+from collections.abc import Iterator, Sequence
+from typing import Final, assert_never
 
 from .errors import DomainError
 from .ids import TaskId, action_id
@@ -21,6 +22,7 @@ from .task_command import (
     Proposal,
     ProposeActions,
     QueueTask,
+    RecordConnection,
     RecordFailure,
     RecordSuccess,
     RecordUnknown,
@@ -42,6 +44,8 @@ from .task_event import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     EndEvent,
     LifeEvent,
     OutcomeEvent,
@@ -85,6 +89,7 @@ from .task_state import (
     existing,
     open_action,
     open_questions,
+    siblings_of,
 )
 
 __all__ = [
@@ -108,6 +113,8 @@ __all__ = [
     "AwaitConfirmation",
     "Awaiting",
     "CancelTask",
+    "ChangesStaged",
+    "ConnectionDecided",
     "DeclineAction",
     "EndEvent",
     "FinalStatus",
@@ -123,6 +130,7 @@ __all__ = [
     "Proposed",
     "QueueTask",
     "Ready",
+    "RecordConnection",
     "RecordFailure",
     "RecordSuccess",
     "RecordUnknown",
@@ -159,6 +167,7 @@ __all__ = [
     "existing",
     "open_action",
     "open_questions",
+    "siblings_of",
 ]
 
 
@@ -180,9 +189,9 @@ def decide(command: TaskCommand, state: TaskState) -> tuple[TaskEvent, ...]:
         case StartAction():
             return (_start(command, _running(existing(state))),)
         case AskAgain() | DeclineAction():
-            return (_decide_question(command, existing(state)),)
-        case RecordSuccess() | RecordFailure() | RecordUnknown():
-            return (_record(command, existing(state)),)
+            return _decide_question(command, existing(state))
+        case RecordSuccess() | RecordFailure() | RecordUnknown() | RecordConnection():
+            return _record(command, existing(state))
         case _:
             assert_never(command)
 
@@ -287,33 +296,54 @@ def _not_begun(task: Task, step_id: str) -> None:
 def _propose(command: ProposeActions, task: Task) -> tuple[TaskEvent, ...]:
     _running(task)
     _not_begun(task, command.step_id)
-    events: list[TaskEvent] = [StepBegun(task_id=task.task_id, step_id=command.step_id, actions=len(command.proposals))]
-    for number, proposal in enumerate(command.proposals, start=task.actions + 1):
+    begun = StepBegun(task_id=task.task_id, step_id=command.step_id, actions=len(command.proposals))
+    proposed = _proposed(task, command.step_id, command.proposals, command.proposed_by, start=command.start)
+    return (begun, *proposed)
+
+
+def _proposed(
+    task: Task,
+    step_id: str,
+    proposals: Sequence[Proposal],
+    proposed_by: str,
+    *,
+    start: bool = False,
+    staged_by: str = "",
+    together: bool = False,
+) -> Iterator[TaskEvent]:
+    """Yield the events of new actions of a step: each is proposed and decided, and settled where nobody is asked."""
+    dropped = together and any(_is_refused(proposal) for proposal in proposals)
+    for number, proposal in enumerate(proposals, start=task.actions + 1):
         name = action_id(TaskId(task.task_id), number)
-        events.append(
-            ActionProposed(
-                task_id=task.task_id,
-                action_id=name,
-                step_id=command.step_id,
-                action=proposal.action,
-                digest=proposal.digest,
-                proposed_by=command.proposed_by,
-            )
+        yield ActionProposed(
+            task_id=task.task_id,
+            action_id=name,
+            step_id=step_id,
+            action=proposal.action,
+            digest=proposal.digest,
+            proposed_by=proposed_by,
+            staged_by=staged_by,
+            together=together,
         )
-        events.append(_decided(task.task_id, name, proposal))
+        yield _decided(task.task_id, name, proposal)
         if proposal.decision.verdict == "allow_with_confirm" and not proposal.decision.is_leave and proposal.unasked:
-            events.append(
-                ActionDeclined(
-                    task_id=task.task_id,
-                    action_id=name,
-                    digest=proposal.digest,
-                    reason_code=proposal.unasked,
-                    reason=f"it needs a person: {proposal.decision.reason}",
-                )
-            )
-        if command.start and proposal.decision.is_leave:
-            events.append(ActionStarted(task_id=task.task_id, action_id=name, digest=proposal.digest, attempt=1))
-    return tuple(events)
+            reason = f"it needs a person: {proposal.decision.reason}"
+            yield _let_go(task, name, proposal.digest, proposal.unasked, reason)
+        elif dropped and not _is_refused(proposal):
+            yield _let_go(task, name, proposal.digest, "withdrawn", _TOGETHER)
+        elif start and proposal.decision.is_leave:
+            yield ActionStarted(task_id=task.task_id, action_id=name, digest=proposal.digest, attempt=1)
+
+
+_TOGETHER: Final = "another change of the same command was refused, and they go together"
+
+
+def _is_refused(proposal: Proposal) -> bool:
+    return proposal.decision.verdict == "deny" or (not proposal.decision.is_leave and bool(proposal.unasked))
+
+
+def _let_go(task: Task, name: str, digest: str, code: ReasonCode, reason: str) -> ActionDeclined:
+    return ActionDeclined(task_id=task.task_id, action_id=name, digest=digest, reason_code=code, reason=reason)
 
 
 def _decided(task_id: str, name: str, proposal: Proposal) -> ActionAllowed | ActionDenied | ActionConfirmationRequired:
@@ -382,13 +412,13 @@ def _start(command: StartAction, task: Task) -> ActionStarted:
     )
 
 
-def _decide_question(command: AskAgain | DeclineAction, task: Task) -> ActionConfirmationRequired | ActionDeclined:
+def _decide_question(command: AskAgain | DeclineAction, task: Task) -> tuple[TaskEvent, ...]:
     action = open_action(task, command.action_id)
     if isinstance(action.phase, Started):
         raise DomainError("conflict", f"action `{command.action_id}` has started")
     match command:
         case AskAgain():
-            return ActionConfirmationRequired(
+            asked = ActionConfirmationRequired(
                 task_id=task.task_id,
                 action_id=action.action_id,
                 digest=action.digest,
@@ -398,8 +428,13 @@ def _decide_question(command: AskAgain | DeclineAction, task: Task) -> ActionCon
                 scope_digest=command.scope_digest,
                 changed=command.changed,
             )
+            return (asked,)
         case DeclineAction():
-            return _declined(task, action, command.reason_code, command.reason)
+            others = [one for one in siblings_of(task, action) if not isinstance(one.phase, Started)]
+            return (
+                _declined(task, action, command.reason_code, command.reason),
+                *(_declined(task, one, "withdrawn", _TOGETHER) for one in others),
+            )
         case _:
             assert_never(command)
 
@@ -415,37 +450,70 @@ def _declined(task: Task, action: OpenAction, code: ReasonCode, reason: str) -> 
     )
 
 
-def _record(command: RecordSuccess | RecordFailure | RecordUnknown, task: Task) -> OutcomeEvent:
+def _record(
+    command: RecordSuccess | RecordFailure | RecordUnknown | RecordConnection, task: Task
+) -> tuple[TaskEvent, ...]:
     action = open_action(task, command.action_id)
     if not isinstance(action.phase, Started):
         raise DomainError("conflict", f"action `{command.action_id}` has not started")
     match command:
         case RecordSuccess():
-            return ActionSucceeded(
-                task_id=task.task_id,
-                action_id=action.action_id,
-                digest=action.digest,
-                attempt=action.attempts,
-                effects=command.effects,
-                result=command.result,
-                recovered=command.recovered,
-            )
+            return tuple(_succeeded(command, task, action))
         case RecordFailure():
-            return ActionFailed(
+            failed = ActionFailed(
                 task_id=task.task_id,
                 action_id=action.action_id,
                 digest=action.digest,
                 attempt=action.attempts,
                 reason_code=command.reason_code,
                 reason=command.reason,
+                result=command.result,
             )
+            return (failed,)
         case RecordUnknown():
-            return ActionOutcomeUnknown(
+            unknown = ActionOutcomeUnknown(
                 task_id=task.task_id,
                 action_id=action.action_id,
                 digest=action.digest,
                 attempt=action.attempts,
                 observed=command.observed,
             )
+            return (unknown,)
+        case RecordConnection():
+            connection = ConnectionDecided(
+                task_id=task.task_id,
+                action_id=action.action_id,
+                host=command.host,
+                port=command.port,
+                address=command.address,
+                reason_code=command.reason_code,
+                reason=command.reason,
+            )
+            return (connection,)
         case _:
             assert_never(command)
+
+
+def _succeeded(command: RecordSuccess, task: Task, action: OpenAction) -> Iterator[TaskEvent]:
+    if command.staged:
+        # Before the command itself is settled: its step must never look finished in between.
+        yield ChangesStaged(
+            task_id=task.task_id, action_id=action.action_id, step_id=action.step_id, actions=len(command.staged)
+        )
+    yield ActionSucceeded(
+        task_id=task.task_id,
+        action_id=action.action_id,
+        digest=action.digest,
+        attempt=action.attempts,
+        effects=command.effects,
+        result=command.result,
+        recovered=command.recovered,
+    )
+    yield from _proposed(
+        task,
+        action.step_id,
+        command.staged,
+        command.proposed_by,
+        staged_by=action.action_id,
+        together=command.together,
+    )

@@ -91,12 +91,30 @@ class DeclineAction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class RecordSuccess(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The executor, or a look after a restart, says that it is done."""
+    """The executor, or a look after a restart, says that it is done.
+
+    `staged` are the changes that a command would make, as they were decided, `proposed_by` whose command it was; those
+    that are `together` are carried out all or none.
+    """
 
     action_id: str
     effects: tuple[Effect, ...]
     result: Result | None = None
     recovered: bool = False
+    staged: tuple[Proposal, ...] = ()
+    proposed_by: str = ""
+    together: bool = False
+
+
+class RecordConnection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A command that runs asked for a connection; what was decided about it."""
+
+    action_id: str
+    host: str
+    port: int
+    address: str = ""
+    reason_code: ReasonCode | None = None
+    reason: str = ""
 
 
 class RecordFailure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -105,6 +123,7 @@ class RecordFailure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     action_id: str
     reason_code: ReasonCode
     reason: str
+    result: Result | None = None
 
 
 class RecordUnknown(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -158,6 +177,7 @@ TaskCommand: TypeAlias = (
     | RecordSuccess
     | RecordFailure
     | RecordUnknown
+    | RecordConnection
     | SkipStep
     | AwaitConfirmation
     | PauseTask

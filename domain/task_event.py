@@ -125,7 +125,10 @@ class StepSkipped(Event, frozen=True, kw_only=True):
 
 
 class ActionProposed(Event, frozen=True, kw_only=True):
-    """The agent asks for an action."""
+    """The agent asks for an action. One that a command staged names the command's action in `staged_by`.
+
+    Those that are `together` are carried out all or none: as soon as one is refused, the others are let go.
+    """
 
     TOPIC: ClassVar[str] = "task.action_proposed.v1"
     task_id: str
@@ -134,6 +137,8 @@ class ActionProposed(Event, frozen=True, kw_only=True):
     action: Action
     digest: str
     proposed_by: str
+    staged_by: str = ""
+    together: bool = False
 
 
 class ActionAllowed(Event, frozen=True, kw_only=True):
@@ -212,7 +217,7 @@ class ActionSucceeded(Event, frozen=True, kw_only=True):
 
 
 class ActionFailed(Event, frozen=True, kw_only=True):
-    """It was tried, and nothing was changed."""
+    """It was tried, and nothing was changed. `result` is what it brought back nevertheless."""
 
     TOPIC: ClassVar[str] = "task.action_failed.v1"
     task_id: str
@@ -221,6 +226,33 @@ class ActionFailed(Event, frozen=True, kw_only=True):
     attempt: int
     reason_code: ReasonCode
     reason: str
+    result: Result | None = None
+
+
+class ChangesStaged(Event, frozen=True, kw_only=True):
+    """A command changed its own copy of a granted folder: its step has this many more actions, proposed with this."""
+
+    TOPIC: ClassVar[str] = "task.changes_staged.v1"
+    task_id: str
+    action_id: str
+    step_id: str
+    actions: int
+
+
+class ConnectionDecided(Event, frozen=True, kw_only=True):
+    """A command in the sandbox asked for a connection. Recorded before a byte of an allowed one leaves.
+
+    `address` is the one that is dialled; `reason_code` says why it was refused, None where it was not.
+    """
+
+    TOPIC: ClassVar[str] = "task.connection_decided.v1"
+    task_id: str
+    action_id: str
+    host: str
+    port: int
+    address: str = ""
+    reason_code: ReasonCode | None = None
+    reason: str = ""
 
 
 class ActionOutcomeUnknown(Event, frozen=True, kw_only=True):
@@ -245,6 +277,7 @@ LifeEvent: TypeAlias = (
     | TaskResumed
     | StepBegun
     | StepSkipped
+    | ChangesStaged
     | EndEvent
 )
 OutcomeEvent: TypeAlias = ActionSucceeded | ActionFailed | ActionOutcomeUnknown
@@ -255,6 +288,7 @@ ActionEvent: TypeAlias = (
     | ActionConfirmationRequired
     | ActionDeclined
     | ActionStarted
+    | ConnectionDecided
     | OutcomeEvent
 )
 TaskEvent: TypeAlias = LifeEvent | ActionEvent

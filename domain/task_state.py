@@ -28,6 +28,8 @@ from .task_event import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     LifeEvent,
     StepBegun,
     StepSkipped,
@@ -106,7 +108,7 @@ ActionPhase: TypeAlias = Proposed | Ready | Awaiting | Started | Unknown
 
 
 class OpenAction(msgspec.Struct, frozen=True, gc=False):
-    """An action that is not settled."""
+    """An action that is not settled. One that a command staged names that command's action in `staged_by`."""
 
     action_id: str
     step_id: str
@@ -114,6 +116,8 @@ class OpenAction(msgspec.Struct, frozen=True, gc=False):
     digest: str
     phase: ActionPhase
     attempts: int = 0
+    staged_by: str = ""
+    together: bool = False
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):
@@ -196,6 +200,18 @@ def open_action(task: Task, name: str) -> OpenAction:
     return action
 
 
+def siblings_of(task: Task, action: OpenAction) -> list[OpenAction]:
+    """Return the other open actions that are carried out only together with this one, in order."""
+    if not action.together:
+        return []
+    others = (
+        one
+        for one in task.open_actions.values()
+        if one.together and one.staged_by == action.staged_by and one.action_id != action.action_id
+    )
+    return sorted(others, key=lambda one: (len(one.action_id), one.action_id))
+
+
 def open_questions(task: Task) -> tuple[str, ...]:
     """Return the ids of the confirmations that the task waits for, oldest first."""
     phases = (action.phase for action in task.open_actions.values())
@@ -217,6 +233,7 @@ def evolve(state: TaskState, event: TaskEvent) -> TaskState:
             | ActionSucceeded()
             | ActionFailed()
             | ActionOutcomeUnknown()
+            | ConnectionDecided()
         ):
             return _evolve_action(existing(state), event)
         case _:
@@ -245,6 +262,9 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
             return _with(task, status="cancelled")
         case StepBegun(step_id=step_id, actions=actions):
             return _with(task, steps=task.steps.insert(step_id, Tally(actions=actions)))
+        case ChangesStaged(step_id=step_id, actions=actions):
+            tally = task.steps[step_id]
+            return _with(task, steps=task.steps.insert(step_id, _with(tally, actions=tally.actions + actions)))
         case StepSkipped(step_id=step_id, reason_code=code):
             return _with(task, steps=task.steps.insert(step_id, _left_out(code)))
         case TaskQueued():
@@ -264,8 +284,18 @@ def _left_out(code: ReasonCode | None) -> Tally:
 
 def _evolve_action(task: Task, event: ActionEvent) -> Task:
     match event:
+        case ConnectionDecided():
+            return task
         case ActionProposed():
-            proposed = OpenAction(event.action_id, event.step_id, event.action, event.digest, Proposed())
+            proposed = OpenAction(
+                event.action_id,
+                event.step_id,
+                event.action,
+                event.digest,
+                Proposed(),
+                staged_by=event.staged_by,
+                together=event.together,
+            )
             opened = task.open_actions.insert(event.action_id, proposed)
             return _with(task, actions=task.actions + 1, open_actions=opened)
         case ActionAllowed():
@@ -332,7 +362,9 @@ def _started(action: OpenAction, event: ActionStarted) -> Started:
 def _put(task: Task, name: str, phase: ActionPhase, attempts: int | None = None) -> Task:
     action = open_action(task, name)
     known = action.attempts if attempts is None else attempts
-    changed = OpenAction(name, action.step_id, action.action, action.digest, phase, known)
+    changed = OpenAction(
+        name, action.step_id, action.action, action.digest, phase, known, action.staged_by, action.together
+    )
     return _with(task, open_actions=task.open_actions.insert(name, changed))
 
 

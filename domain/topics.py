@@ -8,6 +8,7 @@ from .event import Event
 from .folder_trust import TrustEvent
 from .grant import GrantEvent
 from .policy_record import DocumentStored
+from .sandbox import SandboxChecked
 from .session import SessionEvent
 from .subagent import SubagentEvent
 from .task import TaskEvent
@@ -15,7 +16,10 @@ from .task import TaskEvent
 PolicyEvent: TypeAlias = DocumentStored | ApprovalEvent | TrustEvent
 """What is on record about policy outside any session."""
 
-AnyEvent: TypeAlias = SessionEvent | GrantEvent | TaskEvent | SubagentEvent | ConfirmationEvent | PolicyEvent
+MachineEvent: TypeAlias = PolicyEvent | SandboxChecked
+"""What is on record outside any session."""
+
+AnyEvent: TypeAlias = SessionEvent | GrantEvent | TaskEvent | SubagentEvent | ConfirmationEvent | MachineEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(AnyEvent)
 EVENT_OF_TOPIC: Final[dict[str, type[Event]]] = {event.TOPIC: event for event in EVENT_TYPES}

@@ -1,23 +1,25 @@
 """The engine's ports: what it needs of the world, in its own words. Contract tests check every adapter against them."""
 
+import socket
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from ..domain.action import Action, ActionKind, Content
+from ..domain.action import Action, ActionKind, Content, FileAction
 from ..domain.confirmation import Card
 from ..domain.effect import Effect, Result
 from ..domain.event import Event, Origin, Recorded
-from ..domain.facts import Facts
+from ..domain.facts import Facts, FileState, Obstacle
 from ..domain.folder_trust import TrustedFolders
 from ..domain.plan import Plan
 from ..domain.policy_decision import Decision
 from ..domain.policy_document import Layer
 from ..domain.reason import ReasonCode
-from ..domain.scope import FolderIdentity, Scope
+from ..domain.sandbox import Canary
+from ..domain.scope import FolderIdentity, FolderScope, Scope
 
 # The log
 
@@ -152,10 +154,49 @@ class BlobStore(Protocol):
 # Acting
 
 
+class Connection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A connection that a command in the sandbox asked for, and whether it gets it. `address` is the one dialled.
+
+    `host` is the name as it was asked for, or what could be read of it; without an `address` nothing is dialled.
+    """
+
+    host: str
+    port: int
+    address: str = ""
+    reason_code: ReasonCode | None = None
+    reason: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether it is made."""
+        return self.reason_code is None
+
+
+class Witness(Protocol):
+    """Told by an executor what goes on while an action runs."""
+
+    async def connection(self, connection: Connection) -> None:
+        """Record a connection, allowed or refused. Durable on return: only then may a byte leave."""
+        ...
+
+    def output(self, stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
+        """Show what a command just printed (masked) to whoever is looking; nothing is kept of it."""
+        ...
+
+
+class Sight(Protocol):
+    """What policy lets the commands of one task see of a granted folder."""
+
+    def hides(self, grant_id: str, path: str, state: FileState) -> bool:
+        """Whether a file may not be read, or a folder not be listed, without a person. `state` needs no digest."""
+        ...
+
+
 class Permit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Leave to carry out one attempt. Only step (7) of the action pipeline makes one, from a recorded `ActionStarted`.
 
-    `position` is where the start was recorded; `facts` the state of the targets that the start is bound to.
+    `position` is where the start was recorded; `facts` the state of the targets that the start is bound to. `sight`
+    and `witness` are for commands: what they may see, and whom to tell about their connections.
     """
 
     position: int
@@ -165,20 +206,36 @@ class Permit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     digest: str
     facts: Facts
     scope: Scope
+    sight: Sight
+    witness: Witness
+
+
+class StagedChange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One change that a command made to its own copy of a granted folder: an action to be decided like any other.
+
+    `base` is what the command saw at the place that is written, deleted or moved (of a folder: kind, device, inode
+    and number of entries): it must still be there. `obstacle` says why it can't be done whatever policy says.
+    """
+
+    action: FileAction
+    base: FileState
+    obstacle: Obstacle | None = None
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
-    """Carried out."""
+    """Carried out. `staged` is what a command would change, in the order in which it can be done."""
 
     effects: tuple[Effect, ...] = ()
     result: Result | None = None
+    staged: tuple[StagedChange, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """Not carried out, and nothing was changed."""
+    """Not carried out, and nothing was changed. `result` is what it brought back nevertheless."""
 
     reason_code: ReasonCode
     reason: str
+    result: Result | None = None
 
 
 class NotApplied(msgspec.Struct, frozen=True, gc=False):
@@ -230,6 +287,51 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """Let go of them."""
+        ...
+
+
+class FolderHolder(Protocol):
+    """Opens granted folders, each time making sure that it is the folder that was granted."""
+
+    def hold(self, folder: FolderScope) -> AbstractContextManager[int]:
+        """Give an `O_PATH` descriptor of the granted folder for the length of the block.
+
+        Raises `DomainError` conflict where its path leads to another folder, to none, or through a link.
+        """
+        ...
+
+
+class Egress(Protocol):
+    """The way out for a command in the sandbox: the only one there is."""
+
+    def serve(
+        self, listener: socket.socket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
+    ) -> AbstractAsyncContextManager["Traffic"]:
+        """Take proxy requests from a listening socket for the length of the block, and let through what is on the list.
+
+        `hosts` are entries as in `domain/policy_host.py`, none where the list is empty. `addresses` are the granted
+        entries that are addresses: only these may be private or special. Each connection, allowed or refused, is told
+        to the witness before it is made. On leaving the block every connection is closed.
+        """
+        ...
+
+
+class Traffic(msgspec.Struct):
+    """How much went through an open way out so far, in bytes of payload."""
+
+    sent: int = 0
+    received: int = 0
+
+
+class SelfTest(Protocol):
+    """Tries the sandbox out: what it must keep in is run against it, on this machine, as this user."""
+
+    def fingerprint(self) -> str:
+        """Return `sha256:<hex>` of all that the result depends on: sandbox program, kernel, filters, user, version."""
+        ...
+
+    async def run(self) -> tuple[Canary, ...]:
+        """Run every canary. Never raises for a missing or broken sandbox: that is a result."""
         ...
 
 
