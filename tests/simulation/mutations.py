@@ -20,6 +20,7 @@ from cowork.engine.recovery import Recovery
 from cowork.engine.scheduler import Scheduler
 from cowork.projections.fold import Fold
 from cowork.projections.row import RowChange
+from tests.adapters.files.cases.bystanders import NoWitness, SilentSight
 
 Break: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 
@@ -44,6 +45,8 @@ def act_before_recording(patch: pytest.MonkeyPatch) -> None:
             digest=action.digest,
             facts=facts,
             scope=view.scope,
+            sight=SilentSight(),
+            witness=NoWitness(),
         )
         await self._executors[kind_of(action.action)].perform(permit)
         await recorded_first(self, of, step, action)

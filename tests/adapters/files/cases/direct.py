@@ -18,6 +18,7 @@ from cowork.domain.policy import Policy
 from cowork.domain.policy_document import Layer
 from cowork.domain.scope import Scope
 from cowork.engine.ports import BlobStore, Done, Failed, Permit
+from tests.adapters.files.cases.bystanders import NoWitness, SilentSight
 from tests.adapters.files.cases.case import Answer, Drivers
 from tests.adapters.files.cases.ground import Ground
 
@@ -49,6 +50,8 @@ class DirectDriver:
             digest=digest_of(action),
             facts=facts,
             scope=self.scope,
+            sight=SilentSight(),
+            witness=NoWitness(),
         )
 
     async def act(self, action: Action) -> Answer:
