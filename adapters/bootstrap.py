@@ -13,7 +13,10 @@ from ..engine.action_pipeline import ActionPipeline
 from ..engine.application import Application
 from ..engine.catch_up import CatchUp
 from ..engine.command_handler import CommandHandler
+from ..engine.gathering import Gathering
+from ..engine.judging import Judging
 from ..engine.past_questions import past_questions
+from ..engine.performing import Outputs, Performing
 from ..engine.ports import (
     BlobStore,
     Clock,
@@ -26,10 +29,12 @@ from ..engine.ports import (
     Planner,
     PolicySource,
     ReadModel,
+    SelfTest,
     TaskLocks,
 )
 from ..engine.recovery import Recovery
 from ..engine.remembering import Remembering
+from ..engine.sandbox_check import SandboxCheck
 from ..engine.scheduler import Scheduler
 from ..engine.session_view import SessionViews
 from ..projections.action_card import render_card
@@ -190,6 +195,7 @@ def assemble(
     policy_source: PolicySource,
     clock: Clock,
     ids: Ids,
+    self_tests: tuple[SelfTest, ...] = (),
     closing: Sequence[Closable] = (),
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
@@ -200,14 +206,18 @@ def assemble(
 
     handler = CommandHandler(store, clock, ids)
     views = SessionViews(handler)
+    check, outputs = SandboxCheck(handler, self_tests), Outputs()
+    gathering = Gathering(executors=executors, check=check, clock=clock)
+    judging = Judging(render_card=render_card, clock=clock, ids=ids)
+    performing = Performing(handler=handler, views=views, gathering=gathering, judging=judging, outputs=outputs)
     pipeline = ActionPipeline(
         handler=handler,
         views=views,
-        executors=executors,
+        gathering=gathering,
+        judging=judging,
+        performing=performing,
         finder=finder,
-        render_card=render_card,
         clock=clock,
-        ids=ids,
     )
     recovery = Recovery(handler=handler, store=store, pipeline=pipeline)
     return Application(
@@ -225,6 +235,8 @@ def assemble(
         ),
         locks=locks,
         policy_source=policy_source,
+        check=check,
+        outputs=outputs,
         clock=clock,
         ids=ids,
         closing=closing,

@@ -12,6 +12,9 @@ import msgspec
 
 ACTION_DOMAIN: Final = b"cowork.action.v1\n"
 
+MODE_MAX: Final = 0o777
+"""The permission bits that an action may set: reading, writing and executing, never the set-id and sticky bits."""
+
 
 class Location(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A place beneath a granted folder. `grant_id` is empty where no grant is meant; `path` as in `domain/path.py`."""
@@ -210,6 +213,16 @@ def locations_of(action: Action) -> tuple[Location, ...]:
             return (cwd,)
         case NetworkRequest() | ConnectorRead() | ConnectorAction() | SubagentSpawn():
             return ()
+
+
+def hosts_of(action: Action) -> tuple[str, ...]:
+    """Return the hosts that a command asks to reach, as the plan wrote them."""
+    return action.network if isinstance(action, (ShellExec, CodeRun)) else ()
+
+
+def connections_of(action: Action) -> tuple[NetworkRequest, ...]:
+    """Return, for each host that a command asks to reach, the request that stands for opening a way to it."""
+    return tuple(NetworkRequest(method="CONNECT", url=f"https://{host}/") for host in hosts_of(action))
 
 
 def canonical_bytes(action: Action) -> bytes:

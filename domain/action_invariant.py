@@ -8,6 +8,7 @@ from typing import Final, assert_never
 import msgspec
 
 from .action import (
+    MODE_MAX,
     Action,
     CodeRun,
     ConnectorAction,
@@ -24,11 +25,13 @@ from .action import (
     NetworkRequest,
     ShellExec,
     SubagentSpawn,
+    hosts_of,
     kind_of,
 )
 from .facts import Facts
 from .path import find_new_name_problem, find_problem
 from .places import is_engines
+from .policy_host import parse_host
 from .reason import ReasonCode
 from .scope import Scope, Verb, find_gap
 
@@ -52,7 +55,14 @@ def _refused(code: ReasonCode, name: str, reason: str) -> Refusal:
 def find_refusal(action: Action, facts: Facts, scope: Scope) -> Refusal | None:
     """Return the denial that no document can relax, or None."""
     if not facts.available:
-        return _refused("unavailable", "unavailable", f"{kind_of(action)} can't be carried out by this version")
+        missing = f"{kind_of(action)} can't be carried out here"
+        return _refused("unavailable", "unavailable", facts.obstacle.message if facts.obstacle else missing)
+    for host in hosts_of(action):
+        if parse_host(host) is None:
+            return _refused("net_denied", "host-invalid", f"`{host}` is not a host: write `name` or `name:port`")
+    if isinstance(action, (FileWrite, FileCreate)) and action.mode is not None and not 0 <= action.mode <= MODE_MAX:
+        bits = f"{action.mode:o}"
+        return _refused("special", "mode", f"`{bits}` is no mode for a file: permission bits are 0 to {MODE_MAX:o}")
     for place, verb in required_verbs(action, facts):
         refusal = _find_refusal_of_place(place, verb, action, facts, scope)
         if refusal is not None:

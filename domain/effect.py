@@ -13,7 +13,8 @@ class Effect(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     """One change to one file or folder.
 
     Digests are `sha256:<hex>` (of a folder: of its manifest). `kept` says where the bytes from before can be found:
-    `blob:<digest>` or `quarantine:<name>`. `new_folders` are the parents created on the way.
+    `blob:<digest>` or `quarantine:<name>`. `new_folders` are the parents created on the way. `mode_before` and
+    `mode_after` are the permission bits of a file whose action sets them: the same bytes may have become executable.
     """
 
     change: Change
@@ -23,6 +24,8 @@ class Effect(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     after: str = ""
     kept: str = ""
     new_folders: tuple[str, ...] = ()
+    mode_before: int | None = None
+    mode_after: int | None = None
 
 
 class Output(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):

@@ -1,5 +1,9 @@
-"""Grant: a folder that a person opened to a session, with its verbs apart; it can be narrowed, revoked and expire."""
+"""Grant: a folder or a host that a person opened to a session.
 
+A folder is opened with its verbs apart; it can be narrowed, revoked and expire. A host is opened or not.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, TypeAlias, assert_never
 
@@ -8,7 +12,8 @@ import msgspec
 from .errors import DomainError
 from .event import Event
 from .path import normal
-from .scope import VERBS, FolderIdentity, FolderScope, Scope, Verb, attenuate
+from .policy_host import parse_entry
+from .scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope, Verb, attenuate
 
 # Events
 
@@ -52,7 +57,26 @@ class GrantExpired(Event, frozen=True, kw_only=True):
     grant_id: str
 
 
-GrantEvent: TypeAlias = FolderGranted | GrantNarrowed | GrantRevoked | GrantExpired
+class HostGranted(Event, frozen=True, kw_only=True):
+    """A person opened a host. `host` is an entry of a list of hosts, as `domain/policy_host.py` describes it."""
+
+    TOPIC: ClassVar[str] = "grant.host_granted.v1"
+    grant_id: str
+    session_id: str
+    host: str
+
+
+class HostRevoked(Event, frozen=True, kw_only=True):
+    """A person closed the host again."""
+
+    TOPIC: ClassVar[str] = "grant.host_revoked.v1"
+    grant_id: str
+    reason: str = ""
+
+
+FolderGrantEvent: TypeAlias = FolderGranted | GrantNarrowed | GrantRevoked | GrantExpired
+HostGrantEvent: TypeAlias = HostGranted | HostRevoked
+GrantEvent: TypeAlias = FolderGrantEvent | HostGrantEvent
 
 # Commands
 
@@ -68,6 +92,14 @@ class GrantFolder(msgspec.Struct, frozen=True, kw_only=True):
     output_roots: tuple[str, ...]
     identity: FolderIdentity
     expires_at: datetime | None = None
+
+
+class GrantHost(msgspec.Struct, frozen=True, kw_only=True):
+    """Open a host to a session."""
+
+    grant_id: str
+    session_id: str
+    host: str
 
 
 class NarrowGrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +122,7 @@ class ExpireGrant(msgspec.Struct, frozen=True):
     now: datetime
 
 
-GrantCommand: TypeAlias = GrantFolder | NarrowGrant | RevokeGrant | ExpireGrant
+GrantCommand: TypeAlias = GrantFolder | GrantHost | NarrowGrant | RevokeGrant | ExpireGrant
 
 # States
 
@@ -106,7 +138,14 @@ class FolderGrant(msgspec.Struct, frozen=True):
     scope: FolderScope
 
 
-GrantState: TypeAlias = NoGrant | FolderGrant
+class HostGrant(msgspec.Struct, frozen=True):
+    """A host that was opened, and may have been closed again (`host.revoked`)."""
+
+    session_id: str
+    host: GrantedHost
+
+
+GrantState: TypeAlias = NoGrant | FolderGrant | HostGrant
 INITIAL: GrantState = NoGrant()
 
 
@@ -115,6 +154,8 @@ def decide(command: GrantCommand, state: GrantState) -> tuple[GrantEvent, ...]:
     match command:
         case GrantFolder():
             return (_grant_folder(command, state),)
+        case GrantHost():
+            return (_grant_host(command, state),)
         case NarrowGrant():
             grant = _given(state)
             kept = _narrowed(grant.scope, command)
@@ -128,6 +169,8 @@ def decide(command: GrantCommand, state: GrantState) -> tuple[GrantEvent, ...]:
                     expires_at=kept.expires_at,
                 ),
             )
+        case RevokeGrant(reason=reason) if isinstance(state, HostGrant):
+            return () if state.host.revoked else (HostRevoked(grant_id=state.host.grant_id, reason=reason),)
         case RevokeGrant(reason=reason):
             grant = _given(state)
             return () if grant.scope.revoked else (GrantRevoked(grant_id=grant.scope.grant_id, reason=reason),)
@@ -160,6 +203,18 @@ def _grant_folder(command: GrantFolder, state: GrantState) -> FolderGranted:
     )
 
 
+def _grant_host(command: GrantHost, state: GrantState) -> HostGranted:
+    if not isinstance(state, NoGrant):
+        raise DomainError("conflict", f"grant `{command.grant_id}` was given already")
+    if parse_entry(command.host) is None:
+        raise DomainError(
+            "invalid",
+            f"`{command.host}` is not a host",
+            "write the host alone: `api.example.com`, `*.example.com`, `example.com:8443`, `127.0.0.1:8080`",
+        )
+    return HostGranted(grant_id=command.grant_id, session_id=command.session_id, host=command.host)
+
+
 def _narrowed(scope: FolderScope, command: NarrowGrant) -> FolderScope:
     wished = msgspec.structs.replace(
         scope, verbs=command.verbs, output_roots=command.output_roots, expires_at=command.expires_at
@@ -170,6 +225,8 @@ def _narrowed(scope: FolderScope, command: NarrowGrant) -> FolderScope:
 def _given(state: GrantState) -> FolderGrant:
     if isinstance(state, NoGrant):
         raise DomainError("not_found", "no such grant", "see `cowork grant list`")
+    if isinstance(state, HostGrant):
+        raise DomainError("invalid", f"`{state.host.host}` is a host: it can only be revoked")
     return state
 
 
@@ -189,6 +246,12 @@ def evolve(state: GrantState, event: GrantEvent) -> GrantState:
                     expires_at=event.expires_at,
                 ),
             )
+        case HostGranted():
+            return HostGrant(event.session_id, GrantedHost(grant_id=event.grant_id, host=event.host))
+        case HostRevoked():
+            if not isinstance(state, HostGrant):
+                raise DomainError("damaged", f"grant `{event.grant_id}` is not of a host")
+            return HostGrant(state.session_id, msgspec.structs.replace(state.host, revoked=True))
         case GrantNarrowed():
             grant = _given(state)
             scope = msgspec.structs.replace(
@@ -200,3 +263,20 @@ def evolve(state: GrantState, event: GrantEvent) -> GrantState:
             return FolderGrant(grant.session_id, msgspec.structs.replace(grant.scope, revoked=True))
         case _:
             assert_never(event)
+
+
+def scope_of(grants: Iterable[GrantState]) -> Scope:
+    """Return what the grants open together, those no longer in force included."""
+    folders: list[FolderScope] = []
+    hosts: list[GrantedHost] = []
+    for grant in grants:
+        match grant:
+            case FolderGrant(scope=folder):
+                folders.append(folder)
+            case HostGrant(host=host):
+                hosts.append(host)
+            case NoGrant():
+                continue
+            case _:
+                assert_never(grant)
+    return Scope(tuple(folders), tuple(hosts))

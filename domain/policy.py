@@ -12,7 +12,7 @@ Everything is a value: the same action, facts, scope, layers and approvals give 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from .action import Action
+from .action import Action, connections_of
 from .action_invariant import Refusal, find_refusal
 from .baseline import FLOOR
 from .canonical_json import canonical_json, sha256_of
@@ -73,7 +73,12 @@ class Policy:
         refusal = find_refusal(action, facts, scope)
         if refusal is not None:
             return _denied(refusal, tags, self.digest)
-        return self.answer(request_of(action, facts, scope, session=session, task=task), scope, tags, approvals)
+        said = self.answer(request_of(action, facts, scope, session=session, task=task), scope, tags, approvals)
+        for connection in connections_of(action):
+            # The network of a command is the network: what no rule lets a request reach, no command reaches either.
+            asked = request_of(connection, facts, scope, session=session, task=task)
+            said = _stricter(said, self.answer(asked, scope, tags))
+        return said
 
     def answer(
         self, request: Request, scope: Scope, tags: tuple[str, ...], approvals: Sequence[Approval] = ()
@@ -106,6 +111,15 @@ class Policy:
             # The scope is kept beside its frame: no other can have its identity as long as it is.
             known = self._frames[id(scope)] = (scope, ReadyFrame(ReadyScope(frame_scope_of(scope)), self._layers))
         return known[1]
+
+
+def _stricter(one: Decision, other: Decision) -> Decision:
+    """Return the decision that allows less; the first where both allow as much."""
+    return other if _strictness(other) > _strictness(one) else one
+
+
+def _strictness(decision: Decision) -> int:
+    return 2 if decision.verdict == "deny" else 0 if decision.is_leave else 1
 
 
 def broken_evaluation(what: str, policy_digest: str) -> Decision:

@@ -42,6 +42,7 @@ def frame_scope_of(scope: Scope) -> FrameScope:
             for folder in scope.folders
         ),
         output_roots=tuple(folder.absolute(root) for folder in scope.folders for root in folder.output_roots),
+        host_allowlist=scope.open_hosts,
     )
 
 

@@ -88,8 +88,8 @@ def _tags_of_kind(action: Action, facts: Facts) -> tuple[RiskTag, ...]:
             # An unknown target may exist: only one known to be absent is not an overwrite.
             known_absent = facts.target is not None and facts.target.kind == "absent"
             return () if known_absent else ("overwrite",)
-        case ShellExec() | CodeRun():
-            return ("execute",)
+        case ShellExec(network=hosts) | CodeRun(network=hosts):
+            return ("execute", "network") if hosts else ("execute",)
         case NetworkRequest():
             return ("network",)
         case ConnectorRead() | ConnectorAction():

@@ -53,15 +53,25 @@ class Checked(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     canaries: tuple[Canary, ...] = ()
 
-    def holds(self, fingerprint: str) -> bool:
-        """Whether everything needed was shown to hold, on this very machine as it is now."""
-        return self.fingerprint == fingerprint and not self.missing() and bool(self.canaries)
+    def missing(self, fingerprint: str, *, network: bool = False) -> tuple[Canary, ...]:
+        """Return what commands (with `network`, those that reach hosts) need, and what was not shown to hold.
 
-    def missing(self) -> tuple[Canary, ...]:
-        """Return what is needed and does not hold."""
-        return tuple(canary for canary in self.canaries if canary.needed and canary.standing != "enforced")
+        Of a machine that is not the one that was tried, as it was then, nothing was shown.
+        """
+        if self.fingerprint != fingerprint or not self.canaries:
+            return (_UNTRIED,)
+        paths = ("shell", "code", "network") if network else ("shell", "code")
+        needed = (canary for canary in self.canaries if canary.needed and canary.path in paths)
+        return tuple(canary for canary in needed if canary.standing != "enforced")
 
 
+_UNTRIED: Final = Canary(
+    name="self-test",
+    path="shell",
+    standing="absent",
+    detail="the sandbox has not been tried out on this machine",
+    hint="run `cowork doctor`",
+)
 INITIAL: Final = Checked()
 
 

@@ -42,10 +42,24 @@ class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
         return any(is_beneath(path, root) for root in self.output_roots)
 
 
-class Scope(msgspec.Struct, frozen=True, gc=False):
+class GrantedHost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
+    """One granted host: an entry of a list of hosts, as `domain/policy_host.py` describes it."""
+
+    grant_id: str
+    host: str
+    revoked: bool = False
+
+
+class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Every grant of a session or subagent, those no longer in force included (so that a refusal can name them)."""
 
     folders: tuple[FolderScope, ...] = ()
+    hosts: tuple[GrantedHost, ...] = ()
+
+    @property
+    def open_hosts(self) -> tuple[str, ...]:
+        """The entries of the hosts that are in force."""
+        return tuple(host.host for host in self.hosts if not host.revoked)
 
     def folder(self, grant_id: str) -> FolderScope | None:
         """Return the grant with that id, or None."""
@@ -87,7 +101,7 @@ def attenuate(parent: Scope, wished: Scope) -> Scope:
     """Return what a child may have of what it wishes for: never more than its parent has.
 
     A wished grant keeps the verbs, output roots and life time that the parent's grant of the same id has too; one
-    that the parent lacks is dropped.
+    that the parent lacks is dropped. A wished host is kept where the parent has that very grant.
     """
     folders = []
     for wish in wished.folders:
@@ -104,7 +118,13 @@ def attenuate(parent: Scope, wished: Scope) -> Scope:
                 revoked=held.revoked or wish.revoked,
             )
         )
-    return Scope(tuple(folders))
+    held_hosts = {host.grant_id: host for host in parent.hosts}
+    hosts = (
+        msgspec.structs.replace(held_hosts[wish.grant_id], revoked=held_hosts[wish.grant_id].revoked or wish.revoked)
+        for wish in wished.hosts
+        if wish.grant_id in held_hosts and held_hosts[wish.grant_id].host == wish.host
+    )
+    return Scope(tuple(folders), tuple(hosts))
 
 
 def _narrowed_roots(held: tuple[str, ...], wished: tuple[str, ...]) -> list[str]:

@@ -495,6 +495,8 @@ def _record(
 
 
 def _succeeded(command: RecordSuccess, task: Task, action: OpenAction) -> Iterator[TaskEvent]:
+    if command.staged and task.is_final:
+        raise DomainError("conflict", f"task `{task.task_id}` has ended: it takes no changes any more")
     if command.staged:
         # Before the command itself is settled: its step must never look finished in between.
         yield ChangesStaged(

@@ -116,6 +116,7 @@ class OpenAction(msgspec.Struct, frozen=True, gc=False):
     digest: str
     phase: ActionPhase
     attempts: int = 0
+    proposed_by: str = ""
     staged_by: str = ""
     together: bool = False
 
@@ -293,6 +294,7 @@ def _evolve_action(task: Task, event: ActionEvent) -> Task:
                 event.action,
                 event.digest,
                 Proposed(),
+                proposed_by=event.proposed_by,
                 staged_by=event.staged_by,
                 together=event.together,
             )
@@ -362,9 +364,7 @@ def _started(action: OpenAction, event: ActionStarted) -> Started:
 def _put(task: Task, name: str, phase: ActionPhase, attempts: int | None = None) -> Task:
     action = open_action(task, name)
     known = action.attempts if attempts is None else attempts
-    changed = OpenAction(
-        name, action.step_id, action.action, action.digest, phase, known, action.staged_by, action.together
-    )
+    changed = msgspec.structs.replace(action, phase=phase, attempts=known)
     return _with(task, open_actions=task.open_actions.insert(name, changed))
 
 

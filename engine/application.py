@@ -8,7 +8,7 @@ import msgspec
 
 from ..domain.confirmation import NoConfirmation, Withdraw
 from ..domain.errors import DomainError
-from ..domain.grant import GrantFolder, RevokeGrant
+from ..domain.grant import GrantFolder, GrantHost, RevokeGrant
 from ..domain.path import components, is_beneath
 from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
@@ -41,6 +41,7 @@ from .command_handler import (
     order_task,
 )
 from .inquiry import Inquiry
+from .performing import OutputListener, Outputs
 from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords, adopting, in_force
 from .ports import (
@@ -58,6 +59,7 @@ from .ports import (
 from .recovery import Recovery
 from .remembering import Offer, Remembering
 from .replay import Frame, replay
+from .sandbox_check import SandboxCheck
 from .scheduler import Answer, Asker, Scheduler
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work: a plan, the folders it may touch, the rules that come with it, and whose it is.
+    """A piece of work: a plan, the folders it may touch, the hosts it may reach, its own rules, and whose it is.
 
     `own` are layers beside those of the machine: `run` is the root document where nobody manages the machine, `session`
     and `task` only narrow.
@@ -110,6 +112,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     planned: PlannedTask
     planner: str
     folders: tuple[FolderRequest, ...]
+    hosts: tuple[str, ...] = ()
     own: tuple[Layer, ...] = ()
     user: str
     device: str
@@ -143,6 +146,8 @@ class Application:
         remembering: Remembering,
         locks: TaskLocks,
         policy_source: PolicySource,
+        check: SandboxCheck,
+        outputs: Outputs,
         clock: Clock,
         ids: Ids,
         closing: Sequence[Closable] = (),
@@ -158,9 +163,11 @@ class Application:
         self._recovery = recovery
         self._remembering = remembering
         self._locks = locks
+        self._outputs = outputs
         self._clock = clock
         self._ids = ids
         self._closing = tuple(closing)
+        self.sandbox = check
         self.policies = PolicyRecords(handler, opener, policy_source)
         self.inquiries = PolicyInquiries(store, self.policies, clock)
 
@@ -195,6 +202,12 @@ class Application:
         ]
         for folder in folders:
             orders += self._granting(session_id, folder)
+        for host in dict.fromkeys(request.hosts):
+            grant = GrantHost(grant_id=self._ids.new("grant"), session_id=session_id, host=host)
+            orders += [
+                order_session(session_id, AddGrant(grant.grant_id)),
+                order_grant(grant.grant_id, grant),
+            ]
         orders += [
             order_task(task_id, QueueTask(task_id=task_id, session_id=session_id, title=plan.title)),
             order_task(task_id, StartPlanning(request.planner)),
@@ -349,6 +362,10 @@ class Application:
     def listen(self, listener: Listener) -> None:
         """Call `listener` with events as they are recorded."""
         self._handler.listen(listener)
+
+    def watch(self, listener: OutputListener) -> None:
+        """Show `listener` what commands print, while they run."""
+        self._outputs.listen(listener)
 
     def rows(
         self, table: str, where: Mapping[str, object] | None = None, *, order_by: str = ""

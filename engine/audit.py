@@ -18,8 +18,9 @@ from ..domain.confirmation import (
     ConfirmationWithdrawn,
 )
 from ..domain.folder_trust import TRUST_STREAM, FolderDistrusted, FolderTrusted
-from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked
+from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ..domain.policy_record import DocumentStored
+from ..domain.sandbox import SANDBOX_STREAM, SandboxChecked
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.topics import AnyEvent
@@ -84,7 +85,7 @@ class _Rules:
             case SessionStarted() | PolicyAdopted() | GrantAdded() | SessionEnded():
                 self._check_stream(seen, event.session_id)
                 self._rights.on_session(seen, event)
-            case FolderGranted() | GrantNarrowed() | GrantRevoked() | GrantExpired():
+            case FolderGranted() | GrantNarrowed() | GrantRevoked() | GrantExpired() | HostGranted() | HostRevoked():
                 self._check_stream(seen, event.grant_id)
                 self._rights.on_grant(seen, event)
             case SubagentSpawned(task_id=task_id):
@@ -107,6 +108,8 @@ class _Rules:
                 self._rights.on_approval(seen, event)
             case FolderTrusted() | FolderDistrusted():
                 self._check_stream(seen, TRUST_STREAM)
+            case SandboxChecked():
+                self._check_stream(seen, SANDBOX_STREAM)
             case _:
                 self._check_stream(seen, event.task_id)
                 self.actions.on(seen, event)

@@ -7,7 +7,16 @@ from ..domain.approvals import ApprovalEvent, RememberedApprovals
 from ..domain.approvals import evolve as evolve_approvals
 from ..domain.errors import DomainError
 from ..domain.grant import INITIAL as NO_GRANT
-from ..domain.grant import FolderGrant, FolderGranted, GrantEvent, GrantNarrowed
+from ..domain.grant import (
+    FolderGrant,
+    FolderGranted,
+    GrantEvent,
+    GrantNarrowed,
+    HostGrant,
+    HostGranted,
+    NoGrant,
+    scope_of,
+)
 from ..domain.grant import evolve as evolve_grant
 from ..domain.policy import Policy
 from ..domain.policy_record import DocumentStored, StoredDocument, stream_of_document
@@ -43,7 +52,7 @@ class Rights:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._sessions: dict[str, _Session] = {}
-        self._grants: dict[str, FolderGrant] = {}
+        self._grants: dict[str, FolderGrant | HostGrant] = {}
         self._owners: dict[str, str] = {}
         self._subagents: dict[str, _Subagent] = {}
         self._policies: dict[str, Policy] = {}
@@ -57,7 +66,7 @@ class Rights:
             return None
         if session.in_force is None:
             grants = (self._grants.get(grant_id) for grant_id in session.grant_ids)
-            scope = Scope(tuple(grant.scope for grant in grants if grant is not None))
+            scope = scope_of(grant for grant in grants if grant is not None)
             session.in_force = InForce(scope, scope.digest(), session.policy, self._approvals)
         return session.in_force
 
@@ -131,7 +140,7 @@ class Rights:
     def on_grant(self, seen: Seen, event: GrantEvent) -> None:
         """Fold an event of a grant."""
         known = self._grants.get(event.grant_id)
-        if isinstance(event, FolderGranted):
+        if isinstance(event, FolderGranted | HostGranted):
             owner = self._owners.setdefault(event.grant_id, event.session_id)
             if owner != event.session_id:
                 self._findings.add(9, seen, f"session `{owner}` was given a grant of `{event.session_id}`")
@@ -140,9 +149,9 @@ class Rights:
         elif known is None:
             return
         state = evolve_grant(NO_GRANT if known is None else known, event)
-        if not isinstance(state, FolderGrant):
+        if isinstance(state, NoGrant):
             return
-        if known is not None and isinstance(event, GrantNarrowed):
+        if isinstance(known, FolderGrant) and isinstance(state, FolderGrant) and isinstance(event, GrantNarrowed):
             self._check_narrowed(seen, known, state)
         self._grants[event.grant_id] = state
         session = self._sessions.get(state.session_id)

@@ -7,8 +7,9 @@ from ..domain.confirmation import ConfirmationRequested, Expired, Rejected, With
 from ..domain.errors import DomainError
 from ..domain.event import Event
 from ..domain.folder_trust import TrustEvent
-from ..domain.grant import FolderGranted
+from ..domain.grant import FolderGranted, HostGranted
 from ..domain.policy_record import DocumentStored
+from ..domain.sandbox import SandboxChecked
 from ..domain.session import EndedSession, SessionStarted
 from ..domain.subagent import Ended, SubagentSpawned
 from ..domain.task import Started, Task, TaskQueued
@@ -19,6 +20,7 @@ from .command_handler import (
     FOLDER_TRUST,
     GRANT,
     POLICY_RECORD,
+    SANDBOX,
     SESSION,
     SUBAGENT,
     TASK,
@@ -28,10 +30,18 @@ from .ports import EventStore
 
 _AGGREGATES: Final[dict[str, Aggregate[Any, Any, Any]]] = {
     aggregate.name: aggregate
-    for aggregate in (SESSION, GRANT, TASK, SUBAGENT, CONFIRMATION, APPROVALS, FOLDER_TRUST, POLICY_RECORD)
+    for aggregate in (SESSION, GRANT, TASK, SUBAGENT, CONFIRMATION, APPROVALS, FOLDER_TRUST, POLICY_RECORD, SANDBOX)
 }
-_BEGINNINGS: Final = (SessionStarted, FolderGranted, TaskQueued, SubagentSpawned, ConfirmationRequested, DocumentStored)
-_ANYWHERE: Final = ApprovalEvent | TrustEvent
+_BEGINNINGS: Final = (
+    SessionStarted,
+    FolderGranted,
+    HostGranted,
+    TaskQueued,
+    SubagentSpawned,
+    ConfirmationRequested,
+    DocumentStored,
+)
+_ANYWHERE: Final = ApprovalEvent | TrustEvent | SandboxChecked
 """Events of the store's own streams, which have no first event of their own kind."""
 
 

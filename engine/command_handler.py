@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..domain import approvals, confirmation, folder_trust, grant, policy_record, session, subagent, task
+from ..domain import approvals, confirmation, folder_trust, grant, policy_record, sandbox, session, subagent, task
 from ..domain.errors import DomainError
 from ..domain.event import Event, Origin, Recorded
 from ..domain.policy_document import Layer
@@ -40,6 +40,7 @@ CONFIRMATION = Aggregate("confirmation", confirmation.INITIAL, confirmation.deci
 APPROVALS = Aggregate("approval", approvals.INITIAL, approvals.decide, approvals.evolve)
 FOLDER_TRUST = Aggregate("folder_trust", folder_trust.INITIAL, folder_trust.decide, folder_trust.evolve)
 POLICY_RECORD = Aggregate("policy", policy_record.INITIAL, policy_record.decide, policy_record.evolve)
+SANDBOX = Aggregate("sandbox", sandbox.INITIAL, sandbox.decide, sandbox.evolve)
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +86,11 @@ def order_document(layer: Layer) -> Order:
     return Order(
         policy_record.stream_of_document(layer.digest), POLICY_RECORD, policy_record.StoreDocument(layer.source)
     )
+
+
+def order_sandbox(command: sandbox.RecordCheck) -> Order:
+    """Return the order that puts a self test of the sandbox on record."""
+    return Order(sandbox.SANDBOX_STREAM, SANDBOX, command)
 
 
 class Live(msgspec.Struct, Generic[S], frozen=True, gc=False):

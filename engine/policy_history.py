@@ -6,7 +6,7 @@ from its own events, never taken from a projection, so each decision can be made
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
@@ -22,14 +22,13 @@ from ..domain.confirmation import (
 )
 from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
-from ..domain.grant import FolderGrant, FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, GrantState
+from ..domain.grant import FolderGrant, FolderGranted, GrantEvent, GrantState, HostGranted, NoGrant, scope_of
 from ..domain.plan import OnAsk
 from ..domain.policy import Policy
 from ..domain.policy_approval import Approval
 from ..domain.policy_document import Layer
 from ..domain.policy_record import DocumentStored, StoredDocument
 from ..domain.reason import ReasonCode
-from ..domain.scope import Scope
 from ..domain.session import (
     AdoptedLayer,
     EndedSession,
@@ -105,7 +104,7 @@ class PolicyHistory:
         self._used_in_command: list[str] = []
         self._handlers: Mapping[type[Event], Callable[[Seen], Moment | None]] = {
             **dict.fromkeys((SessionStarted, PolicyAdopted, GrantAdded, SessionEnded), self._on_session),
-            **dict.fromkeys((FolderGranted, GrantNarrowed, GrantRevoked, GrantExpired), self._on_grant),
+            **dict.fromkeys(get_args(GrantEvent), self._on_grant),
             DocumentStored: self._on_document,
             **dict.fromkeys((ApprovalRemembered, ApprovalUsed, ApprovalRevoked), self._on_approval),
             TaskQueued: self._on_queued,
@@ -173,7 +172,7 @@ class PolicyHistory:
 
     def _make_standing(self, session: OpenSession) -> Standing:
         grants = (self._grants.get(name) for name in session.grant_ids)
-        scope = Scope(tuple(grant.scope for grant in grants if isinstance(grant, FolderGrant)))
+        scope = scope_of(grant for grant in grants if grant is not None)
         return Standing(
             session_id=session.session_id,
             user_id=session.user_id,
@@ -228,14 +227,14 @@ class PolicyHistory:
     def _on_grant(self, seen: Seen) -> None:
         event = seen.event
         known = self._grants.get(event.grant_id)
-        if known is None and not isinstance(event, FolderGranted):
+        if known is None and not isinstance(event, FolderGranted | HostGranted):
             # The grant of a session that is over, and was let go of with it.
             return
         state = grant_aggregate.evolve(known or grant_aggregate.INITIAL, event)
         self._grants[event.grant_id] = state
-        if isinstance(state, FolderGrant):
+        if not isinstance(state, NoGrant):
             self._standings.pop(state.session_id, None)
-            if isinstance(event, FolderGranted):
+            if isinstance(event, FolderGranted) and isinstance(state, FolderGrant):
                 self.granted[event.grant_id] = GivenGrant(seen.position, seen.origin.at, state.session_id, state.scope)
 
     def _on_document(self, seen: Seen) -> None:

@@ -243,12 +243,12 @@ class NotApplied(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unclear(msgspec.Struct, frozen=True, gc=False):
-    """A look after a restart: neither the old state nor the intended one. `observed` says what is there, in words."""
+    """Nobody can tell whether it happened. `observed` says in words what is there, or what was seen of it."""
 
     observed: str
 
 
-Outcome: TypeAlias = Done | Failed
+Outcome: TypeAlias = Done | Failed | Unclear
 Finding: TypeAlias = Done | NotApplied | Unclear
 
 

@@ -56,13 +56,13 @@ class Recovery:
         started = [a for a in _in_order(task) if isinstance(a.phase, Started)]
         starts = self._starts(task.task_id) if started else {}
         for action in started:
-            finding = await self._pipeline.look(action, starts[action.action_id], task.session_id)
+            finding = await self._pipeline.look(task, action, starts[action.action_id])
             await self._handler.execute(
                 order_task(task.task_id, _closing(action.action_id, finding)), actor="engine", cause="recovery"
             )
 
     async def _settle(self, task: Task, step: Step, action: OpenAction, start: Recorded[Event]) -> None:
-        finding = await self._pipeline.look(action, start, task.session_id)
+        finding = await self._pipeline.look(task, action, start)
         match finding:
             case Done(effects=effects, result=result):
                 done = RecordSuccess(action_id=action.action_id, effects=effects, result=result, recovered=True)

@@ -6,11 +6,11 @@ import msgspec
 
 from ..domain.approvals import APPROVALS_STREAM, RememberedApprovals
 from ..domain.errors import DomainError
-from ..domain.grant import FolderGrant
+from ..domain.grant import GrantState, scope_of
 from ..domain.policy import Policy
 from ..domain.policy_document import Layer
 from ..domain.policy_record import StoredDocument, stream_of_document
-from ..domain.scope import FolderScope, Scope
+from ..domain.scope import Scope
 from ..domain.session import AdoptedLayer, OpenSession
 from .command_handler import APPROVALS, GRANT, POLICY_RECORD, SESSION, CommandHandler
 from .ports import Guard
@@ -60,13 +60,12 @@ class SessionViews:
             raise DomainError("conflict", f"session `{session_id}` is not open", "start a new one with `cowork run`")
         approvals = self._handler.known(APPROVALS_STREAM, APPROVALS)
         guards = [Guard(session_id, session.version), Guard(APPROVALS_STREAM, approvals.version)]
-        folders: list[FolderScope] = []
+        grants: list[GrantState] = []
         for grant_id in session.state.grant_ids:
             grant = self._handler.known(grant_id, GRANT)
             guards.append(Guard(grant_id, grant.version))
-            if isinstance(grant.state, FolderGrant):
-                folders.append(grant.state.scope)
-        scope = Scope(tuple(folders))
+            grants.append(grant.state)
+        scope = scope_of(grants)
         policy = self._policy(session.state)
         return SessionView(session_id, scope, scope.digest(), policy, approvals.state, tuple(guards))
 

@@ -1,0 +1,59 @@
+"""Step (2) of the pipeline: the facts about what actions would touch, as the executors see it right now."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..domain.action import Action, ActionKind, Location, hosts_of, kind_of, locations_of
+from ..domain.facts import Facts, Obstacle
+from .ports import Clock, Executor
+from .sandbox_check import SandboxCheck
+from .session_view import SessionView
+
+_COMMANDS: tuple[ActionKind, ...] = ("shell.exec", "code.run")
+
+
+class Gathering:
+    """Asks the executors. What no executor here can carry out, or no sandbox would hold, is not available."""
+
+    def __init__(self, *, executors: Sequence[Executor], check: SandboxCheck, clock: Clock) -> None:
+        self._executors: dict[ActionKind, Executor] = {kind: one for one in executors for kind in one.kinds}
+        self._check = check
+        self._clock = clock
+
+    def executor(self, action: Action) -> Executor:
+        """Return the executor of the action's kind."""
+        return self._executors[kind_of(action)]
+
+    async def gather(self, actions: Sequence[Action], view: SessionView) -> list[Facts]:
+        """Return the facts of actions that one executor carries out; those of a batch are held against each other."""
+        now = self._clock.now()
+        if not actions:
+            return []
+        kind = kind_of(actions[0])
+        executor = self._executors.get(kind)
+        if executor is None:
+            return [Facts(now=now, batch=len(actions), available=False) for _ in actions]
+        if kind in _COMMANDS:
+            missing = await self._check.find_missing(network=any(hosts_of(action) for action in actions))
+            if missing is not None:
+                closed = Facts(now=now, batch=len(actions), available=False, obstacle=Obstacle("unavailable", missing))
+                return [closed for _ in actions]
+        facts = await executor.observe(actions, view.scope, now, batch=len(actions))
+        return facts if len(actions) == 1 else _with_clashes(actions, facts)
+
+
+def _with_clashes(actions: Sequence[Action], facts: Sequence[Facts]) -> list[Facts]:
+    """Mark every action but the first that would give its file the same name as another of the batch."""
+    taken: set[Location] = set()
+    marked: list[Facts] = []
+    for action, fact in zip(actions, facts, strict=True):
+        places = locations_of(action)
+        if len(places) == 2 and fact.obstacle is None:
+            if places[1] in taken:
+                clash = Obstacle("conflict", f"two files of this step would be named `{places[1].path}`")
+                marked.append(msgspec.structs.replace(fact, obstacle=clash))
+                continue
+            taken.add(places[1])
+        marked.append(fact)
+    return marked

@@ -1,0 +1,219 @@
+"""Steps (8) and (9) of the pipeline: the executor acts, and what came of it goes on record.
+
+What a command changed in its own copy of a folder comes back as actions. They are decided like any other, and proposed
+in the same commit that says how the command ended: a crash finds both on record, or neither.
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import anyio
+import msgspec
+
+from ..domain.action import Action, digest_of
+from ..domain.errors import DomainError
+from ..domain.event import Event, Recorded
+from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_object
+from ..domain.plan import Step
+from ..domain.task import (
+    ActionStarted,
+    NoTask,
+    RecordConnection,
+    RecordFailure,
+    RecordSuccess,
+    RecordUnknown,
+    Task,
+    TaskCommand,
+    open_action,
+)
+from . import limits
+from .command_handler import TASK, CommandHandler, Order, StaleRead, order_task
+from .deciding import decide_all
+from .gathering import Gathering
+from .judging import Judging
+from .ports import Connection, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
+from .session_view import SessionView, SessionViews
+from .sight import PolicySight
+
+OutputListener: TypeAlias = Callable[[str, Literal["stdout", "stderr"], bytes], None]
+"""Shown what a command prints while it runs: the action's id, the stream, masked bytes. Nothing is kept of it."""
+
+
+class Outputs:
+    """Whoever is looking at what commands print."""
+
+    def __init__(self) -> None:
+        self._listeners: list[OutputListener] = []
+
+    def listen(self, listener: OutputListener) -> None:
+        """Show the listener everything that is printed from here on."""
+        self._listeners.append(listener)
+
+    def show(self, action_id: str, stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
+        """Pass on what was printed."""
+        for listener in self._listeners:
+            listener(action_id, stream, chunk)
+
+
+class Performing:
+    """Hands permits to executors. Only the pipeline calls it, with a start that is on record."""
+
+    def __init__(
+        self,
+        *,
+        handler: CommandHandler,
+        views: SessionViews,
+        gathering: Gathering,
+        judging: Judging,
+        outputs: Outputs,
+    ) -> None:
+        self._handler = handler
+        self._views = views
+        self._gathering = gathering
+        self._judging = judging
+        self._outputs = outputs
+
+    async def perform(
+        self, task: Task, step: Step, action: Action, facts: Facts, started: Recorded[Event], view: SessionView
+    ) -> None:
+        """Carry out a recorded start and record its outcome."""
+        permit = self.permit(task.task_id, started, action, facts, view)
+        # Once it has begun it is not interrupted: a pause or Ctrl-C takes effect when its outcome is on record.
+        with anyio.CancelScope(shield=True):
+            try:
+                outcome: Outcome | None = await self._gathering.executor(action).perform(permit)
+                broken = ""
+            except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome
+                outcome, broken = None, f"the executor broke: {type(error).__name__}: {error}"
+            if isinstance(outcome, Done) and outcome.staged:
+                await self._record_staged(task, step, permit, outcome)
+            else:
+                await self._record(task.task_id, permit.action_id, _outcome_command(permit.action_id, outcome, broken))
+
+    def permit(self, task_id: str, started: Recorded[Event], action: Action, facts: Facts, view: SessionView) -> Permit:
+        """Return the permit of a recorded start. Raises `DomainError` denied for anything else."""
+        event = started.event
+        if not isinstance(event, ActionStarted) or event.digest != digest_of(action):
+            raise DomainError("denied", "only a recorded start of this very action gives leave to perform it")
+        return Permit(
+            position=started.position,
+            action_id=event.action_id,
+            attempt=event.attempt,
+            action=action,
+            digest=event.digest,
+            facts=facts,
+            scope=view.scope,
+            sight=PolicySight(view, task_id, facts.now, facts.depth),
+            witness=_Witness(self._handler, task_id, event.action_id, self._outputs.show),
+        )
+
+    async def _record(self, task_id: str, cause: str, command: TaskCommand) -> None:
+        await self._handler.execute(order_task(task_id, command), actor="engine", cause=cause)
+
+    async def _record_staged(self, task: Task, step: Step, permit: Permit, done: Done) -> None:
+        """Decide about each change of a command, and record the command's end and its changes together."""
+        for _ in range(limits.COMMAND_RETRIES_MAX):
+            loaded = self._handler.load(task.task_id, TASK)
+            current = loaded.state
+            if isinstance(current, NoTask) or current.is_final:
+                done = _without_changes(done, "its task had ended")
+                await self._record(task.task_id, permit.action_id, _outcome_command(permit.action_id, done, ""))
+                return
+            view = self._views.view(task.session_id)
+            command, orders = await self._decided(current, step, permit, done, view)
+            guards = (*view.guards, Guard(task.task_id, loaded.version))
+            try:
+                await self._handler.execute(
+                    order_task(task.task_id, command), *orders, actor="engine", cause=permit.action_id, guards=guards
+                )
+            except StaleRead:
+                continue
+            return
+        raise DomainError("conflict", "the grants change too often to decide under them", "try again")
+
+    async def _decided(
+        self, task: Task, step: Step, permit: Permit, done: Done, view: SessionView
+    ) -> tuple[RecordSuccess, tuple[Order, ...]]:
+        changes = done.staged
+        actions = [change.action for change in changes]
+        found = await self._gathering.gather(actions, view)
+        facts = [_held_against(change, fact) for change, fact in zip(changes, found, strict=True)]
+        decided = decide_all(actions, facts, task, view)
+        on_ask = "wait" if task.plan is None else task.plan.on_ask
+        asked_by = f"action {permit.action_id} of task {task.task_id}: what its command changed"
+        proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided, asked_by=asked_by)
+        command = RecordSuccess(
+            action_id=permit.action_id,
+            effects=done.effects,
+            result=done.result,
+            staged=proposals,
+            proposed_by=open_action(task, permit.action_id).proposed_by,
+            together=step.changes == "together",
+        )
+        return command, orders
+
+
+class _Witness:
+    """Puts the connections of a running command on record."""
+
+    def __init__(self, handler: CommandHandler, task_id: str, action_id: str, on_output: OutputListener) -> None:
+        self._handler = handler
+        self._task_id = task_id
+        self._action_id = action_id
+        self._on_output = on_output
+
+    async def connection(self, connection: Connection) -> None:
+        """See the port `Witness`."""
+        command = RecordConnection(
+            action_id=self._action_id,
+            host=connection.host,
+            port=connection.port,
+            address=connection.address,
+            reason_code=connection.reason_code,
+            reason=connection.reason,
+        )
+        await self._handler.execute(order_task(self._task_id, command), actor="engine", cause=self._action_id)
+
+    def output(self, stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
+        """See the port `Witness`."""
+        self._on_output(self._action_id, stream, chunk)
+
+
+def _held_against(change: StagedChange, facts: Facts) -> Facts:
+    """Return the facts of a staged change, with an obstacle where the world is not what the command saw."""
+    if facts.obstacle is not None:
+        return facts
+    if change.obstacle is not None:
+        return msgspec.structs.replace(facts, obstacle=change.obstacle)
+    if _is_what_was_seen(change.base, facts.target or ABSENT):
+        return facts
+    place = change.action.at.path
+    return msgspec.structs.replace(facts, obstacle=Obstacle("conflict", f"`{place}` changed while the command ran"))
+
+
+def _is_what_was_seen(base: FileState, now: FileState) -> bool:
+    if base.kind == "folder" and now.kind == "folder":
+        return (base.device, base.inode, base.entries) == (now.device, now.inode, now.entries)
+    return is_same_object(base, now)
+
+
+def _without_changes(done: Done, why: str) -> Done:
+    """Return the outcome of a command whose changes are dropped, which it says."""
+    result = done.result
+    if result is not None and result.command is not None:
+        said = (*result.command.left_out, f"{len(done.staged)} changes were dropped: {why}")
+        command = msgspec.structs.replace(result.command, left_out=said)
+        result = msgspec.structs.replace(result, command=command)
+    return Done(done.effects, result)
+
+
+def _outcome_command(action_id: str, outcome: Outcome | None, broken: str) -> TaskCommand:
+    match outcome:
+        case Done(effects=effects, result=result):
+            return RecordSuccess(action_id=action_id, effects=effects, result=result)
+        case Failed(reason_code=code, reason=reason, result=result):
+            return RecordFailure(action_id=action_id, reason_code=code, reason=reason, result=result)
+        case Unclear(observed=observed):
+            return RecordUnknown(action_id=action_id, observed=observed)
+        case None:
+            return RecordUnknown(action_id=action_id, observed=broken)
