@@ -21,11 +21,11 @@ $(READY): pyproject.toml uv.lock .ci/bootstrap
 
 .PHONY: demo
 demo: $(READY) ## a task from proposal to summary, in a temporary folder
-	@$(BIN)/cowork demo
+	@.ci/as-user $(BIN)/cowork demo
 
 .PHONY: test
 test: $(READY) ## every test, except those of `make race` and `make fuzz`
-	@$(BIN)/pytest -q -n auto
+	@.ci/as-user $(BIN)/pytest -q -n auto
 
 .PHONY: check
 check: $(READY) ## linter, formatter, both type checkers, import rules, rules of the house
@@ -34,17 +34,17 @@ check: $(READY) ## linter, formatter, both type checkers, import rules, rules of
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/house
+	.ci/as-user $(BIN)/pytest -q tests/house
 
 .PHONY: bench
 bench: $(READY) ## measure speed
 	@.ci/bootstrap --group bench
-	@$(BIN)/python tests/bench/run.py
+	@.ci/as-user --group bench $(BIN)/python tests/bench/run.py
 
 .PHONY: race
 race: $(READY) ## several processes compete for one store, for many rounds
-	@$(BIN)/pytest -q tests -m race_long --timeout 3600
+	@.ci/as-user $(BIN)/pytest -q tests -m race_long --timeout 3600
 
 .PHONY: fuzz
 fuzz: $(READY) ## generated input, for minutes
-	@$(BIN)/pytest -q tests -m fuzz_long --timeout 3600
+	@.ci/as-user $(BIN)/pytest -q tests -m fuzz_long --timeout 3600
