@@ -500,7 +500,11 @@ def _succeeded(command: RecordSuccess, task: Task, action: OpenAction) -> Iterat
     if command.staged:
         # Before the command itself is settled: its step must never look finished in between.
         yield ChangesStaged(
-            task_id=task.task_id, action_id=action.action_id, step_id=action.step_id, actions=len(command.staged)
+            task_id=task.task_id,
+            action_id=action.action_id,
+            step_id=action.step_id,
+            actions=len(command.staged),
+            step_actions=task.steps[action.step_id].actions + len(command.staged),
         )
     yield ActionSucceeded(
         task_id=task.task_id,

@@ -230,13 +230,17 @@ class ActionFailed(Event, frozen=True, kw_only=True):
 
 
 class ChangesStaged(Event, frozen=True, kw_only=True):
-    """A command changed its own copy of a granted folder: its step has this many more actions, proposed with this."""
+    """A command changed its own copy of a granted folder: this many more actions are proposed in the same commit.
+
+    `step_actions` is how many its step has with them.
+    """
 
     TOPIC: ClassVar[str] = "task.changes_staged.v1"
     task_id: str
     action_id: str
     step_id: str
     actions: int
+    step_actions: int
 
 
 class ConnectionDecided(Event, frozen=True, kw_only=True):

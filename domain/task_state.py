@@ -263,9 +263,8 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
             return _with(task, status="cancelled")
         case StepBegun(step_id=step_id, actions=actions):
             return _with(task, steps=task.steps.insert(step_id, Tally(actions=actions)))
-        case ChangesStaged(step_id=step_id, actions=actions):
-            tally = task.steps[step_id]
-            return _with(task, steps=task.steps.insert(step_id, _with(tally, actions=tally.actions + actions)))
+        case ChangesStaged(step_id=step_id, step_actions=actions):
+            return _with(task, steps=task.steps.insert(step_id, _with(task.steps[step_id], actions=actions)))
         case StepSkipped(step_id=step_id, reason_code=code):
             return _with(task, steps=task.steps.insert(step_id, _left_out(code)))
         case TaskQueued():

@@ -8,12 +8,12 @@ import msgspec
 
 from ..domain.confirmation import ConfirmationEvent
 from ..domain.event import Recorded
-from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked
+from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ..domain.scope import FolderIdentity, Verb
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
-from ..domain.topics import AnyEvent, PolicyEvent
+from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, rfc3339, text_of, texts_of, time_of
 
@@ -60,6 +60,37 @@ GRANTS: Final = Table(
 )
 
 
+HOST_GRANTS: Final = Table(
+    name="host_grants",
+    key={"grant_id": "text"},
+    columns={
+        "session_id": "text",
+        "host": "text",
+        "status": "text",
+        "given_by": "text",
+        "given_at": "integer",
+        "revoked_at": "integer",
+        "revoked_by": "text",
+        "revoke_reason": "text",
+        "position": "integer",
+    },
+    indexes=(("session_id",),),
+)
+
+
+class HostGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The JSON object `HostGrant`. `host` is an entry of a list of hosts, such as `api.example.com:443`."""
+
+    id: str
+    session_id: str
+    host: str
+    status: GrantStatus
+    given_by: str
+    given_at: str
+    revoked_at: str | None = None
+    revoke_reason: str | None = None
+
+
 class FolderGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The JSON object `FolderGrant`. `root_path` is absolute, `output_roots` are below it."""
 
@@ -93,6 +124,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     isolation_level: str
     title: str
     grants: tuple[FolderGrant, ...]
+    hosts: tuple[HostGrant, ...] = ()
     connectors: tuple[str, ...] = ()
     policy_digest: str
     status: Literal["open", "ended"]
@@ -152,6 +184,23 @@ def _granted(recorded: Recorded[FolderGranted]) -> Changes:
     return (Put("grants", (event.grant_id,), values),)
 
 
+def _host_granted(recorded: Recorded[HostGranted]) -> Changes:
+    event = recorded.event
+    values: dict[str, Scalar] = {
+        "session_id": event.session_id,
+        "host": event.host,
+        "status": "in_force",
+        "given_by": recorded.origin.actor,
+        "given_at": micros(recorded.origin.at),
+        "position": recorded.position,
+    }
+    return (Put("host_grants", (event.grant_id,), values),)
+
+
+def _host_revoked(recorded: Recorded[HostRevoked]) -> Changes:
+    return (Put("host_grants", (recorded.event.grant_id,), _taken_back(recorded)),)
+
+
 def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
     event = recorded.event
     values: dict[str, Scalar] = {
@@ -163,13 +212,16 @@ def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
 
 
 def _revoked(recorded: Recorded[GrantRevoked]) -> Changes:
-    values: dict[str, Scalar] = {
+    return (Put("grants", (recorded.event.grant_id,), _taken_back(recorded)),)
+
+
+def _taken_back(recorded: Recorded[GrantRevoked | HostRevoked]) -> dict[str, Scalar]:
+    return {
         "status": "revoked",
         "revoked_at": micros(recorded.origin.at),
         "revoked_by": recorded.origin.actor,
         "revoke_reason": recorded.event.reason,
     }
-    return (Put("grants", (recorded.event.grant_id,), values),)
 
 
 def _expired(recorded: Recorded[GrantExpired]) -> Changes:
@@ -187,18 +239,22 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _session_ended)
     if issubclass(event, FolderGranted):
         return when(event, _granted)
+    if issubclass(event, HostGranted):
+        return when(event, _host_granted)
+    if issubclass(event, HostRevoked):
+        return when(event, _host_revoked)
     if issubclass(event, GrantNarrowed):
         return when(event, _narrowed)
     if issubclass(event, GrantRevoked):
         return when(event, _revoked)
     if issubclass(event, GrantExpired):
         return when(event, _expired)
-    if issubclass(event, TaskEvent | SubagentEvent | ConfirmationEvent | PolicyEvent):
+    if issubclass(event, TaskEvent | SubagentEvent | ConfirmationEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-ACTIVE_GRANTS: Final = Fold("active_grants", 1, (SESSIONS, GRANTS), _choose)
+ACTIVE_GRANTS: Final = Fold("active_grants", 2, (SESSIONS, GRANTS, HOST_GRANTS), _choose)
 
 
 def grant_of(row: Row, session: Row, now: datetime | None = None) -> FolderGrant:
@@ -228,18 +284,32 @@ def grant_of(row: Row, session: Row, now: datetime | None = None) -> FolderGrant
     )
 
 
+def host_grant_of(row: Row, session: Row) -> HostGrant:
+    """Return the JSON object of a row of `host_grants`; `session` is the row of its session in `sessions`."""
+    return HostGrant(
+        id=text_of(row, "grant_id"),
+        session_id=text_of(row, "session_id"),
+        host=text_of(row, "host"),
+        status=_grant_status(row, session, None),
+        given_by=text_of(row, "given_by"),
+        given_at=time_of(row, "given_at"),
+        revoked_at=time_of(row, "revoked_at") or None,
+        revoke_reason=text_of(row, "revoke_reason") or None,
+    )
+
+
 def _grant_status(row: Row, session: Row, now: datetime | None) -> GrantStatus:
     status: GrantStatus = msgspec.convert(text_of(row, "status"), GrantStatus)
     if status != "in_force":
         return status
-    expires_at = time_of(row, "expires_at")
+    expires_at = time_of(row, "expires_at") if now is not None else ""
     if now is not None and expires_at and rfc3339(now) >= expires_at:
         return "expired"
     return "session_ended" if text_of(session, "status") == "ended" else "in_force"
 
 
-def session_of(row: Row, grants: Sequence[Row], now: datetime | None = None) -> Session:
-    """Return the JSON object of a row of `sessions`; `grants` are the rows of `grants` of the same session."""
+def session_of(row: Row, grants: Sequence[Row], now: datetime | None = None, hosts: Sequence[Row] = ()) -> Session:
+    """Return the JSON object of a row of `sessions`; `grants` and `hosts` are the same session's grants' rows."""
     given = sorted(grants, key=lambda grant: number_of(grant, "position"))
     return Session(
         session_id=text_of(row, "session_id"),
@@ -249,6 +319,7 @@ def session_of(row: Row, grants: Sequence[Row], now: datetime | None = None) -> 
         isolation_level=text_of(row, "isolation_level"),
         title=text_of(row, "title"),
         grants=tuple(grant_of(grant, row, now) for grant in given),
+        hosts=tuple(host_grant_of(host, row) for host in sorted(hosts, key=lambda host: number_of(host, "position"))),
         policy_digest=text_of(row, "policy_digest"),
         status="ended" if text_of(row, "status") == "ended" else "open",
         created_at=time_of(row, "created_at"),

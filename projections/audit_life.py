@@ -15,10 +15,20 @@ from ..domain.confirmation import (
     ConfirmationWithdrawn,
 )
 from ..domain.event import Event, Recorded
-from ..domain.grant import FolderGranted, GrantEvent, GrantExpired, GrantNarrowed, GrantRevoked
+from ..domain.grant import (
+    FolderGranted,
+    GrantEvent,
+    GrantExpired,
+    GrantNarrowed,
+    GrantRevoked,
+    HostGranted,
+    HostRevoked,
+)
 from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
 from ..domain.subagent import SubagentEvent, SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.task import (
+    ChangesStaged,
+    ConnectionDecided,
     LifeEvent,
     StepBegun,
     StepSkipped,
@@ -34,7 +44,7 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
-from .fold import OnEvent, when
+from .fold import OnEvent, nothing, when
 from .outcome import outcome_of_step_left_out
 from .row import Changes, Put, Scalar, Table, json_text, micros
 
@@ -128,6 +138,19 @@ def _narrowed(recorded: Recorded[GrantNarrowed]) -> Changes:
     return (life_row(recorded, "grant.narrowed", reason=f"now only {', '.join(recorded.event.verbs) or 'nothing'}"),)
 
 
+def _host_granted(recorded: Recorded[HostGranted]) -> Changes:
+    event = recorded.event
+    known: dict[str, Scalar] = {"session_id": event.session_id, "label": event.host}
+    return (
+        life_row(recorded, "grant.given", target=event.host, reason="a host"),
+        Put("audit_subjects", (recorded.stream,), known),
+    )
+
+
+def _host_revoked(recorded: Recorded[HostRevoked]) -> Changes:
+    return (life_row(recorded, "grant.revoked", reason=recorded.event.reason),)
+
+
 def _grant_revoked(recorded: Recorded[GrantRevoked]) -> Changes:
     return (life_row(recorded, "grant.revoked", reason=recorded.event.reason),)
 
@@ -205,6 +228,20 @@ def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
     event = recorded.event
     outcome = outcome_of_step_left_out(event.reason_code)
     return (life_row(recorded, "task.step_skipped", step_id=event.step_id, reason=event.reason, outcome=outcome),)
+
+
+def connection_line(recorded: Recorded[ConnectionDecided]) -> Changes:
+    """Return the line about a connection that a command asked for."""
+    event = recorded.event
+    refused = event.reason_code is not None
+    row = life_row(
+        recorded,
+        "network.connection",
+        target=f"{event.host}:{event.port}",
+        reason=event.reason if refused else f"at {event.address}, for {event.action_id}",
+        outcome="denied" if refused else "succeeded",
+    )
+    return (row,)
 
 
 def _spawned(recorded: Recorded[SubagentSpawned]) -> Changes:
@@ -287,6 +324,10 @@ def choose_session(event: type[SessionEvent | GrantEvent]) -> OnEvent:
         return when(event, _session_ended)
     if issubclass(event, FolderGranted):
         return when(event, _granted)
+    if issubclass(event, HostGranted):
+        return when(event, _host_granted)
+    if issubclass(event, HostRevoked):
+        return when(event, _host_revoked)
     if issubclass(event, GrantNarrowed):
         return when(event, _narrowed)
     if issubclass(event, GrantRevoked):
@@ -314,6 +355,9 @@ def choose_life(event: type[LifeEvent]) -> OnEvent:
         return when(event, _resumed)
     if issubclass(event, StepBegun):
         return when(event, _step_begun)
+    if issubclass(event, ChangesStaged):
+        # The changes have lines of their own, each with the command that they come from.
+        return nothing
     if issubclass(event, StepSkipped):
         return when(event, _step_skipped)
     if issubclass(event, TaskCompleted):

@@ -9,11 +9,11 @@ from ..domain.confirmation import ConfirmationEvent
 from ..domain.grant import GrantEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
-from ..domain.task import ActionEvent, LifeEvent
-from ..domain.topics import AnyEvent, PolicyEvent
-from .audit_life import LIFE, SUBJECTS, choose_life, choose_other, choose_session
-from .audit_policy import choose_policy
-from .fold import Fold, OnEvent, nothing
+from ..domain.task import ActionEvent, ConnectionDecided, LifeEvent
+from ..domain.topics import AnyEvent, MachineEvent
+from .audit_life import LIFE, SUBJECTS, choose_life, choose_other, choose_session, connection_line
+from .audit_machine import choose_machine
+from .fold import Fold, OnEvent, nothing, when
 from .place_names import NO_NAMES, PlaceNames
 from .row import Row, number_of, positions_of, text_of, texts_of, time_of
 from .subject import destination_in, target_in
@@ -21,6 +21,8 @@ from .task_actions import POSITIONS, outcome_in
 
 
 def _choose(event: type[AnyEvent]) -> OnEvent:
+    if issubclass(event, ConnectionDecided):
+        return when(event, connection_line)
     if issubclass(event, ActionEvent):
         # `task_actions.py` has the lines about actions.
         return nothing
@@ -30,19 +32,20 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return choose_session(event)
     if issubclass(event, SubagentEvent | ConfirmationEvent):
         return choose_other(event)
-    if issubclass(event, PolicyEvent):
-        return choose_policy(event)
+    if issubclass(event, MachineEvent):
+        return choose_machine(event)
     assert_never(event)
 
 
-AUDIT_LOG: Final = Fold("audit_log", 2, (LIFE, SUBJECTS), _choose)
+AUDIT_LOG: Final = Fold("audit_log", 3, (LIFE, SUBJECTS), _choose)
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The JSON object `AuditRow`. `position` is where it began (an action: its proposal), `positions` all it rests on.
 
     `target` and `destination` are the text as recorded: make it visible before a terminal shows it. `outcome` of an
-    action is one of `OUTCOMES`; `outcome_reason` says why, where it is not success.
+    action is one of `OUTCOMES`; `outcome_reason` says why, where it is not success. A change that a command made names
+    the command's action in `staged_by`.
     """
 
     position: int
@@ -60,6 +63,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str
     risk_tags: tuple[str, ...] = ()
     actor: str
+    staged_by: str = ""
     confirmation_id: str = ""
     answered_by: str = ""
     outcome: str = ""
@@ -109,6 +113,7 @@ def _action_line(row: Row, known: Mapping[str, Row], names: Mapping[str, PlaceNa
         reason=text_of(row, "reason"),
         risk_tags=texts_of(row, "risk_tags"),
         actor=text_of(row, "proposed_by"),
+        staged_by=text_of(row, "staged_by"),
         confirmation_id=confirmation_id,
         answered_by="" if question is None else text_of(question, "answered_by"),
         outcome=outcome_in(row),

@@ -27,7 +27,7 @@ from .card_call import code_lines, command_lines, connector_lines, request_lines
 from .card_headline import headline
 from .card_layout import block, field
 from .card_places import CardPlaces
-from .measure import count_words, size_words, state_words
+from .measure import count_words, mode_words, size_words, state_words
 from .question import QuestionItem
 from .visible_text import quoted, visible_lines
 
@@ -190,8 +190,17 @@ def _writing(action: FileWrite | FileCreate, facts: Facts, places: CardPlaces) -
         *_other_names(facts),
         *_new_folders(facts.new_folders),
         field("content", f"{size_words(content.size)}, {content.digest}"),
+        *_mode(action.mode, None if is_new else target),
         *_preview(facts.preview, content.size),
     ]
+
+
+def _mode(mode: int | None, replaced: FileState | None) -> list[str]:
+    """Return what the action makes of the permissions; nothing where it leaves them."""
+    if mode is None:
+        return []
+    was = "" if replaced is None else f"; it is {mode_words(replaced.mode)}"
+    return [field("mode", f"{mode_words(mode)}{was}")]
 
 
 def _preview(preview: str, size: int) -> list[str]:

@@ -25,7 +25,7 @@ from ..domain.action import (
 )
 from ..domain.facts import FileState
 from .card_places import CardPlaces, name_shown
-from .measure import count_words, size_words
+from .measure import count_words, executable_word, size_words
 from .question import QuestionItem
 from .visible_text import quoted
 
@@ -90,11 +90,12 @@ def _of_one(action: Action, target: FileState | None, places: CardPlaces) -> str
             return f"{verb} {places.shown(at)}{total_size([target])}"
         case FileMove(at=at, to=to) | FileRename(at=at, to=to):
             return f"{verb} {places.shown(at)} to {places.shown(to)}{total_size([target])}"
-        case FileCreate(at=at, content=content):
-            return f"{verb} {places.shown(at)} ({size_words(content.size)})"
-        case FileWrite(at=at, content=content):
+        case FileCreate(at=at, content=content, mode=mode):
+            return f"{verb} {places.shown(at)} ({size_words(content.size)}{executable_word(mode)})"
+        case FileWrite(at=at, content=content, mode=mode):
             known = target is not None and target.kind == "absent"
-            return f"{verb if known else 'Overwrite'} {places.shown(at)} ({size_words(content.size)})"
+            size = size_words(content.size)
+            return f"{verb if known else 'Overwrite'} {places.shown(at)} ({size}{executable_word(mode)})"
         case FileList(at=at, recursive=recursive):
             return f"{verb} {places.shown(at)}{' and everything beneath it' if recursive else ''}"
         case FileSearch(at=at, pattern=pattern):

@@ -18,7 +18,7 @@ from ..domain.grant import GrantEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
-from ..domain.topics import AnyEvent, PolicyEvent
+from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import (
     Changes,
@@ -153,7 +153,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _expired)
     if issubclass(event, ConfirmationWithdrawn):
         return when(event, _withdrawn)
-    if issubclass(event, SessionEvent | GrantEvent | TaskEvent | SubagentEvent | PolicyEvent):
+    if issubclass(event, SessionEvent | GrantEvent | TaskEvent | SubagentEvent | MachineEvent):
         return nothing
     assert_never(event)
 

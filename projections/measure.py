@@ -53,3 +53,13 @@ def state_words(state: FileState | None) -> str:
             return "symbolic link"
         case "special":
             return "neither a file nor a folder"
+
+
+def mode_words(mode: int) -> str:
+    """Return permission bits as people write them: `755 (executable)`, `644`."""
+    return f"{mode:03o}{' (executable)' if mode & 0o111 else ''}"
+
+
+def executable_word(mode: int | None) -> str:
+    """Return `, executable` for a mode that lets somebody run the file, nothing for any other or none."""
+    return ", executable" if mode is not None and mode & 0o111 else ""

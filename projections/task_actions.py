@@ -24,9 +24,10 @@ from ..domain.task import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ConnectionDecided,
     LifeEvent,
 )
-from ..domain.topics import AnyEvent, PolicyEvent
+from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
 from .outcome import Outcome, outcome_of_refusal
 from .row import Changes, ColumnType, Put, Row, Scalar, Table, choice_of, json_text, micros, text_of
@@ -62,6 +63,7 @@ ACTIONS: Final = Table(
         "risk_tags": "json",
         "confirmation_id": "text",
         "asked_position": "integer",
+        "staged_by": "text",
         # The first attempt, and the last where there were several.
         "started_at": "integer",
         "started_position": "integer",
@@ -110,6 +112,8 @@ def _proposed(recorded: Recorded[ActionProposed]) -> Changes:
     values["proposed_at"] = micros(recorded.origin.at)
     values["proposed_position"] = recorded.position
     values["outcome"] = "waiting"
+    if event.staged_by:
+        values["staged_by"] = event.staged_by
     return _put(recorded, values)
 
 
@@ -185,7 +189,10 @@ def _declined(recorded: Recorded[ActionDeclined]) -> Changes:
 
 def _failed(recorded: Recorded[ActionFailed]) -> Changes:
     event = recorded.event
-    return _put(recorded, _ended(recorded, "failed", event.reason, event.reason_code))
+    values = _ended(recorded, "failed", event.reason, event.reason_code)
+    if event.result is not None:
+        values["result"] = event.result.summary
+    return _put(recorded, values)
 
 
 def _succeeded(recorded: Recorded[ActionSucceeded]) -> Changes:
@@ -239,12 +246,14 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _failed)
     if issubclass(event, ActionOutcomeUnknown):
         return when(event, _unknown)
-    if issubclass(event, LifeEvent | SessionEvent | GrantEvent | SubagentEvent | ConfirmationEvent | PolicyEvent):
+    if issubclass(event, ConnectionDecided | LifeEvent | SessionEvent | GrantEvent):
+        return nothing
+    if issubclass(event, SubagentEvent | ConfirmationEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_ACTIONS: Final = Fold("task_actions", 1, (ACTIONS, MORE_EFFECTS), _choose)
+TASK_ACTIONS: Final = Fold("task_actions", 2, (ACTIONS, MORE_EFFECTS), _choose)
 
 
 def outcome_in(row: Row) -> Outcome:

@@ -26,6 +26,8 @@ from ..domain.task import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
@@ -42,7 +44,7 @@ from ..domain.task import (
     TaskStarted,
     TaskStatus,
 )
-from ..domain.topics import AnyEvent, PolicyEvent
+from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, text_of, texts_of, time_of
 from .task_plan import TaskPlan, plan_shape, with_what_happened
@@ -172,6 +174,12 @@ def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
     return (_touch(recorded, {}), begun)
 
 
+def _changes_staged(recorded: Recorded[ChangesStaged]) -> Changes:
+    event = recorded.event
+    more = Put("task_steps", (event.task_id, event.step_id), {"actions": event.step_actions})
+    return (_touch(recorded, {}), more)
+
+
 def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
     event = recorded.event
     left_out: dict[str, Scalar] = {"begun": recorded.position, "skipped_because": event.reason}
@@ -184,7 +192,13 @@ def _decided(recorded: Recorded[ActionAllowed | ActionDenied | ActionConfirmatio
 
 def _action(
     recorded: Recorded[
-        ActionProposed | ActionDeclined | ActionStarted | ActionSucceeded | ActionFailed | ActionOutcomeUnknown
+        ActionProposed
+        | ActionDeclined
+        | ActionStarted
+        | ConnectionDecided
+        | ActionSucceeded
+        | ActionFailed
+        | ActionOutcomeUnknown
     ],
 ) -> Changes:
     return (_touch(recorded, {}),)
@@ -202,9 +216,18 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
     if issubclass(event, ActionAllowed | ActionDenied | ActionConfirmationRequired):
         return when(event, _decided)
     if issubclass(
-        event, ActionProposed | ActionDeclined | ActionStarted | ActionSucceeded | ActionFailed | ActionOutcomeUnknown
+        event,
+        ActionProposed
+        | ActionDeclined
+        | ActionStarted
+        | ConnectionDecided
+        | ActionSucceeded
+        | ActionFailed
+        | ActionOutcomeUnknown,
     ):
         return when(event, _action)
+    if issubclass(event, ChangesStaged):
+        return when(event, _changes_staged)
     if issubclass(event, StepBegun):
         return when(event, _step_begun)
     if issubclass(event, StepSkipped):
@@ -231,12 +254,12 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _cancelled)
     if issubclass(event, ConfirmationRequested):
         return when(event, _asked)
-    if issubclass(event, Answer | SessionEvent | GrantEvent | SubagentEvent | PolicyEvent):
+    if issubclass(event, Answer | SessionEvent | GrantEvent | SubagentEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_STATUS: Final = Fold("task_status", 1, (TASKS, STEPS), _choose)
+TASK_STATUS: Final = Fold("task_status", 2, (TASKS, STEPS), _choose)
 
 
 def task_of(row: Row, steps: Sequence[Row] = ()) -> Task:

@@ -18,6 +18,7 @@ from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.task import (
     ActionEvent,
+    ChangesStaged,
     EndEvent,
     LifeEvent,
     StepBegun,
@@ -30,7 +31,7 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
-from ..domain.topics import AnyEvent, PolicyEvent
+from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
 from .row import Changes, Put, Scalar, Table
 
@@ -123,6 +124,11 @@ def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
     return (Put("summary_steps", (event.task_id, event.step_id), values),)
 
 
+def _changes_staged(recorded: Recorded[ChangesStaged]) -> Changes:
+    event = recorded.event
+    return (Put("summary_steps", (event.task_id, event.step_id), {"actions": event.step_actions}),)
+
+
 def _step_skipped(recorded: Recorded[StepSkipped]) -> Changes:
     event = recorded.event
     values: dict[str, Scalar] = {
@@ -140,6 +146,8 @@ def _choose_life(event: type[LifeEvent]) -> OnEvent:
         return when(event, _planned)
     if issubclass(event, StepBegun):
         return when(event, _step_begun)
+    if issubclass(event, ChangesStaged):
+        return when(event, _changes_staged)
     if issubclass(event, StepSkipped):
         return when(event, _step_skipped)
     if issubclass(event, EndEvent):
@@ -213,9 +221,9 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _spawned)
     if issubclass(event, SubagentReported | SubagentStopped):
         return when(event, _subagent_ended)
-    if issubclass(event, ActionEvent | SessionEvent | GrantEvent | PolicyEvent):
+    if issubclass(event, ActionEvent | SessionEvent | GrantEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_SUMMARY: Final = Fold("task_summary", 1, (TASKS, STEPS, QUESTIONS, SUBAGENTS), _choose)
+TASK_SUMMARY: Final = Fold("task_summary", 2, (TASKS, STEPS, QUESTIONS, SUBAGENTS), _choose)

@@ -27,6 +27,8 @@ from ..domain.task import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     LifeEvent,
     StepBegun,
     StepSkipped,
@@ -42,7 +44,7 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
-from ..domain.topics import AnyEvent, PolicyEvent
+from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
 from .outcome import outcome_of_step_left_out
 from .place_names import NO_NAMES, PlaceNames
@@ -147,6 +149,14 @@ def _unknown(recorded: Recorded[ActionOutcomeUnknown]) -> Changes:
     return _again(recorded, "unknown", recorded.event.observed)
 
 
+def _connection(recorded: Recorded[ConnectionDecided]) -> Changes:
+    event = recorded.event
+    host = f"{event.host}:{event.port}"
+    if event.reason_code is not None:
+        return _again(recorded, "denied", f"no connection to {host}: {event.reason}")
+    return _again(recorded, "started", f"connection to {host} at {event.address}")
+
+
 def _choose_action(event: type[ActionEvent]) -> OnEvent:
     if issubclass(event, ActionConfirmationRequired):
         return when(event, _confirmation_required)
@@ -154,6 +164,8 @@ def _choose_action(event: type[ActionEvent]) -> OnEvent:
         return when(event, _started)
     if issubclass(event, ActionOutcomeUnknown):
         return when(event, _unknown)
+    if issubclass(event, ConnectionDecided):
+        return when(event, _connection)
     if issubclass(
         event, ActionProposed | ActionAllowed | ActionDenied | ActionDeclined | ActionSucceeded | ActionFailed
     ):
@@ -171,6 +183,8 @@ def _life(recorded: Recorded[LifeEvent]) -> Changes:
     if isinstance(event, StepBegun | StepSkipped):
         values["group_id"] = f"step:{event.step_id}"
         values["step_id"] = event.step_id
+    elif isinstance(event, ChangesStaged):
+        values["group_id"] = event.action_id
     return (Put("timeline_events", (event.task_id, recorded.position), values),)
 
 
@@ -179,6 +193,8 @@ def _said(event: LifeEvent) -> tuple[str | None, str | None]:
     match event:
         case StepBegun(actions=actions):
             return None, "nothing matched" if not actions else f"{actions} action{'' if actions == 1 else 's'}"
+        case ChangesStaged(actions=actions):
+            return None, f"{actions} change{'' if actions == 1 else 's'} to decide about"
         case StepSkipped(reason=reason, reason_code=code):
             return outcome_of_step_left_out(code), reason
         case TaskQueued(title=title):
@@ -270,12 +286,12 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _reported)
     if issubclass(event, SubagentStopped):
         return when(event, _stopped)
-    if issubclass(event, SessionEvent | GrantEvent | PolicyEvent):
+    if issubclass(event, SessionEvent | GrantEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_TIMELINE: Final = Fold("task_timeline", 1, (EVENTS, LATER), _choose)
+TASK_TIMELINE: Final = Fold("task_timeline", 2, (EVENTS, LATER), _choose)
 
 
 def timeline_of(

@@ -1,4 +1,4 @@
-"""The audit log's lines about policy outside any session: documents, remembered approvals and trusted folders."""
+"""The audit log's lines about what lies outside any session: policy documents, approvals, trust, the sandbox."""
 
 from typing import assert_never
 
@@ -6,7 +6,8 @@ from ..domain.approvals import ApprovalRemembered, ApprovalRevoked, ApprovalUsed
 from ..domain.event import Recorded
 from ..domain.folder_trust import FolderDistrusted, FolderTrusted
 from ..domain.policy_record import DocumentStored
-from ..domain.topics import PolicyEvent
+from ..domain.sandbox import SandboxChecked
+from ..domain.topics import MachineEvent
 from .audit_life import life_row
 from .fold import OnEvent, when
 from .row import Changes, json_text
@@ -48,8 +49,16 @@ def _distrusted(recorded: Recorded[FolderDistrusted]) -> Changes:
     return (life_row(recorded, "folder.distrusted", target=recorded.event.root_path),)
 
 
-def choose_policy(event: type[PolicyEvent]) -> OnEvent:
-    """Return what to do about an event about policy."""
+def _sandbox_checked(recorded: Recorded[SandboxChecked]) -> Changes:
+    canaries = recorded.event.canaries
+    absent = [canary.name for canary in canaries if canary.standing != "enforced"]
+    said = f"{len(canaries) - len(absent)} of {len(canaries)} enforced"
+    reason = f"{said}; not: {', '.join(absent)}" if absent else said
+    return (life_row(recorded, "sandbox.checked", target=recorded.event.fingerprint, reason=reason),)
+
+
+def choose_machine(event: type[MachineEvent]) -> OnEvent:
+    """Return what to do about an event that belongs to no session."""
     if issubclass(event, DocumentStored):
         return when(event, _document_stored)
     if issubclass(event, ApprovalRemembered):
@@ -62,4 +71,6 @@ def choose_policy(event: type[PolicyEvent]) -> OnEvent:
         return when(event, _trusted)
     if issubclass(event, FolderDistrusted):
         return when(event, _distrusted)
+    if issubclass(event, SandboxChecked):
+        return when(event, _sandbox_checked)
     assert_never(event)
