@@ -55,3 +55,66 @@ SEARCH_S_MAX: Final = 20.0
 
 WALKED_ENTRIES_MAX: Final = 2_000_000
 """How many entries of a folder are looked at for one pattern."""
+
+RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""The largest body of an answer that is kept, counted after it was unpacked, and before it was."""
+
+RESPONSE_HEAD_BYTES_MAX: Final = 64 * 1024
+"""The largest head of an answer: status line and headers."""
+
+RESPONSE_HEADERS_MAX: Final = 128
+"""How many headers an answer may have."""
+
+REQUEST_BYTES_MAX: Final = READ_BYTES_MAX
+"""The largest body of a request."""
+
+REQUEST_HEAD_BYTES_MAX: Final = 32 * 1024
+"""How many bytes the headers of a request may have together."""
+
+REQUEST_HEADERS_MAX: Final = 100
+"""How many headers a request may have."""
+
+URL_LENGTH_MAX: Final = 8192
+"""The longest URL."""
+
+RESOLVE_S_MAX: Final = 10.0
+"""How long it may take to look up the addresses of a host."""
+
+ADDRESSES_MAX: Final = 32
+"""How many addresses a host may have."""
+
+DIALS_MAX: Final = 4
+"""How many addresses of a host are tried, one after the other."""
+
+DIAL_S_MAX: Final = 10.0
+"""How long it may take until a connection to one address is made."""
+
+REQUEST_IDLE_S_MAX: Final = 30.0
+"""How long a server may be silent while it is read from or written to."""
+
+REQUEST_S_MAX: Final = 300.0
+"""How long one request may take in all."""
+
+PROXY_CONNECTIONS_MAX: Final = 256
+"""How many connections one command may make in all."""
+
+PROXY_CONNECTIONS_AT_ONCE_MAX: Final = 64
+"""How many connections one command may have at the same time."""
+
+PROXY_REFUSALS_MAX: Final = 32
+"""How many connections of one command are refused, each on record, before its way out is closed."""
+
+PROXY_HEAD_BYTES_MAX: Final = 32 * 1024
+"""The largest head of a request to the proxy."""
+
+PROXY_HEADERS_MAX: Final = 100
+"""How many headers a request to the proxy may have."""
+
+PROXY_HEAD_S_MAX: Final = 15.0
+"""How long a request to the proxy may take to arrive, without its body."""
+
+PROXY_IDLE_S_MAX: Final = 120.0
+"""How long nothing may go through a connection of a command, in either direction."""
+
+PROXY_CONNECTION_S_MAX: Final = 3600.0
+"""How long one connection of a command may last."""
