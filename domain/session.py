@@ -1,11 +1,22 @@
 """Session: the frame of everything an agent may do for a person: who, where, under which policy, with which grants."""
 
-from typing import ClassVar, TypeAlias, assert_never
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
 from .errors import DomainError
 from .event import Event
+
+
+RootAllowance: TypeAlias = Literal["option", "setting"]
+"""How a person allowed the engine to run as root."""
+
+ROOT_ALLOWANCES: Final[Mapping[RootAllowance, str]] = {
+    "option": "--unsafe-as-root",
+    "setting": "COWORK_UNSAFE_AS_ROOT",
+}
+"""What a person wrote to allow it."""
 
 
 class AdoptedLayer(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +61,16 @@ class GrantAdded(Event, frozen=True, kw_only=True):
     grant_id: str
 
 
+class RootAllowed(Event, frozen=True, kw_only=True):
+    """From here on a process of root's works in this session, which a person allowed: by `--unsafe-as-root`, or by the
+    setting `COWORK_UNSAFE_AS_ROOT`.
+    """
+
+    TOPIC: ClassVar[str] = "session.root_allowed.v1"
+    session_id: str
+    allowed_by: RootAllowance
+
+
 class SessionEnded(Event, frozen=True, kw_only=True):
     """The session is over: its grants are no longer in force and its memory is gone."""
 
@@ -58,7 +79,7 @@ class SessionEnded(Event, frozen=True, kw_only=True):
     reason: str
 
 
-SessionEvent: TypeAlias = SessionStarted | PolicyAdopted | GrantAdded | SessionEnded
+SessionEvent: TypeAlias = SessionStarted | PolicyAdopted | GrantAdded | RootAllowed | SessionEnded
 
 # Commands
 
@@ -88,13 +109,19 @@ class AddGrant(msgspec.Struct, frozen=True):
     grant_id: str
 
 
+class AllowRoot(msgspec.Struct, frozen=True):
+    """Let a process of root's work in the session; each such process says so once."""
+
+    allowed_by: RootAllowance
+
+
 class EndSession(msgspec.Struct, frozen=True):
     """Close the session."""
 
     reason: str
 
 
-SessionCommand: TypeAlias = StartSession | AdoptPolicy | AddGrant | EndSession
+SessionCommand: TypeAlias = StartSession | AdoptPolicy | AddGrant | AllowRoot | EndSession
 
 # States
 
@@ -151,6 +178,8 @@ def decide(command: SessionCommand, state: SessionState) -> tuple[SessionEvent, 
             return (
                 () if grant_id in session.grant_ids else (GrantAdded(session_id=session.session_id, grant_id=grant_id),)
             )
+        case AllowRoot(allowed_by=allowed_by):
+            return (RootAllowed(session_id=_open(state).session_id, allowed_by=allowed_by),)
         case EndSession(reason=reason):
             if isinstance(state, EndedSession):
                 return ()
@@ -182,6 +211,8 @@ def evolve(state: SessionState, event: SessionEvent) -> SessionState:
         case GrantAdded():
             session = _open(state)
             return msgspec.structs.replace(session, grant_ids=(*session.grant_ids, event.grant_id))
+        case RootAllowed():
+            return _open(state)
         case SessionEnded():
             return EndedSession(event.session_id)
         case _:

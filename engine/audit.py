@@ -21,7 +21,7 @@ from ..domain.folder_trust import TRUST_STREAM, FolderDistrusted, FolderTrusted
 from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ..domain.policy_record import DocumentStored
 from ..domain.sandbox import SANDBOX_STREAM, SandboxChecked
-from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
+from ..domain.session import GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.topics import AnyEvent
 from . import limits
@@ -82,7 +82,7 @@ class _Rules:
         # Every event of the registry is one of these; what is not could not have been read.
         event = cast("AnyEvent", seen.event)
         match event:
-            case SessionStarted() | PolicyAdopted() | GrantAdded() | SessionEnded():
+            case SessionStarted() | PolicyAdopted() | GrantAdded() | RootAllowed() | SessionEnded():
                 self._check_stream(seen, event.session_id)
                 self._rights.on_session(seen, event)
             case FolderGranted() | GrantNarrowed() | GrantRevoked() | GrantExpired() | HostGranted() | HostRevoked():

@@ -21,7 +21,7 @@ from ..domain.grant import evolve as evolve_grant
 from ..domain.policy import Policy
 from ..domain.policy_record import DocumentStored, StoredDocument, stream_of_document
 from ..domain.scope import Scope, attenuate
-from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
+from ..domain.session import GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionEvent, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from .audit_finding import Findings, Seen
 
@@ -97,6 +97,8 @@ class Rights:
                 session.grant_ids = (*session.grant_ids, event.grant_id)
                 if self._owners.setdefault(event.grant_id, event.session_id) != event.session_id:
                     self._findings.add(9, seen, f"grant `{event.grant_id}` belongs to another session")
+            case RootAllowed():
+                return
             case SessionEnded():
                 for grant_id in session.grant_ids:
                     self._grants.pop(grant_id, None)

@@ -10,7 +10,7 @@ from ..domain.confirmation import ConfirmationEvent
 from ..domain.event import Recorded
 from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ..domain.scope import FolderIdentity, Verb
-from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
+from ..domain.session import GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
 from ..domain.topics import AnyEvent, MachineEvent
@@ -134,7 +134,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def _session(
-    recorded: Recorded[SessionStarted | PolicyAdopted | GrantAdded | SessionEnded], **values: Scalar
+    recorded: Recorded[SessionStarted | PolicyAdopted | GrantAdded | RootAllowed | SessionEnded], **values: Scalar
 ) -> Changes:
     return (Put("sessions", (recorded.event.session_id,), {**values, "updated_at": micros(recorded.origin.at)}),)
 
@@ -159,6 +159,10 @@ def _policy_adopted(recorded: Recorded[PolicyAdopted]) -> Changes:
 
 
 def _grant_added(recorded: Recorded[GrantAdded]) -> Changes:
+    return _session(recorded)
+
+
+def _root_allowed(recorded: Recorded[RootAllowed]) -> Changes:
     return _session(recorded)
 
 
@@ -235,6 +239,8 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _policy_adopted)
     if issubclass(event, GrantAdded):
         return when(event, _grant_added)
+    if issubclass(event, RootAllowed):
+        return when(event, _root_allowed)
     if issubclass(event, SessionEnded):
         return when(event, _session_ended)
     if issubclass(event, FolderGranted):

@@ -24,7 +24,15 @@ from ..domain.grant import (
     HostGranted,
     HostRevoked,
 )
-from ..domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionEvent, SessionStarted
+from ..domain.session import (
+    ROOT_ALLOWANCES,
+    GrantAdded,
+    PolicyAdopted,
+    RootAllowed,
+    SessionEnded,
+    SessionEvent,
+    SessionStarted,
+)
 from ..domain.subagent import SubagentEvent, SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.task import (
     ChangesStaged,
@@ -118,6 +126,10 @@ def _policy_adopted(recorded: Recorded[PolicyAdopted]) -> Changes:
 
 def _grant_added(recorded: Recorded[GrantAdded]) -> Changes:
     return (life_row(recorded, "session.grant_added", target=recorded.event.grant_id),)
+
+
+def _root_allowed(recorded: Recorded[RootAllowed]) -> Changes:
+    return (life_row(recorded, "session.root_allowed", reason=f"by {ROOT_ALLOWANCES[recorded.event.allowed_by]}"),)
 
 
 def _session_ended(recorded: Recorded[SessionEnded]) -> Changes:
@@ -320,6 +332,8 @@ def choose_session(event: type[SessionEvent | GrantEvent]) -> OnEvent:
         return when(event, _policy_adopted)
     if issubclass(event, GrantAdded):
         return when(event, _grant_added)
+    if issubclass(event, RootAllowed):
+        return when(event, _root_allowed)
     if issubclass(event, SessionEnded):
         return when(event, _session_ended)
     if issubclass(event, FolderGranted):

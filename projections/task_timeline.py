@@ -14,7 +14,7 @@ from ..domain.confirmation import (
 )
 from ..domain.event import Event, Recorded
 from ..domain.grant import GrantEvent
-from ..domain.session import SessionEvent
+from ..domain.session import ROOT_ALLOWANCES, GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.task import (
     ActionAllowed,
@@ -74,7 +74,7 @@ LATER: Final = Table(
     key={"subject": "text", "position": "integer"},
     columns={"at": "integer", "topic": "text", "outcome": "text", "details": "text", "actor": "text"},
 )
-"""What happened later to a question or a subagent. Such an event does not name its task; `subject` leads to it."""
+"""What happened later to a question, a subagent or the session. It does not name the task; `subject` leads to it."""
 
 TASK_GROUP: Final = "task"
 
@@ -180,6 +180,8 @@ def _life(recorded: Recorded[LifeEvent]) -> Changes:
     event = recorded.event
     values = _line(recorded, *_said(event))
     values["group_id"] = TASK_GROUP
+    if isinstance(event, TaskQueued):
+        values["subject"] = event.session_id
     if isinstance(event, StepBegun | StepSkipped):
         values["group_id"] = f"step:{event.step_id}"
         values["step_id"] = event.step_id
@@ -221,7 +223,7 @@ def _said(event: LifeEvent) -> tuple[str | None, str | None]:
             assert_never(event)
 
 
-# Questions and subagents
+# Questions, subagents and the session
 
 
 def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
@@ -267,6 +269,12 @@ def _stopped(recorded: Recorded[SubagentStopped]) -> Changes:
     return (Put("timeline_later", (recorded.event.subagent_id, recorded.position), line),)
 
 
+def _root_allowed(recorded: Recorded[RootAllowed]) -> Changes:
+    event = recorded.event
+    line = _line(recorded, None, f"by {ROOT_ALLOWANCES[event.allowed_by]}")
+    return (Put("timeline_later", (event.session_id, recorded.position), line),)
+
+
 def _choose(event: type[AnyEvent]) -> OnEvent:
     if issubclass(event, ActionEvent):
         return _choose_action(event)
@@ -286,7 +294,9 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _reported)
     if issubclass(event, SubagentStopped):
         return when(event, _stopped)
-    if issubclass(event, SessionEvent | GrantEvent | MachineEvent):
+    if issubclass(event, RootAllowed):
+        return when(event, _root_allowed)
+    if issubclass(event, SessionStarted | PolicyAdopted | GrantAdded | SessionEnded | GrantEvent | MachineEvent):
         return nothing
     assert_never(event)
 

@@ -10,7 +10,7 @@ from ...domain.confirmation import (
 )
 from ...domain.event import Event
 from ...domain.grant import FolderGranted, GrantNarrowed, GrantRevoked
-from ...domain.session import GrantAdded, PolicyAdopted, SessionEnded, SessionStarted
+from ...domain.session import ROOT_ALLOWANCES, GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ...domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
@@ -89,6 +89,8 @@ def _about_the_frame(event: Event) -> str:
             return f"layers {_listed([one.name for one in event.layers])} {event.policy_digest}"
         case GrantAdded():
             return visible(event.grant_id)
+        case RootAllowed(allowed_by=allowed_by):
+            return f"by {ROOT_ALLOWANCES[allowed_by]}"
         case SessionEnded():
             return visible(event.reason)
         case FolderGranted():
