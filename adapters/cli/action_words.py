@@ -20,6 +20,7 @@ from ...domain.action import (
     ShellExec,
     SubagentSpawn,
 )
+from ...projections.measure import executable_word
 from ...projections.place_names import PlaceNames
 from ...projections.visible_text import quoted, visible
 
@@ -33,10 +34,10 @@ def words_of(action: Action, names: PlaceNames) -> str:
             return f"search {_place(at, names)} for {quoted(pattern)}"
         case FileRead(at=at):
             return f"read {_place(at, names)}"
-        case FileWrite(at=at, content=content):
-            return f"write {_place(at, names)} ({content.size} bytes)"
-        case FileCreate(at=at, content=content):
-            return f"create {_place(at, names)} ({content.size} bytes)"
+        case FileWrite(at=at, content=content, mode=mode):
+            return f"write {_place(at, names)} ({content.size} bytes{executable_word(mode)})"
+        case FileCreate(at=at, content=content, mode=mode):
+            return f"create {_place(at, names)} ({content.size} bytes{executable_word(mode)})"
         case FileRename(at=at, to=to):
             return f"rename {_place(at, names)} to {_place(to, names)}"
         case FileMove(at=at, to=to):

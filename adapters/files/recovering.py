@@ -9,7 +9,6 @@ from contextlib import ExitStack
 import msgspec
 
 from ...domain.action import FileCreate, FileMove, FileRename, FileWrite
-from ...domain.effect import Effect
 from ...domain.facts import ABSENT, FileState, is_same_object
 from ...engine.ports import Done, Finding, NotApplied, Permit, Unclear
 from .deleting import put_back
@@ -31,7 +30,7 @@ from .quarantine import remove_tree
 from .resolver import ENTRY, opened
 from .state import chunks_of, look, open_data
 from .world import World
-from .writing import effect_of_replacing, goes_to_quarantine
+from .writing import effect_of_creating, effect_of_replacing, goes_to_quarantine, has_mode
 
 
 def reconcile_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Finding:
@@ -54,14 +53,16 @@ def _find_write(world: World, permit: Permit, action: FileWrite | FileCreate, pl
     now = look(world, place.parent, place.name, digest=True)
     expected = permit.facts.target or ABSENT
     untouched = is_same_object(expected, now)
+    # Where the same bytes get another mode, it is the object and the mode that tell: the digest is the old one.
+    is_written = now.digest == action.content.digest and has_mode(action, now, replaced=expected.kind == "file")
     if left.kind == "absent":
-        if now.digest == action.content.digest and not untouched:
-            return _written(world, permit, action, place)
+        if is_written and not untouched:
+            return _written(world, permit, action, place, now)
         return NotApplied() if untouched else _changed(action)
     if expected.kind == "file" and is_same_object(expected, left):
         _drop_old(world, permit, temporary, expected)
-        if now.digest == action.content.digest:
-            return _written(world, permit, action, place)
+        if is_written:
+            return _written(world, permit, action, place, now)
         return Unclear(f"`{action.at.path}` was replaced as decided, and has been changed by somebody else since")
     if expected.kind == "file" and now.digest == action.content.digest and not untouched:
         return _undo_swap(world, permit, action, place, temporary)
@@ -71,12 +72,12 @@ def _find_write(world: World, permit: Permit, action: FileWrite | FileCreate, pl
     return _set_aside(world, permit, temporary)
 
 
-def _written(world: World, permit: Permit, action: FileWrite | FileCreate, place: Place) -> Done:
+def _written(world: World, permit: Permit, action: FileWrite | FileCreate, place: Place, now: FileState) -> Done:
     if permit.facts.target is not None and permit.facts.target.kind == "file":
         with world.quarantine.find(place.root, quarantine_name(permit)) as kept:
             return Done((effect_of_replacing(permit, action, kept is not None),))
     folders = existing_folders(world, place.root, permit.facts.new_folders)
-    return Done((Effect(change="create", at=action.at, after=action.content.digest, new_folders=folders),))
+    return Done((effect_of_creating(action, folders, now.mode),))
 
 
 def _drop_old(world: World, permit: Permit, temporary: Place, expected: FileState) -> None:

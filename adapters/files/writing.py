@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ...domain.action import Content, FileCreate, FileWrite
+from ...domain.action import MODE_MAX, Content, FileCreate, FileWrite
 from ...domain.effect import Effect
 from ...domain.facts import FileState
 from ...engine.ports import Done, Permit
@@ -44,6 +44,8 @@ _KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
 def perform_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Done:
     """Write a whole file. Two syncs, of the file and of its folder, one more for each new folder.
 
+    A new file gets the action's mode less the umask's bits, a replaced one the action's or else its own.
+
     A replacement first puts the old bytes into the blob store, which costs that store's two syncs where it has not got
     them yet; a file over `read_bytes_max` or with several names goes to quarantine instead, which costs one more.
     """
@@ -65,7 +67,7 @@ def _create(world: World, permit: Permit, root: int, action: FileWrite | FileCre
         with place_of(world, root, action.at.path) as place:
             temporary = msgspec.structs.replace(place, name=temporary_name(permit))
             with ExitStack() as undo_file:
-                _write_temporary(world, temporary, data, None, undo_file)
+                ours = _write_temporary(world, temporary, data, action.mode, None, undo_file)
                 world.checkpoint("publish")
                 rename(temporary, place, RENAME_NOREPLACE)
                 undo_file.callback(rename, place, temporary, RENAME_NOREPLACE)
@@ -74,7 +76,7 @@ def _create(world: World, permit: Permit, root: int, action: FileWrite | FileCre
                 undo_file.pop_all()
             world.checkpoint("created")
         undo.pop_all()
-    return Done((Effect(change="create", at=action.at, after=action.content.digest, new_folders=tuple(made)),))
+    return Done((effect_of_creating(action, tuple(made), ours.st_mode),))
 
 
 def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: bytes, expected: FileState) -> Done:
@@ -84,13 +86,16 @@ def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: b
         temporary = msgspec.structs.replace(place, name=temporary_name(permit))
         with ExitStack() as undo:
             with opened(_open_expected(world, place, expected)) as old:
+                _require_same_mode(action, expected, os.fstat(old).st_mode)
                 _keep_bytes(world, old, expected, place.shown)
-                ours = _write_temporary(world, temporary, data, old, undo)
+                ours = _write_temporary(world, temporary, data, action.mode, old, undo)
             world.checkpoint("swap")
             rename(temporary, place, RENAME_EXCHANGE)
             undo.callback(swap_back, world, temporary, place, ours, expected)
             world.checkpoint("verify")
-            require_same(expected, look(world, place.parent, temporary.name, digest=True), place.shown)
+            out = look(world, place.parent, temporary.name, digest=True)
+            require_same(expected, out, place.shown)
+            _require_same_mode(action, expected, out.mode)
             if in_quarantine:
                 world.checkpoint("quarantine")
                 world.quarantine.put(root, place.parent, temporary.name, kept_as)
@@ -116,9 +121,43 @@ def goes_to_quarantine(world: World, old: FileState) -> bool:
 
 def effect_of_replacing(permit: Permit, action: FileWrite | FileCreate, in_quarantine: bool) -> Effect:
     """Return what replacing the file of the permit's facts comes to."""
-    before = permit.facts.target.digest if permit.facts.target is not None else ""
+    target = permit.facts.target
+    before = target.digest if target is not None else ""
     kept = f"quarantine:{quarantine_name(permit).decode()}" if in_quarantine else f"blob:{before}"
-    return Effect(change="update", at=action.at, before=before, after=action.content.digest, kept=kept)
+    return Effect(
+        change="update",
+        at=action.at,
+        before=before,
+        after=action.content.digest,
+        kept=kept,
+        mode_before=target.mode if target is not None and action.mode is not None else None,
+        mode_after=None if action.mode is None else action.mode & MODE_MAX,
+    )
+
+
+def effect_of_creating(action: FileWrite | FileCreate, new_folders: tuple[str, ...], mode: int) -> Effect:
+    """Return what a new file comes to; `mode` is the one that it got."""
+    return Effect(
+        change="create",
+        at=action.at,
+        after=action.content.digest,
+        new_folders=new_folders,
+        mode_after=None if action.mode is None else stat.S_IMODE(mode),
+    )
+
+
+def has_mode(action: FileWrite | FileCreate, now: FileState, *, replaced: bool) -> bool:
+    """Whether the file has the mode that the action sets, if it sets one; a new file's may lack the umask's bits."""
+    if action.mode is None:
+        return True
+    mode = action.mode & MODE_MAX
+    return now.mode == mode if replaced else not now.mode & ~mode
+
+
+def _require_same_mode(action: FileWrite, expected: FileState, mode: int) -> None:
+    """Refuse where the mode that the action replaces is no longer the one that it was decided on."""
+    if action.mode is not None and stat.S_IMODE(mode) != expected.mode:
+        raise PathError("conflict", f"the mode of `{action.at.path}` is no longer what it was when this was decided")
 
 
 def _open_expected(world: World, place: Place, expected: FileState) -> int:
@@ -143,14 +182,18 @@ def _keep_bytes(world: World, old: int, expected: FileState, shown: str) -> None
         raise PathError("conflict", f"`{shown}` is no longer what it was when this was decided")
 
 
-def _write_temporary(world: World, temporary: Place, data: bytes, like: int | None, undo: ExitStack) -> os.stat_result:
-    """Write the bytes durably under the temporary name; return what `stat` says of the file.
+def _write_temporary(
+    world: World, temporary: Place, data: bytes, mode: int | None, like: int | None, undo: ExitStack
+) -> os.stat_result:
+    """Write the bytes durably under the temporary name; return what `stat` says of the finished file.
 
-    With `like`, the mode (never its set-id bits), the owner where that is allowed, and the user's extended attributes
-    are those of that open file. Undoing removes the file.
+    With `like`, the mode (never its set-id bits) unless one is given, the owner where that is allowed, and the user's
+    extended attributes are those of that open file. Undoing removes the file.
     """
     world.checkpoint("temporary")
-    fd = os.open(temporary.name, _NEW, 0o666 if like is None else 0o600, dir_fd=temporary.parent)
+    # Until it is finished its owner can read and write it, so that a look after a crash can say what it holds.
+    first = 0o600 if like is not None else 0o666 if mode is None else (mode & MODE_MAX) | 0o600
+    fd = os.open(temporary.name, _NEW, first, dir_fd=temporary.parent)
     with opened(fd):
         ours = os.fstat(fd)
         undo.callback(discard, temporary, ours)
@@ -161,9 +204,13 @@ def _write_temporary(world: World, temporary: Place, data: bytes, like: int | No
             world.checkpoint("written-part")
         if like is not None:
             _take_after(fd, like)
+            os.fchmod(fd, (os.fstat(like).st_mode if mode is None else mode) & MODE_MAX)
+        elif mode is not None:
+            # What the kernel gave it at the opening is less the umask's bits already.
+            os.fchmod(fd, ours.st_mode & mode & MODE_MAX)
         world.checkpoint("sync-temporary")
         os.fsync(fd)
-    return ours
+        return os.fstat(fd)
 
 
 def _take_after(fd: int, like: int) -> None:
@@ -171,7 +218,6 @@ def _take_after(fd: int, like: int) -> None:
     # The file may be somebody else's: an ordinary user's replacement of it is their own.
     with suppress(PermissionError):
         os.fchown(fd, status.st_uid, status.st_gid)
-    os.fchmod(fd, stat.S_IMODE(status.st_mode) & 0o777)
     try:
         for name in os.listxattr(like):
             if name.startswith(_KEPT_ATTRIBUTES):

@@ -176,7 +176,8 @@ def _request(fields: ActionFields, contents: dict[str, bytes]) -> Request:
             return FileSearch(at=_place(fields.path), pattern=fields.pattern, glob=fields.glob)
         case WriteFields():
             write = FileCreate if fields.kind == "file.create" else FileWrite
-            return write(at=_place(fields.path), content=_kept(fields.data(), contents))
+            content = _kept(fields.data(), contents)
+            return write(at=_place(fields.path), content=content, mode=fields.mode_bits())
         case _:
             return _other(fields, contents)
 

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import json
-from typing import Annotated, Any, Literal, TypeAlias
+import re
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -12,6 +13,8 @@ from ...domain.plan import BatchKind, OnAsk
 Text: TypeAlias = Annotated[str, StringConstraints(strict=True)]
 Name: TypeAlias = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 JsonText: TypeAlias = Annotated[str, Field(strict=True)]
+
+_MODE: Final = re.compile("0?[0-7]{3}")
 
 
 class _Closed(BaseModel):
@@ -72,19 +75,30 @@ class MoveFields(_Chosen):
 
 
 class WriteFields(_Closed):
-    """`file.create` and `file.write`: text in `content`, or any bytes in `content_base64`."""
+    """`file.create` and `file.write`: text in `content`, or any bytes in `content_base64`; `mode` in octal digits."""
 
     kind: Literal["file.create", "file.write"]
     path: Text
     content: Text | None = None
     content_base64: Text | None = None
+    mode: Any = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "WriteFields":
         if (self.content is None) is (self.content_base64 is None):
             raise ValueError("give either `content` or `content_base64`")
         self.data()
+        self.mode_bits()
         return self
+
+    def mode_bits(self) -> int | None:
+        """Return the permission bits, None to leave them as they come."""
+        if self.mode is None:
+            return None
+        if not isinstance(self.mode, str) or not _MODE.fullmatch(self.mode):
+            given = json.dumps(self.mode, default=str)
+            raise ValueError(f'`mode` is three octal digits in quotes, such as "644" or "755", not {given}')
+        return int(self.mode, 8)
 
     def data(self) -> bytes:
         """Return the bytes to write."""

@@ -127,6 +127,41 @@ preview     an empty file
 """)
 
 
+def test_create_executable() -> None:
+    card = card_of([FileCreate(at=B, content=Content("sha256:e", 3), mode=0o755)], nothing_there())
+    assert _shown(card) == snapshot("""\
+Create "old/2023/b c.docx" (3 bytes, executable)
+
+create      "old/2023/b c.docx"
+in full     "/home/ann/reports/old/2023/b c.docx"
+replaces    nothing: a new file
+content     3 bytes, sha256:e
+mode        755 (executable)
+preview     can't be shown: not text, or too large to compare
+""")
+
+
+def test_the_same_bytes_made_executable() -> None:
+    facts = Facts(
+        now=NOW, target=FileState("file", size=1234, digest="sha256:new", mode=0o644), preview="no difference\n"
+    )
+    card = card_of([FileWrite(at=A, content=CONTENT, mode=0o755)], facts)
+    assert _shown(card) == snapshot("""\
+Overwrite 2023/a.docx (1.2 KB, executable)
+
+overwrite   2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+replaces    file, 1.2 KB, sha256:new
+old bytes   kept, in the store or in quarantine: nothing is erased
+content     1.2 KB, sha256:new
+mode        755 (executable); it is 644
+preview     0 added, 0 removed
+  | no difference
+
+overwrites: 2023/a.docx\
+""")
+
+
 def test_rename() -> None:
     card = card_of([FileRename(at=A, to=Location("g1", "2023/z.docx"))], file_facts())
     assert _shown(card) == snapshot("""\

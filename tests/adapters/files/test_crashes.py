@@ -19,7 +19,7 @@ from tests.adapters.files.cases.ground import Ground
 from tests.adapters.files.crash_client import CrashServer, crash_server
 
 ROOT = Path(__file__).resolve().parents[3]
-Tree = dict[str, tuple[str, bytes]]
+Tree = dict[str, tuple[str, bytes, int]]
 
 
 @pytest.fixture
@@ -47,18 +47,18 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 def tree_of(folder: Path) -> Tree:
-    """Return kind and content of everything beneath the folder, the engine's quarantine apart."""
+    """Return kind, content and mode of everything beneath the folder, the engine's quarantine apart."""
     tree: Tree = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder).as_posix()
         if relative == ".cowork" or relative.startswith(".cowork/"):
             continue
         if path.is_symlink():
-            tree[relative] = ("link", os.fsencode(os.readlink(path)))
+            tree[relative] = ("link", os.fsencode(os.readlink(path)), 0)
         elif path.is_dir():
-            tree[relative] = ("folder", b"")
+            tree[relative] = ("folder", b"", 0)
         else:
-            tree[relative] = ("file", path.read_bytes())
+            tree[relative] = ("file", path.read_bytes(), path.stat().st_mode)
     return tree
 
 
@@ -80,6 +80,22 @@ def _replace_linked(ground: Ground) -> Action:
     (ground.out / "linked.txt").chmod(0o644)
     os.link(ground.out / "linked.txt", ground.grant / "a.txt")
     return FileWrite(at=ground.at("a.txt"), content=ground.content(b"after" * 1000))
+
+
+def _replace_by_executable(ground: Ground) -> Action:
+    (ground.grant / "a.txt").write_bytes(b"before" * 1000)
+    (ground.grant / "a.txt").chmod(0o600)
+    return FileWrite(at=ground.at("a.txt"), content=ground.content(b"after" * 1000), mode=0o755)
+
+
+def _make_executable(ground: Ground) -> Action:
+    (ground.grant / "a.txt").write_bytes(b"same" * 1000)
+    (ground.grant / "a.txt").chmod(0o644)
+    return FileWrite(at=ground.at("a.txt"), content=ground.content(b"same" * 1000), mode=0o755)
+
+
+def _create_executable(ground: Ground) -> Action:
+    return FileCreate(at=ground.at("new/tool"), content=ground.content(b"created" * 1000), mode=0o555)
 
 
 def _tree(top: Path) -> None:
@@ -119,6 +135,9 @@ CHANGES: dict[str, Callable[[Ground], Action]] = {
     "write a new file": _write_new,
     "replace": _replace,
     "replace a file with several names": _replace_linked,
+    "replace by an executable file": _replace_by_executable,
+    "make executable, the bytes the same": _make_executable,
+    "create an executable file": _create_executable,
     "delete a file": _delete_file,
     "delete a tree": _delete_tree,
     "rename": _rename,
@@ -189,9 +208,7 @@ class Trial:
 
 def _without_marks(done: Done) -> list[object]:
     """The effects without the name in quarantine, which is another for each attempt."""
-    return [
-        (e.change, e.at, e.previous, e.before, e.after, e.kept.partition(":")[0], e.new_folders) for e in done.effects
-    ]
+    return [msgspec.structs.replace(effect, kept=effect.kept.partition(":")[0]) for effect in done.effects]
 
 
 async def _every_point(trial: Trial) -> set[str]:

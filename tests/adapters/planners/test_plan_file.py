@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cowork.adapters.planners.plan_file import PlanFile
-from cowork.domain.action import ACTION_TYPES, FileCreate, FileMove, Location, ShellExec, kind_of
+from cowork.domain.action import ACTION_TYPES, FileCreate, FileMove, FileWrite, Location, ShellExec, kind_of
 from cowork.domain.errors import DomainError
 from cowork.domain.plan import Batch
 from cowork.engine.ports import PlannedTask
@@ -104,6 +104,16 @@ def test_a_move_of_one_path_is_one_action(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("text", "mode"), [("755", 0o755), ("0644", 0o644), ("000", 0)])
+@pytest.mark.parametrize("kind", ["file.create", "file.write"])
+def test_a_mode_is_octal_digits(tmp_path: Path, kind: str, text: str, mode: int) -> None:
+    planned = plan_of(written(tmp_path, ONE_STEP.format(f'kind = "{kind}", path = "a", content = "", mode = "{text}"')))
+
+    request = planned.plan.steps[0].request
+    assert isinstance(request, FileCreate | FileWrite)
+    assert request.mode == mode
+
+
 def test_environment_additions_have_one_order(tmp_path: Path) -> None:
     request = plan_of(written(tmp_path, ONE_STEP.format(f'kind = "shell.exec", {EXAMPLES["shell.exec"]}')))
 
@@ -126,6 +136,12 @@ def test_environment_additions_have_one_order(tmp_path: Path) -> None:
         (ONE_STEP.format('kind = "file.move", match = "*", to = "x"'), "must end in `/`"),
         (ONE_STEP.format('kind = "file.create", path = "x"'), "give either `content` or `content_base64`"),
         (ONE_STEP.format('kind = "file.create", path = "x", content_base64 = "?"'), "is not base64"),
+        (ONE_STEP.format('kind = "file.create", path = "x", content = "", mode = 755'), "three octal digits"),
+        (ONE_STEP.format('kind = "file.create", path = "x", content = "", mode = "0o755"'), 'not "0o755"'),
+        (ONE_STEP.format('kind = "file.write", path = "x", content = "", mode = "4755"'), 'not "4755"'),
+        (ONE_STEP.format('kind = "file.write", path = "x", content = "", mode = "rwx"'), 'not "rwx"'),
+        (ONE_STEP.format('kind = "file.write", path = "x", content = "", mode = ""'), 'not ""'),
+        (ONE_STEP.format('kind = "file.read", path = "x", mode = "644"'), "unknown field `mode`"),
         (ONE_STEP.format('kind = "shell.exec", argv = "ls"'), "`argv` can't be `'ls'`"),
         (ONE_STEP.format('kind = "file.list", path = 3'), "`path` can't be `3`"),
         (ONE_STEP.format('kind = "file.list", path = "."') * 2, "two steps have the id `a`"),
