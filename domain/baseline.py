@@ -87,7 +87,27 @@ BASELINE: Final = layer_of_rules(
         ),
         Rule("rename-needs-a-person", "file.rename", "allow_with_confirm", reason="renaming needs a person"),
         Rule("move-needs-a-person", "file.move", "allow_with_confirm", reason="moving needs a person"),
-        Rule("no-network", "network.request", "deny", reason="the network is closed"),
+        Rule(
+            "commands-need-a-person",
+            _COMMANDS,
+            "allow_with_confirm",
+            reason="running a command needs a person",
+        ),
+        Rule(
+            "granted-hosts-need-a-person",
+            "network.request",
+            "allow_with_confirm",
+            Conditions(host_in_allowlist=True),
+            "what is sent to a granted host leaves this machine",
+        ),
+        Rule(
+            "no-network",
+            "network.request",
+            "deny",
+            Conditions(host_in_allowlist=False),
+            "the host was not granted",
+            code="net_denied",
+        ),
         Rule("no-connectors", ("connector.read", "connector.action"), "deny", reason="connectors are closed"),
     ),
 )

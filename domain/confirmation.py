@@ -40,9 +40,13 @@ class Item(msgspec.Struct, frozen=True, rename="camel"):
 def digest_of_question(items: Sequence[tuple[str, Facts]]) -> str:
     """Return the digest that an answer is bound to: of each action's digest with the state of what it would touch.
 
-    A file that changes after it was shown gives another digest, as does any byte of any action. Times do not count.
+    A file that changes after it was shown gives another digest, as does any byte of any action, another sandbox, or a
+    file that a command names. Times do not count.
     """
-    shown = [(digest, _shown(facts.target), _shown(facts.destination)) for digest, facts in items]
+    shown = [
+        (digest, _shown(facts.target), _shown(facts.destination), facts.confinement, facts.inputs)
+        for digest, facts in items
+    ]
     return f"sha256:{hashlib.sha256(QUESTION_DOMAIN + _ENCODER.encode(shown)).hexdigest()}"
 
 

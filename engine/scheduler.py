@@ -37,6 +37,7 @@ from ..domain.task import (
     StartTask,
     Task,
     open_questions,
+    siblings_of,
 )
 from .action_pipeline import ActionPipeline, RequestRefused
 from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, order_confirmation, order_session, order_task
@@ -187,7 +188,10 @@ class Scheduler:
             task = self._task(task_id)
             if task.status != "running":
                 return
-            await self._pipeline.carry_out(task, steps[action.step_id], action)
+            current = task.open_actions.get(action.action_id)
+            # Of changes that go together, one may have been refused meanwhile, or still waits for an answer.
+            if current is not None and not any(isinstance(one.phase, Awaiting) for one in siblings_of(task, current)):
+                await self._pipeline.carry_out(task, steps[action.step_id], current)
 
     # Questions
 

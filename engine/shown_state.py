@@ -6,8 +6,15 @@ from ..domain.task import OpenAction, Proposed
 
 
 def is_as_shown(shown: Facts, now: Facts) -> bool:
-    """Whether both targets are the objects, with the contents, that a person was shown."""
-    return _same(shown.target, now.target) and _same(shown.destination, now.destination)
+    """Whether both targets are the objects, with the contents, that a person was shown.
+
+    Of a command: whether the files that it names hold the same, and the same sandbox would hold it.
+    """
+    return (
+        _same(shown.target, now.target)
+        and _same(shown.destination, now.destination)
+        and (shown.confinement, shown.inputs) == (now.confinement, now.inputs)
+    )
 
 
 def _same(before: FileState | None, now: FileState | None) -> bool:
@@ -24,6 +31,12 @@ def what_changed(action: OpenAction, facts: Facts) -> str:
     ):
         if not _same(before, now):
             return f"`{place.path}` has changed ({_in_words(before)}, now {_in_words(now)})"
+    if shown.confinement != facts.confinement:
+        return "the sandbox that would hold it has changed"
+    held = dict.fromkeys(shown.inputs)
+    for one in (*facts.inputs, *shown.inputs):
+        if one not in held or one not in facts.inputs:
+            return f"`{one.path}`, which it names, has changed"
     return "what policy says about it has changed"
 
 

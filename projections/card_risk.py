@@ -12,6 +12,7 @@ from ..domain.action import (
     Location,
     NetworkRequest,
     ShellExec,
+    hosts_of,
     locations_of,
 )
 from ..domain.path import has_hidden_characters
@@ -39,6 +40,12 @@ def risk_lines(items: Sequence[QuestionItem], places: CardPlaces, *, agent_hides
     return tuple(lines)
 
 
+def _reached(item: QuestionItem) -> Iterator[str]:
+    if isinstance(item.action, NetworkRequest):
+        yield name_shown(item.action.url)
+    yield from map(name_shown, hosts_of(item.action))
+
+
 def _evidence(tag: RiskTag, items: Sequence[QuestionItem], places: CardPlaces) -> str:
     match tag:
         case "delete":
@@ -47,7 +54,7 @@ def _evidence(tag: RiskTag, items: Sequence[QuestionItem], places: CardPlaces) -
         case "overwrite":
             return _named(places.shown(item.action.at) for item in items if isinstance(item.action, FileWrite))
         case "network":
-            return _named(name_shown(item.action.url) for item in items if isinstance(item.action, NetworkRequest))
+            return _named(place for item in items for place in _reached(item))
         case "connector":
             calls = (item.action for item in items)
             return _named(name_shown(c.connector) for c in calls if isinstance(c, ConnectorRead | ConnectorAction))
