@@ -118,3 +118,54 @@ PROXY_IDLE_S_MAX: Final = 120.0
 
 PROXY_CONNECTION_S_MAX: Final = 3600.0
 """How long one connection of a command may last."""
+
+COMMAND_S_DEFAULT: Final = 60
+"""How long a command may take that names no time of its own."""
+
+COMMAND_S_MAX: Final = 60 * 60
+"""The longest time that a command may name."""
+
+COMMAND_CPU_S_MAX: Final = 60 * 60
+"""How much processor time each process of a command may use."""
+
+COMMAND_OUTPUT_BYTES_MAX: Final = 8 * 1024 * 1024
+"""How much is kept of each of a command's two outputs."""
+
+COMMAND_PROCESSES_MAX: Final = 256
+"""How many processes and threads a command may have at a time."""
+
+COMMAND_DATA_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
+"""How much memory of its own each process of a command may have."""
+
+COMMAND_ADDRESS_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
+"""How much address space each process of a command may have: run-time systems reserve more than they use."""
+
+COMMAND_FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""The largest file that a command may write."""
+
+COMMAND_OPEN_FILES_MAX: Final = 1024
+"""How many files each process of a command may have open."""
+
+COMMAND_TMP_BYTES_MAX: Final = 512 * 1024 * 1024
+"""How much a command may keep in /tmp and /dev/shm together; it is memory."""
+
+COMMAND_TMP_FILES_MAX: Final = 65_536
+"""How many files and folders a command may have in /tmp and /dev/shm together."""
+
+COMMAND_STAGED_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
+"""How much a command may have written to its copy of the granted folder."""
+
+COMMAND_STAGED_FILES_MAX: Final = 10_000
+"""How many files and folders of its copy of the granted folder a command may have changed."""
+
+COMMAND_INPUTS_MAX: Final = 16
+"""How many files that a command names in its arguments are bound to its approval."""
+
+COMMAND_INPUT_BYTES_MAX: Final = 1024 * 1024
+"""The largest file that a command names in its arguments and that is bound to its approval."""
+
+COMMAND_ARGUMENT_BYTES_MAX: Final = 128 * 1024
+"""The longest single argument of a command; the kernel takes no longer one."""
+
+COMMAND_TOTAL_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
+"""How much memory all processes of a command may have together, where control groups can hold them to it."""
