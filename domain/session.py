@@ -8,7 +8,6 @@ import msgspec
 from .errors import DomainError
 from .event import Event
 
-
 RootAllowance: TypeAlias = Literal["option", "setting"]
 """How a person allowed the engine to run as root."""
 
