@@ -286,7 +286,7 @@ def test_a_read_only_store_can_be_looked_at_or_says_why_not_and_takes_nothing(co
     cowork.plan(DELETE)
     script = """
         "$1" run plan.toml --folder inbox --answer wait >/dev/null
-        mount -o remount,ro disk
+        mount -o remount,ro,bind disk
         "$1" task list >list.txt 2>list.err; echo $? >list.status
         "$1" resume --answer approve
     """
