@@ -169,3 +169,9 @@ COMMAND_ARGUMENT_BYTES_MAX: Final = 128 * 1024
 
 COMMAND_TOTAL_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 """How much memory all processes of a command may have together, where control groups can hold them to it."""
+
+COMMAND_SEEN_ENTRIES_MAX: Final = 500_000
+"""How many files and folders a granted folder may have that is laid before a command."""
+
+COMMAND_LEFT_OUT_MAX: Final = 100
+"""How many sentences say what of a command's changes can be no action; the rest is counted."""
