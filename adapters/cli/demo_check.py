@@ -3,12 +3,19 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from ...domain.path import name_of_text
 from ...projections.summary_report import FileChange, TaskSummary
 from ...projections.visible_text import visible
+
+DENIED: Final = ("secrets", "diary", "upload")
+"""Steps of the plan that policy denies."""
+
+SNEAK: Final = "sneak"
+"""The step whose command tries to reach the network: it is let run where a person says so, and must not get out."""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -55,13 +62,15 @@ def complaints_about(inbox: Path, outside: Path, before: Before, summary: TaskSu
     ]
     if _digest(os.fsencode(outside)) != before.outside:
         complaints.append("the file outside was changed")
-    refused = {line.step_id: line.outcome for line in summary.action_log if line.step_id in ("secrets", "diary")}
+    ends = {line.step_id: line.outcome for line in summary.action_log}
+    complaints += [f"the step `{step_id}` was not denied" for step_id in DENIED if ends.get(step_id) != "denied"]
     complaints += [
-        f"the step `{step_id}` was not denied" for step_id in ("secrets", "diary") if refused.get(step_id) != "denied"
+        f"{line.details}"
+        for line in summary.action_log
+        if line.outcome in ("unknown", "started", "waiting") or (line.outcome == "failed" and line.step_id != SNEAK)
     ]
-    complaints += [
-        f"{line.details}" for line in summary.action_log if line.outcome in ("failed", "unknown", "started", "waiting")
-    ]
+    if ends.get(SNEAK) == "succeeded":
+        complaints.append("a command reached the network")
     if all(question.answer == "approved" for question in summary.questions):
         done = {change.change for change in summary.file_changes}
         complaints += [f"there was no {change}" for change in ("create", "move", "delete") if change not in done]

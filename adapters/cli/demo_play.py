@@ -29,12 +29,12 @@ _ROUNDS_MAX: Final = 20
 class Stage:
     """Where the demo plays."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, unsafe_as_root: bool = False) -> None:
         self.root = root
         self.inbox = root / "inbox"
         self.outside = root / "outside" / "diary.txt"
         self.plans = root / "plans"
-        self.options = Options(store=root / "store")
+        self.options = Options(store=root / "store", unsafe_as_root=unsafe_as_root)
 
 
 def play(stage: Stage) -> ExitStatus:
@@ -86,7 +86,9 @@ def _tidy(stage: Stage, survey_id: str) -> str:
         f"It read {plural(len(survey.digests), 'file')}; by their digests {len(twice)} of them are there twice:",
         *(f"  {visible(path)} is {visible(kept)}" for path, kept in sorted(twice.items())),
         f"What it wants to do is in {visible(str(plan))}.",
-        "It also wants to read a file with secrets and one outside the folder, as an agent may that was misled.",
+        "It wants to run a program of its own, which adds the invoices up and draws a chart.",
+        "It also wants to read a file with secrets and one outside the folder, and to send the invoices away,",
+        "as an agent may that was misled.",
     )
     _say("4. The plan runs, and you are asked", "")
     task_id = _run(stage, plan)
@@ -127,9 +129,10 @@ def _answer_by_command(stage: Stage, task_id: str) -> None:
 def _type(stage: Stage, arguments: Sequence[str]) -> None:
     output.line(f"  $ cowork {' '.join(arguments)}")
     output.flush()
+    as_root = {"COWORK_UNSAFE_AS_ROOT": "1"} if stage.options.unsafe_as_root else {}
     run = subprocess.run(
         [sys.executable, "-c", _ENTRY, *arguments],
-        env={**os.environ, "COWORK_STORE": str(stage.root / "store"), "TERM": "dumb"},
+        env={**os.environ, "COWORK_STORE": str(stage.root / "store"), "TERM": "dumb", **as_root},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
