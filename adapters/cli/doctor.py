@@ -1,4 +1,4 @@
-"""`cowork doctor`: what holds on this machine and in this store, and what does not. It changes nothing."""
+"""`cowork doctor`: what holds on this machine and in this store, and what does not, tried out."""
 
 import os
 import platform
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from ...domain.errors import DomainError
+from ...domain.sandbox import Canary
+from ...domain.session import ROOT_ALLOWANCES
 from ...projections.visible_text import visible
 from . import output
 from .exit_status import OF_ERROR, ExitStatus
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 Verdict: TypeAlias = Literal["ok", "note", "warning", "problem"]
 
-SANDBOX_TOOLS: Final = ("bwrap", "unshare", "nsjail", "firejail")
 SPACE_LOW_BYTES: Final = 64 * 1024 * 1024
 """Less free room than this beside the store is worth a warning."""
 
@@ -35,47 +36,67 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     message: str
 
 
-def doctor(*, options: Options = PLAIN_OPTIONS) -> ExitStatus:
-    """Check this machine and this store: what holds here, and what does not. Nothing is changed.
+NOT_OPENED: Final = Check(
+    name="store", verdict="note", message="not opened, since that would leave files of root's in it"
+)
 
-    Ends with 0 where nothing is wrong, with 6 where the store is damaged, with 1 for any other problem.
+
+def doctor(*, options: Options = PLAIN_OPTIONS) -> ExitStatus:
+    """Check this machine and this store, and try the sandbox out: what holds here, and what does not.
+
+    Each line about a canary says by which way something was tried that must not get through, and whether it was held:
+    enforced, advisory (nothing but good will holds it) or absent. The result is put on record in the store, if there
+    is one; nothing else is changed.
+
+    Ends with 0 where nothing is wrong, with 6 where the store is damaged, with 1 for any other problem. Without a
+    sandbox commands are denied, and that is a problem, too.
 
         cowork doctor
         cowork doctor --store /srv/cowork --json
     """
     folder = store_folder(options)
-    checks = [*_machine(), *_file_system(folder)]
-    store_checks, status = _store(options, folder)
+    may_work, account = _account(options)
+    checks = [*_machine(), account, *_file_system(folder)]
+    store_checks, canaries, status = _store(options, folder) if may_work else ([NOT_OPENED], (), ExitStatus.DONE)
     checks += store_checks
     if options.json:
-        output.document({"store": str(folder), "checks": checks})
+        output.document({"store": str(folder), "checks": checks, "canaries": canaries})
     else:
         for line in in_columns([(check.verdict, check.name, check.message) for check in checks]):
             output.line(line)
-    if status == ExitStatus.DONE and any(check.verdict == "problem" for check in checks):
+        output.line()
+        for line in in_columns([(one.standing, one.path, one.name, visible(_said(one))) for one in canaries]):
+            output.line(line)
+    held = all(canary.standing == "enforced" for canary in canaries if canary.needed)
+    if status == ExitStatus.DONE and (not held or any(check.verdict == "problem" for check in checks)):
         return ExitStatus.FAILED
     return status
+
+
+def _said(canary: Canary) -> str:
+    return f"{canary.detail}; {canary.hint}" if canary.hint else canary.detail
 
 
 def _machine() -> Iterator[Check]:
     yield Check(name="python", verdict="ok", message=f"{platform.python_version()} at {visible(sys.executable)}")
     yield Check(name="system", verdict="ok", message=f"{platform.system()} {platform.release()} {platform.machine()}")
     yield _resolution()
-    if os.geteuid() == 0:
-        yield Check(
-            name="account",
-            verdict="warning",
-            message="running as root: the operating system will refuse nothing; use an ordinary account",
-        )
-    else:
-        yield Check(name="account", verdict="ok", message=f"uid {os.geteuid()}")
-    found = [tool for tool in SANDBOX_TOOLS if _is_installed(tool)]
-    yield Check(
-        name="sandbox",
-        verdict="note",
-        message="this version acts on files only and runs no commands, so it uses no sandbox"
-        + (f" (installed here: {', '.join(found)})" if found else ""),
-    )
+
+
+def _account(options: Options) -> tuple[bool, Check]:
+    """Return whether cowork works for this account, and what there is to say about it."""
+    from ..bootstrap import root_allowance
+
+    try:
+        allowed_by = root_allowance(by_option=options.unsafe_as_root)
+    except DomainError as error:
+        if error.code != "denied":
+            raise
+        return False, Check(name="account", verdict="problem", message=f"{error.message}; {error.hint}")
+    if allowed_by is None:
+        return True, Check(name="account", verdict="ok", message=f"uid {os.geteuid()}")
+    message = f"root, allowed by {ROOT_ALLOWANCES[allowed_by]}: the operating system refuses nothing"
+    return True, Check(name="account", verdict="warning", message=message)
 
 
 def _resolution() -> Check:
@@ -88,12 +109,6 @@ def _resolution() -> Check:
         )
     return Check(
         name="paths", verdict="note", message=f"{way}: the kernel has no openat2, so paths are walked name by name"
-    )
-
-
-def _is_installed(tool: str) -> bool:
-    return any(
-        os.access(os.path.join(folder or ".", tool), os.X_OK) for folder in os.environ.get("PATH", "").split(os.pathsep)
     )
 
 
@@ -132,10 +147,14 @@ def _kind_of_file_system(path: Path) -> str:
     return "unknown"
 
 
-def _store(options: Options, folder: Path) -> tuple[list[Check], ExitStatus]:
+def _store(options: Options, folder: Path) -> tuple[list[Check], tuple[Canary, ...], ExitStatus]:
+    import anyio
+
+    from ..bootstrap import try_sandbox
+
     if not os.path.lexists(folder):
         message = f"there is none at {visible(str(folder))} yet; the first `cowork run` makes it"
-        return [Check(name="store", verdict="note", message=message)], ExitStatus.DONE
+        return [Check(name="store", verdict="note", message=message)], anyio.run(try_sandbox), ExitStatus.DONE
     try:
         with opened(options) as engine:
             head = engine.store.head()
@@ -145,11 +164,12 @@ def _store(options: Options, folder: Path) -> tuple[list[Check], ExitStatus]:
             checks.append(
                 Check(name="read model", verdict="ok", message=f"up to date with the log, {plural(len(tasks), 'task')}")
             )
+            canaries = anyio.run(engine.sandbox.run)
     except DomainError as error:
         hint = f"; {error.hint}" if error.hint else ""
         problem = Check(name="store", verdict="problem", message=f"{error.message}{hint}")
-        return [problem], OF_ERROR[error.code]
-    return checks, ExitStatus.DONE
+        return [problem], anyio.run(try_sandbox), OF_ERROR[error.code]
+    return checks, canaries, ExitStatus.DONE
 
 
 def _log(engine: "Application") -> Iterator[Check]:
