@@ -9,6 +9,7 @@ from platformdirs import user_config_path, user_data_path
 
 from ..domain.errors import DomainError
 from ..domain.policy_document import Layer
+from ..domain.session import ROOT_ALLOWANCES, RootAllowance
 from ..engine.action_pipeline import ActionPipeline
 from ..engine.application import Application
 from ..engine.catch_up import CatchUp
@@ -39,10 +40,12 @@ from ..engine.scheduler import Scheduler
 from ..engine.session_view import SessionViews
 from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
+from ..projections.visible_text import visible
 
 if TYPE_CHECKING:
     from ..domain.policy_case import CaseFile
     from .policy_files.document import FileFault
+    from .settings import Settings
 
 LOG_FILE = "events.db"
 READ_MODEL_FILE = "read.db"
@@ -50,21 +53,50 @@ READ_MODEL_FILE = "read.db"
 
 def default_store_dir() -> Path:
     """Return the folder that is used where no `--store` is given."""
-    if not any(name.upper().startswith("COWORK_") for name in os.environ):
-        # Nothing is set, so there is nothing to check: loading the checker is half of a short command's time.
-        return user_data_path("cowork", appauthor=False)
-    from .settings import Settings
-
-    return Settings().store_folder()
+    settings = _settings()
+    return user_data_path("cowork", appauthor=False) if settings is None else settings.store_folder()
 
 
 def default_config_dir() -> Path:
     """Return the folder of the user's policy documents."""
+    settings = _settings()
+    return user_config_path("cowork", appauthor=False) if settings is None else settings.config_folder()
+
+
+def root_allowance(*, by_option: bool = False) -> RootAllowance | None:
+    """Return how a person allowed this process, which is root's, to work; None where it is not root's.
+
+    The 0 of a user namespace counts as well: it may do to the person's files whatever the person may, and whether there
+    is more to it can't be told from within. Raises `DomainError` denied where nobody allowed it.
+    """
+    if os.geteuid() != 0:
+        return None
+    if by_option:
+        return "option"
+    settings = _settings()
+    if settings is not None and settings.unsafe_as_root:
+        return "setting"
+    raise DomainError(
+        "denied",
+        "cowork does not work as root, to whom the operating system refuses nothing",
+        f"run it as yourself; who wants it all the same writes `{ROOT_ALLOWANCES['option']}` "
+        f"or sets `{ROOT_ALLOWANCES['setting']}=1`, which goes on record",
+    )
+
+
+def _settings() -> "Settings | None":
+    """Return what is set in the environment, None where nothing is. Raises `DomainError` invalid."""
     if not any(name.upper().startswith("COWORK_") for name in os.environ):
-        return user_config_path("cowork", appauthor=False)
+        # Nothing is set, so there is nothing to check: loading the checker is half of a short command's time.
+        return None
     from .settings import Settings
 
-    return Settings().config_folder()
+    try:
+        return Settings()
+    except ValueError as error:
+        # The lines of the complaint that say which variable, and why.
+        why = visible(" ".join(str(error).split("\n")[1:3]))
+        raise DomainError("invalid", f"a COWORK_ variable of the environment is wrong: {why}") from error
 
 
 def path_resolution() -> str:
@@ -145,11 +177,11 @@ def cases_in_file(path: Path) -> "CaseFile | None":
     return read_case_file(path)
 
 
-def open_application(store_dir: Path, *, create: bool = True) -> Application:
+def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bool = False) -> Application:
     """Open the store and return the engine on it.
 
-    Raises `DomainError` not_found (no store there, and not `create`), invalid (another program's files, a newer
-    version), unavailable (locked, read-only, full) or damaged.
+    Raises `DomainError` denied (as `root_allowance`), not_found (no store there, and not `create`), invalid (another
+    program's files, a newer version), unavailable (locked, read-only, full) or damaged.
     """
     from .blobs.store import FileBlobStore
     from .event_store import open_sqlite_store
@@ -162,6 +194,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
     from .system.ids import RandomIds
     from .system.task_locks import FileTaskLocks
 
+    root_allowed_by = root_allowance(by_option=unsafe_as_root)
     if not create and not (store_dir / LOG_FILE).exists():
         raise DomainError("not_found", f"there is no store in `{store_dir}`", "start a task with `cowork run`")
     store = open_sqlite_store(store_dir / LOG_FILE)
@@ -180,6 +213,7 @@ def open_application(store_dir: Path, *, create: bool = True) -> Application:
         clock=SystemClock(),
         ids=RandomIds(),
         closing=(files, finder),
+        root_allowed_by=root_allowed_by,
     )
 
 
@@ -197,6 +231,7 @@ def assemble(
     ids: Ids,
     self_tests: tuple[SelfTest, ...] = (),
     closing: Sequence[Closable] = (),
+    root_allowed_by: RootAllowance | None = None,
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
     from .read_model.memory import MemoryReadModel
@@ -240,4 +275,5 @@ def assemble(
         clock=clock,
         ids=ids,
         closing=closing,
+        root_allowed_by=root_allowed_by,
     )

@@ -11,7 +11,8 @@ class Settings(BaseSettings):
 
     `store` (`COWORK_STORE`) is the folder of the event log, the read model and the blobs; `config` (`COWORK_CONFIG`)
     that of the user's policy documents; `debug` (`COWORK_DEBUG`) prints the trace of a bug instead of writing it to a
-    file. Where the organisation's policy lies can't be set: who may be bound by it could set it.
+    file; `unsafe_as_root` (`COWORK_UNSAFE_AS_ROOT`) lets cowork work as root. Where the organisation's policy lies
+    can't be set: who may be bound by it could set it.
     """
 
     model_config = SettingsConfigDict(env_prefix="COWORK_", extra="ignore")
@@ -19,6 +20,7 @@ class Settings(BaseSettings):
     store: Path | None = None
     config: Path | None = None
     debug: bool = False
+    unsafe_as_root: bool = False
 
     def store_folder(self) -> Path:
         """Return the store's folder: the one that was set, or the platform's data folder."""

@@ -13,7 +13,7 @@ from ..domain.path import components, is_beneath
 from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
 from ..domain.scope import VERBS, FolderIdentity, FolderScope, Scope, Verb
-from ..domain.session import AddGrant, EndSession, OpenSession, StartSession
+from ..domain.session import AddGrant, EndSession, OpenSession, RootAllowance, StartSession
 from ..domain.task import (
     AdoptPlan,
     CancelTask,
@@ -59,6 +59,7 @@ from .ports import (
 from .recovery import Recovery
 from .remembering import Offer, Remembering
 from .replay import Frame, replay
+from .running_as_root import RunningAsRoot
 from .sandbox_check import SandboxCheck
 from .scheduler import Answer, Asker, Scheduler
 
@@ -151,6 +152,7 @@ class Application:
         clock: Clock,
         ids: Ids,
         closing: Sequence[Closable] = (),
+        root_allowed_by: RootAllowance | None = None,
     ) -> None:
         self._store = store
         self._read_model = read_model
@@ -167,6 +169,7 @@ class Application:
         self._clock = clock
         self._ids = ids
         self._closing = tuple(closing)
+        self._as_root = RunningAsRoot(root_allowed_by)
         self.sandbox = check
         self.policies = PolicyRecords(handler, opener, policy_source)
         self.inquiries = PolicyInquiries(store, self.policies, clock)
@@ -212,6 +215,7 @@ class Application:
             order_task(task_id, QueueTask(task_id=task_id, session_id=session_id, title=plan.title)),
             order_task(task_id, StartPlanning(request.planner)),
             order_task(task_id, AdoptPlan(plan)),
+            *self._as_root.orders(session_id),
         ]
         await self._handler.execute(*orders, actor=f"person:{request.user}", cause="run")
         return task_id
@@ -273,6 +277,8 @@ class Application:
             task = self.task(task_id)
             if not task.is_final:
                 await self.policies.renew(task.session_id)
+                if as_root := self._as_root.orders(task.session_id):
+                    await self._handler.execute(*as_root, actor="engine", cause="resume")
             if not task.is_final:
                 task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
             elif not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):

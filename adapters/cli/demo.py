@@ -11,6 +11,7 @@ from ...domain.errors import DomainError
 from ...projections.visible_text import visible
 from . import output
 from .exit_status import ExitStatus
+from .options import AsRootOption
 
 if TYPE_CHECKING:
     from .demo_play import Stage
@@ -21,6 +22,7 @@ def demo(
     folder: Annotated[
         Path | None, Parameter(help="An empty or new folder for it; by default a temporary one, which is kept.")
     ] = None,
+    unsafe_as_root: AsRootOption = False,
 ) -> ExitStatus:
     """Play a whole task with an agent: survey, plan, questions, refusals, summary, audit log and replay.
 
@@ -31,20 +33,22 @@ def demo(
         cowork demo
         cowork demo --folder /tmp/tidy-demo
     """
+    from ..bootstrap import root_allowance
     from .demo_play import play
 
-    stage = _stage(folder)
+    root_allowance(by_option=unsafe_as_root)
+    stage = _stage(folder, unsafe_as_root=unsafe_as_root)
     return play(stage)
 
 
-def _stage(folder: Path | None) -> "Stage":
+def _stage(folder: Path | None, *, unsafe_as_root: bool) -> "Stage":
     """Make the folders of the demo and what lies in them."""
     from .demo_folder import OUTSIDE_TEXT, make_folder
     from .demo_play import Stage
 
     root = Path(tempfile.mkdtemp(prefix="cowork-demo-")) if folder is None else _empty(folder)
     root = Path(os.path.realpath(root))
-    stage = Stage(root)
+    stage = Stage(root, unsafe_as_root=unsafe_as_root)
     try:
         for one in (stage.inbox, stage.outside.parent, stage.plans):
             one.mkdir()

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ...domain.errors import DomainError
 from ...projections.visible_text import visible
 from .options import Options
 
@@ -22,15 +21,7 @@ def store_folder(options: Options) -> Path:
         return options.store
     from ..bootstrap import default_store_dir
 
-    try:
-        return default_store_dir()
-    except ValueError as error:
-        raise DomainError("invalid", f"a COWORK_ variable of the environment is wrong: {_first(error)}") from error
-
-
-def _first(error: ValueError) -> str:
-    """Return the part of a complaint about settings that says which one, on one line."""
-    return visible(" ".join(str(error).split("\n")[1:3]))
+    return default_store_dir()
 
 
 @contextmanager
@@ -49,7 +40,7 @@ def opened(options: Options, *, create: bool = False, absent_is_empty: bool = Fa
             output.note(f"there is no store in `{visible(str(folder))}` yet")
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="cowork-empty-")))
             create = True
-        app = open_application(folder, create=create)
+        app = open_application(folder, create=create, unsafe_as_root=options.unsafe_as_root)
         stack.callback(app.close)
         yield app
 

@@ -8,6 +8,15 @@ from cyclopts import Parameter
 
 AnswerMode: TypeAlias = Literal["ask", "approve", "reject", "wait"]
 
+AsRootOption: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--unsafe-as-root",
+        negative="",
+        help="Work although this is root, whom the operating system refuses nothing; it goes on record.",
+    ),
+]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -17,6 +26,7 @@ class Options:
     Attributes:
         store: The folder that holds the log, the read model and the contents.
         json: Print JSON.
+        unsafe_as_root: Work although this is root.
     """
 
     store: Annotated[
@@ -30,6 +40,7 @@ class Options:
     json: Annotated[
         bool, Parameter(name="--json", negative="", help="Print JSON, with the field names of the reference.")
     ] = False
+    unsafe_as_root: AsRootOption = False
 
 
 PLAIN_OPTIONS = Options()

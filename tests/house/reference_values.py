@@ -85,6 +85,8 @@ def settings() -> list[str]:
         "config": ("the configuration folder of your account for `cowork` (`~/.config/cowork` on Linux)",
                    "the folder of your own policy documents, `policy.toml` and `root-policy.toml`"),
         "debug": ("`false`", "`1` prints the trace of a bug in cowork instead of writing it to `logs/` in the store"),
+        "unsafe_as_root": ("`false`",
+                           "`1` lets cowork work as root, as `--unsafe-as-root` does; the session's record says so"),
     }  # fmt: skip
     fields = _module("adapters.settings").Settings.model_fields
     assert set(words) == set(fields), "say what each setting is for"
