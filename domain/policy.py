@@ -19,7 +19,7 @@ from .canonical_json import canonical_json, sha256_of
 from .facts import Facts
 from .policy_approval import Approval, find_approval
 from .policy_decision import INVARIANT, Decision, ReadyFrame, judge, ready_frame
-from .policy_document import Layer, kinds_named
+from .policy_document import Layer, Verdict, kinds_named
 from .policy_frame import ReadyScope
 from .policy_request import FrameScope, Request
 from .policy_translation import frame_scope_of, request_of
@@ -57,6 +57,12 @@ class Policy:
             if not limit.unit
         )
         self.has_limits = bool(self._limits)
+        self.has_windows = any(
+            conditions.time_window is not None
+            for one in self.layers
+            for rule in one.document.rules
+            for conditions in (rule.when, *rule.unless)
+        )
 
     def decide(
         self,
@@ -79,6 +85,12 @@ class Policy:
             asked = request_of(connection, facts, scope, session=session, task=task)
             said = _stricter(said, self.answer(asked, scope, tags))
         return said
+
+    def verdict(self, action: Action, facts: Facts, scope: Scope, *, session: str = "", task: str = "") -> Verdict:
+        """Return what `decide` says of an action that opens no connection, without its explanation or approvals."""
+        if find_refusal(action, facts, scope) is not None:
+            return "deny"
+        return judge((self.frame(scope),), request_of(action, facts, scope, session=session, task=task)).verdict
 
     def answer(
         self, request: Request, scope: Scope, tags: tuple[str, ...], approvals: Sequence[Approval] = ()

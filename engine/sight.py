@@ -1,33 +1,62 @@
 """What a command may see of a granted folder: what the policy of its session lets be read without asking a person."""
 
 from datetime import datetime
-
-import msgspec
+from typing import Final
 
 from ..domain.action import FileList, FileRead, Location
 from ..domain.facts import Facts, FileState
 from .session_view import SessionView
 
+SEEN_MAX: Final = 500_000
+"""How many answers about places are kept for a session."""
 
-class PolicySight(msgspec.Struct, frozen=True):
-    """Asks the session's policy about each file as if the agent asked to read it: a rule holds on every path.
 
-    What would need a person is hidden like what is denied: nobody can be asked about each file of a folder.
+class PolicySight:
+    """Asks a session's policy about each file as if the agent asked to read it: a rule holds on every path.
+
+    What would need a person is hidden like what is denied: nobody can be asked about each file of a folder. As long as
+    the view is the same, the answer about the same place is, too, except where rules hold only at certain times.
     """
 
-    view: SessionView
-    task_id: str
-    now: datetime
-    depth: int = 0
+    def __init__(self, view: SessionView, task_id: str, now: datetime) -> None:
+        self.view = view
+        self._task_id = task_id
+        self._now = now
+        self._seen: dict[tuple[str, str, str, int, int], bool] = {}
+        # Looking about is not what a limit on reading counts, and must not be stopped by an unknown count.
+        self._usage = view.policy.usage({}) if view.policy.has_limits else ()
+
+    def fits(self, view: SessionView, task_id: str) -> bool:
+        """Whether what was answered under the one view still holds under the other."""
+        return self.view is view and self._task_id == task_id and not view.policy.has_windows
 
     def hides(self, grant_id: str, path: str, state: FileState) -> bool:
         """Whether a file may not be read, or a folder not be listed, without a person. See the port `Sight`."""
-        at = Location(grant_id, path)
+        key = (grant_id, path, state.kind, state.size, state.links)
+        known = self._seen.get(key)
+        if known is None:
+            if len(self._seen) >= SEEN_MAX:
+                self._seen.clear()
+            known = self._seen[key] = self._hides(Location(grant_id, path), state)
+        return known
+
+    def _hides(self, at: Location, state: FileState) -> bool:
         look = FileList(at=at) if state.kind == "folder" else FileRead(at=at)
-        facts = Facts(now=self.now, target=state, depth=self.depth)
-        policy, view = self.view.policy, self.view
-        if policy.has_limits:
-            # Looking about is not what a limit on reading counts, and must not be stopped by an unknown count.
-            facts = msgspec.structs.replace(facts, usage=policy.usage({}))
-        decision = policy.decide(look, facts, view.scope, session=view.session_id, task=self.task_id)
-        return decision.verdict != "allow"
+        facts = Facts(now=self._now, target=state, usage=self._usage)
+        view = self.view
+        verdict = view.policy.verdict(look, facts, view.scope, session=view.session_id, task=self._task_id)
+        return verdict != "allow"
+
+
+class Sights:
+    """Keeps the sight of each session as long as nothing changes in it."""
+
+    def __init__(self) -> None:
+        self._sights: dict[str, PolicySight] = {}
+
+    def of(self, view: SessionView, task_id: str, now: datetime) -> PolicySight:
+        """Return the sight of a task in a session as it is now."""
+        known = self._sights.get(view.session_id)
+        if known is None or not known.fits(view, task_id):
+            known = self._sights[view.session_id] = PolicySight(view, task_id, now)
+        return known
