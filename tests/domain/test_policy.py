@@ -34,7 +34,7 @@ from cowork.domain.policy import Policy
 from cowork.domain.policy_decision import Decision
 from cowork.domain.policy_document import VERDICTS, Layer, Rule, layer_of_rules
 from cowork.domain.reason import REASON_CODES
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 BYTES = Content("sha256:00", 2)
@@ -54,7 +54,7 @@ def folder(grant_id: str = "g", **changes: Any) -> FolderScope:
     return msgspec.structs.replace(given_folder, **changes)
 
 
-SCOPE = Scope((folder(), folder("h")))
+SCOPE = Scope((folder(), folder("h")), (GrantedHost(grant_id="n", host="granted.example"),))
 
 
 def at(path: str, grant_id: str = "g") -> Location:
@@ -122,11 +122,12 @@ MATRIX: list[Row] = [
         LINKED,
         ASK,
     ),
-    ("the network is denied", NetworkRequest(method="GET", url="https://a/"), {}, "deny"),
+    ("a host that was not granted is denied", NetworkRequest(method="GET", url="https://a/"), {}, "deny"),
+    ("a granted host is asked", NetworkRequest(method="GET", url="https://granted.example/"), {}, ASK),
     ("connectors are denied", ConnectorRead(connector="c", tool="t"), {}, "deny"),
     ("connectors' actions are denied", ConnectorAction(connector="c", tool="t"), {}, "deny"),
-    ("commands are denied", ShellExec(argv=("ls",), cwd=at(".")), {}, "deny"),
-    ("code is denied", CodeRun(python="1", cwd=at(".")), {}, "deny"),
+    ("commands are asked", ShellExec(argv=("ls",), cwd=at(".")), {}, ASK),
+    ("code is asked", CodeRun(python="1", cwd=at(".")), {}, ASK),
     ("subagents are denied", SubagentSpawn(title="s"), {}, "deny"),
 ]
 

@@ -2,7 +2,7 @@
 
 One file per topic, one row's body per line. `python -m tests.histories.samples` writes a file for every topic that has
 none yet and never touches one that is there: what was released has to be readable for ever. A type that gained a field
-gets a second file, `<topic>.<n>.json`.
+gets a further file, `<topic>.<n>.json`, which `python -m tests.histories.samples TOPIC ...` writes.
 """
 
 import sys
@@ -100,14 +100,24 @@ def write_sample(file: Path, sample: Sample) -> None:
         out.write(f'{{"topic": "{sample.topic}", "rows": [\n{rows}\n]}}\n')
 
 
-def main() -> None:
-    """Write what is missing."""
+def next_file(topic: str) -> Path:
+    """Return where a further sample of a topic goes."""
+    number = 2
+    while (file := FOLDER / f"{topic}.{number}.json").exists():
+        number += 1
+    return file
+
+
+def main(grown: list[str]) -> None:
+    """Write what is missing, and further samples of the topics that are named."""
     for topic, event in EVENT_OF_TOPIC.items():
         file = FOLDER / f"{topic}.json"
+        if topic in grown and file.exists():
+            file = next_file(topic)
         if not file.exists():
             write_sample(file, sample_of(topic, event))
             sys.stdout.write(f"{file.name}\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
