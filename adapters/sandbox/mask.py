@@ -205,9 +205,7 @@ class _Masking:
         self.seen.hidden.add(path)
         self.hidden += 1
 
-    def _enter(
-        self, fd: int, name: bytes, path: bytes, text: str, status: os.stat_result, around: _Copy
-    ) -> bool:
+    def _enter(self, fd: int, name: bytes, path: bytes, text: str, status: os.stat_result, around: _Copy) -> bool:
         """Go into a folder; return whether it can be seen. One that can't be listed by us is hidden.
 
         The command could make it readable in its copy and then see what nobody has decided about.
