@@ -36,12 +36,15 @@ def opened(options: Options, *, create: bool = False, absent_is_empty: bool = Fa
 
     folder = store_folder(options)
     with ExitStack() as stack:
+        said = ""
         if absent_is_empty and not folder.exists():
-            output.note(f"there is no store in `{visible(str(folder))}` yet")
+            said = f"there is no store in `{visible(str(folder))}` yet"
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="cowork-empty-")))
             create = True
         app = open_application(folder, create=create, unsafe_as_root=options.unsafe_as_root)
         stack.callback(app.close)
+        if said:
+            output.note(said)
         yield app
 
 

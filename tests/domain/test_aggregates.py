@@ -31,7 +31,16 @@ from cowork.domain.grant import (
 )
 from cowork.domain.policy import digest_of_layers
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
-from cowork.domain.session import AddGrant, AdoptedLayer, EndSession, GrantAdded, SessionEnded, StartSession
+from cowork.domain.session import (
+    AddGrant,
+    AdoptedLayer,
+    AllowRoot,
+    EndSession,
+    GrantAdded,
+    RootAllowed,
+    SessionEnded,
+    StartSession,
+)
 from cowork.domain.subagent import DEPTH_MAX, Report, SpawnSubagent, Stop, SubagentSpawned
 from tests.domain.given import Given
 
@@ -208,6 +217,16 @@ def test_a_session_has_its_policy_from_its_first_commit_on() -> None:
     assert isinstance(state, session.OpenSession)
     assert state.layers == (AdoptedLayer("baseline", BASELINE.digest),)
     assert state.policy_digest == digest_of_layers((BASELINE,))
+
+
+def test_that_root_is_allowed_is_said_as_often_as_a_process_says_it_and_not_after_the_end() -> None:
+    given = opened()
+    before = given.state
+    for _ in range(2):
+        assert given.when(AllowRoot("option")) == (RootAllowed(session_id="s", allowed_by="option"),)
+    assert given.state == before
+    given.when(EndSession("done"))
+    given.refused(AllowRoot("setting"), "conflict")
 
 
 def test_a_grant_is_added_once_and_not_to_a_session_that_has_ended() -> None:

@@ -28,6 +28,7 @@ from cowork.domain.ids import format_id
 from cowork.domain.plan import OnAsk, Plan, Request, Step
 from cowork.domain.policy_document import Layer
 from cowork.domain.scope import VERBS, Verb
+from cowork.domain.session import RootAllowance
 from cowork.domain.task import Task
 from cowork.engine.application import Answer, Application, Asker, FolderRequest, PlannedTask, RunRequest
 from cowork.engine.audit import AuditReport, audit
@@ -97,6 +98,7 @@ class Rig:
         self.locks = HandLocks()
         self.rows: list[StoredRow] = []
         self.machine = NOTHING_STANDING
+        self.root_allowed_by: RootAllowance | None = None
         self.blobs = MemoryBlobStore()
         for name, text in (files or {}).items():
             self.write(name, text)
@@ -117,6 +119,7 @@ class Rig:
             policy_source=self,
             clock=self.clock,
             ids=self.ids,
+            root_allowed_by=self.root_allowed_by,
         )
 
     def standing(self, folders: Sequence[str], trusted: TrustedFolders) -> StandingLayers:

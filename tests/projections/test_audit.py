@@ -107,6 +107,7 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     story.execute(subagent, "subagent-1", subagent.Report("done"))
     story.tell(task.CancelTask("enough"), "person:ann")
     story.execute(grant, "grant-1", grant.RevokeGrant("enough"), "person:ann")
+    story.execute(session, "session-1", session.AllowRoot("setting"), "person:ann")
     story.execute(session, "session-1", session.EndSession("done"), "person:ann")
     rows = [row for row in story.audit() if not row.action_id]
     assert [row.kind for row in rows] == [
@@ -128,6 +129,7 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
         "subagent.reported",
         "task.cancelled",
         "grant.revoked",
+        "session.root_allowed",
         "session.ended",
     ]
     assert {row.session_id for row in rows} == {"session-1"}
@@ -137,6 +139,7 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     by_kind = {row.kind: row for row in rows}
     assert by_kind["confirmation.rejected"].answered_by == "person:bob"
     assert by_kind["confirmation.rejected"].reason == "no"
+    assert by_kind["session.root_allowed"].reason == "by COWORK_UNSAFE_AS_ROOT"
     assert by_kind["confirmation.requested"].answered_by == ""
     assert by_kind["confirmation.rejected"].target == by_kind["confirmation.requested"].target == "Delete a.csv"
     assert by_kind["grant.given"].target == "/home/ann/photos"

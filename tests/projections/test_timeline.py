@@ -1,6 +1,6 @@
 """A task's timeline: what belongs together, when it began, and how it ended."""
 
-from cowork.domain import subagent, task
+from cowork.domain import session, subagent, task
 from cowork.domain.action import FileDelete, FileMove, FileRead, Location
 from cowork.domain.effect import Result
 from cowork.domain.plan import Step
@@ -132,6 +132,16 @@ def test_the_tasks_own_events_and_those_of_its_steps_have_groups() -> None:
     assert (groups["task"].label, groups["task"].outcome) == ("Tidy up", "succeeded")
     assert groups["step:one"].events[0].details == "nothing matched"
     assert (groups["step:two"].outcome, groups["step:two"].step_id) == ("skipped", "two")
+
+
+def test_that_root_was_allowed_stands_with_the_tasks_own_events() -> None:
+    story = _story("one")
+    story.execute(session, "session-1", session.AllowRoot("option"), "person:ann")
+    (group,) = [group for group in story.timeline() if group.group == "task"]
+    said = [(event.event, event.actor, event.details) for event in group.events]
+    assert said[-1] == ("session.root_allowed", "person:ann", "by --unsafe-as-root")
+    assert [name for name, _, _ in said].count("session.root_allowed") == 1
+    assert group.label == "Tidy up"
 
 
 def test_a_subagent_is_a_group_of_its_task() -> None:

@@ -66,6 +66,8 @@ class CommandLine:
         self.store = folder / "store"
         self.inbox = folder / "inbox"
         self.inbox.mkdir()
+        self.started_by: tuple[str, ...] = ()
+        """A program and its arguments that the command is started through."""
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         left_out = ("COWORK_", "PYTEST_", "PYTHONDONTWRITEBYTECODE", "NO_COLOR")
@@ -95,7 +97,7 @@ class CommandLine:
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(COWORK), *arguments],
+            [*self.started_by, str(COWORK), *arguments],
             cwd=self.folder,
             env=self.environment(env),
             stdin=subprocess.DEVNULL,
