@@ -50,11 +50,10 @@ def _telling() -> Iterator[None]:
 
 
 class Lower:
-    """The granted folder; everything here raises `LowerError`. `marked_ns` is a moment just before the command began to run."""
+    """The granted folder; everything here raises `LowerError`. `marked_ns` is a moment just before the command ran."""
 
-    def __init__(self, tree: Tree, root: int, seen: Seen, marked_ns: int) -> None:
+    def __init__(self, tree: Tree, seen: Seen, marked_ns: int) -> None:
         self._tree = tree
-        self._root = root
         self._seen = seen
         self._marked_ns: Final = marked_ns
 

@@ -57,7 +57,7 @@ class Tree:
         return os.stat(path.rpartition(b"/")[2], dir_fd=self.parent(path), follow_symlinks=False)
 
     def open_file(self, path: bytes) -> int:
-        """Open an ordinary file for reading. Raises `OSError`, `FileNotFoundError` also for what is no file any more."""
+        """Open an ordinary file for reading. Raises `OSError`, `FileNotFoundError` for what is none as well."""
         fd = os.open(path.rpartition(b"/")[2], DATA, dir_fd=self.parent(path))
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
