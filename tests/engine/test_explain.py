@@ -100,9 +100,9 @@ def test_what_is_not_known_is_named_and_never_helps() -> None:
 
 
 def test_a_default_denial_is_said_out_loud() -> None:
-    found = explained(Inquiry(kind="shell.exec", command=("ls",)))
+    found = explained(Inquiry(kind="subagent.spawn"))
     assert found.decision.by_default
-    assert "no rule of `baseline` allows shell.exec" in found.decision.reason
+    assert "no rule of `baseline` allows subagent.spawn" in found.decision.reason
 
 
 def test_an_invariant_is_named_and_the_rules_are_shown_all_the_same() -> None:
@@ -168,7 +168,8 @@ def test_limits_say_how_much_was_used() -> None:
         (Inquiry(kind="file.move", path="a.md", to="notes/", exists=False), "allow_with_confirm"),
         (Inquiry(kind="file.move", path="a.md", to="b.md", exists=True), "deny"),
         (Inquiry(kind="file.rename", path="a.md", to="b.md"), "allow_with_confirm"),
-        (Inquiry(kind="code.run"), "deny"),
+        (Inquiry(kind="shell.exec", command=("ls",)), "allow_with_confirm"),
+        (Inquiry(kind="code.run"), "allow_with_confirm"),
         (Inquiry(kind="network.request", url="api.example"), "deny"),
         (Inquiry(kind="network.request", url="https://api.example/x", method="POST"), "deny"),
         (Inquiry(kind="connector.read", connector="mail", tool="search"), "deny"),
@@ -299,7 +300,7 @@ async def test_one_session_can_be_asked_and_an_unknown_one_is_an_error(rig: Stor
     await rig.run(delete("b.txt"), rules=document(ALL, ask("d", "file.delete")))
     inquiry = Inquiry(kind="shell.exec", command=("ls",))
     first, second = explain_at(rig.app.store, rig.app.store.head(), inquiry).sessions
-    assert [one.answer.decision.verdict for one in (first, second) if one.answer] == ["deny", "allow"]
+    assert [one.answer.decision.verdict for one in (first, second) if one.answer] == ["allow_with_confirm", "allow"]
     (only,) = explain_at(rig.app.store, rig.app.store.head(), inquiry, session=second.session_id).sessions
     assert only == second
     with pytest.raises(DomainError, match="was not open") as refused:
