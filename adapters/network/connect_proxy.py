@@ -51,15 +51,12 @@ class ConnectProxy:
 
     @asynccontextmanager
     async def _serve(self, listener: socket.socket, way: "_WayOut") -> AsyncIterator[Traffic]:
-        accepting = await SocketListener.from_socket(listener)
-        async with anyio.create_task_group() as tasks:
+        async with await SocketListener.from_socket(listener) as accepting, anyio.create_task_group() as tasks:
             tasks.start_soon(way.accept_all, accepting, tasks)
             try:
                 yield way.traffic
             finally:
                 tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await accepting.aclose()
 
 
 class _WayOut:

@@ -1,5 +1,7 @@
 """What goes wrong on the way to another machine."""
 
+import os
+
 import httpx
 
 from ...domain.reason import ReasonCode
@@ -17,5 +19,7 @@ class NetworkProblem(httpx.TransportError):
 def words_of(error: OSError) -> str:
     """Return the operating system's words for an error, in lower case."""
     cause = error.__cause__
-    inner = cause if isinstance(cause, OSError) and not error.strerror else error
+    inner = cause if isinstance(cause, OSError) and not error.errno else error
+    if inner.errno is not None and inner.errno > 0:
+        return os.strerror(inner.errno).lower()
     return (inner.strerror or str(inner) or type(inner).__name__).lower()

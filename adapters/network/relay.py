@@ -128,9 +128,11 @@ async def forward(incoming: Incoming, request: ProxyRequest, server: CountedServ
     await _send(server, http, head)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_send_body, incoming, server, http)
-        await _hand_back(incoming, server, http)
+        is_readable = await _hand_back(incoming, server, http)
         # The answer is whole: the rest of a body that the server did not wait for is nobody's business.
         tasks.cancel_scope.cancel()
+    if not is_readable:
+        await answer_briefly(incoming, 502, "the server's answer can't be read")
 
 
 async def _send_body(incoming: Incoming, server: CountedServer, http: h11.Connection) -> None:
@@ -151,20 +153,20 @@ async def _send(server: CountedServer, http: h11.Connection, event: h11.Event) -
         await server.send(data)
 
 
-async def _hand_back(incoming: Incoming, server: CountedServer, http: h11.Connection) -> None:
+async def _hand_back(incoming: Incoming, server: CountedServer, http: h11.Connection) -> bool:
+    """Hand an answer back; False where it could not be read, and nothing of it was handed back."""
     while True:
         try:
             event = await _next_of_answer(server, http)
         except h11.RemoteProtocolError:
             if incoming.http.our_state is not h11.SEND_RESPONSE:
                 raise
-            await answer_briefly(incoming, 502, "the server's answer can't be read")
-            return
+            return False
         data = incoming.http.send(event)
         if data:
             await incoming.stream.send(data)
         if isinstance(event, h11.EndOfMessage):
-            return
+            return True
 
 
 async def _next_of_answer(server: CountedServer, http: h11.Connection) -> h11.Event:
