@@ -25,6 +25,7 @@ demo: $(READY) ## a task from proposal to summary, in a temporary folder
 
 .PHONY: test
 test: $(READY) ## every test, except those of `make race` and `make fuzz`
+	@.ci/as-root $(BIN)/pytest -q -m as_root
 	@.ci/as-user $(BIN)/pytest -q -n auto
 
 .PHONY: check

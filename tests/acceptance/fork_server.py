@@ -1,8 +1,7 @@
 """Runs the command line in forked processes: `python -m tests.acceptance.fork_server`, requests and answers as lines.
 
 One process imports everything once and never has a second thread, so that a fork is a fresh `cowork` without the time
-that an interpreter takes to start. A process that is killed is killed for real. Started as root, every command runs as
-an ordinary user: modules are imported beforehand, because that user may not be able to read them.
+that an interpreter takes to start. A process that is killed is killed for real.
 """
 
 import importlib
@@ -19,7 +18,6 @@ from typing import Any
 
 import cowork
 from cowork.adapters.cli.main import run_command
-from tests.acceptance.ordinary import become_ordinary
 
 FILE_CALLS = ("os.", "open", "fcntl.", "sqlite3.", "ctypes.", "shutil.")
 """What a process asks of the operating system, by the names of the interpreter's audit events."""
@@ -28,8 +26,7 @@ LOOK = 'title = "Look"\n[[step]]\nid = "list"\naction = { kind = "file.list", pa
 
 
 def become(request: dict[str, Any]) -> None:
-    """Turn this forked process into the command's: its folder, its environment, its user, its output."""
-    become_ordinary()
+    """Turn this forked process into the command's: its folder, its environment, its output."""
     if request["file_bytes_max"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes_max"], resource.RLIM_INFINITY))
     os.environ.clear()

@@ -23,7 +23,6 @@ from cowork.engine.ports import Done, Failed
 from cowork.projections.registry import TABLES
 from tests.acceptance.engine import YES, Engine, Person, opened_engine
 from tests.acceptance.event_oracle import assert_history_is_sound
-from tests.acceptance.ordinary import become_ordinary
 from tests.adapters.files.cases.case import Answer, Case, watched
 from tests.adapters.files.cases.ground import Ground
 from tests.adapters.files.cases.table import CASES
@@ -134,21 +133,10 @@ def files_with(folder: Path, marker: bytes) -> list[str]:
     return [str(path) for path in ours if marker in path.read_bytes()]
 
 
-async def run_all(base: Path) -> None:
-    """Run every case that needs no mounts as an ordinary user."""
-    become_ordinary()
-    for case in CASES.values():
-        if not case.privileged:
-            await run_in_pipeline(case, base / case.id, "openat2")
-
-
 def main() -> None:
-    """Run one case, or `all` as an ordinary user: `<case> <resolver> <folder>`. The caller made this process for it."""
+    """Run one case: `<case> <resolver> <folder>`. The caller made this process, and its mounts, for it."""
     case_id, resolver, base = sys.argv[1:]
-    if case_id == "all":
-        anyio.run(run_all, Path(base))
-    else:
-        anyio.run(run_in_pipeline, CASES[case_id], Path(base), resolver)
+    anyio.run(run_in_pipeline, CASES[case_id], Path(base), resolver)
 
 
 if __name__ == "__main__":

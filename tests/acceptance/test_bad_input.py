@@ -231,7 +231,7 @@ def test_a_store_that_another_process_keeps_locked_is_named_and_nothing_is_recor
     assert cowork.run_plan(LOOK).status == 0
 
 
-# A disk of its own, so that it can be full or read-only even for root
+# A disk of its own, so that it can be full or read-only
 
 _MOUNTED = """
 set -eu
@@ -242,10 +242,21 @@ shift 2
 """
 
 
+_AS_MYSELF = """#!/bin/sh
+exec unshare --user --map-user={uid} --map-group={gid} {cowork} "$@"
+"""
+
+
 def _on_own_disk(cowork: CommandLine, size: str, script: str) -> Ended:
-    """Run a shell script with a small file system at `disk`; fails where this machine can't make one."""
+    """Run a shell script with a small file system at `disk`; fails where this machine can't make one.
+
+    The script is 0 of a user namespace, which may mount; the command, which 0 may not run, is this user again in it.
+    """
+    command = cowork.folder / "cowork"
+    command.write_text(_AS_MYSELF.format(uid=os.getuid(), gid=os.getgid(), cowork=COWORK), encoding="utf-8")
+    command.chmod(0o755)
     run = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", _MOUNTED, "sh", "disk", size, "sh", "-c", script, "sh", str(COWORK)],
+        ["unshare", "-rm", "sh", "-c", _MOUNTED, "sh", "disk", size, "sh", "-c", script, "sh", str(command)],
         cwd=cowork.folder,
         env=cowork.environment({"COWORK_STORE": str(cowork.folder / "disk" / "store")}),
         stdin=subprocess.DEVNULL,

@@ -24,7 +24,6 @@ from cowork.engine.application import Application
 from cowork.projections.registry import TABLES
 from tests.acceptance.event_oracle import assert_history_is_sound
 from tests.acceptance.normal import Normal, Tree, lines_of, tree_of
-from tests.acceptance.ordinary import give_away
 from tests.acceptance.workplace import Ended, Forks, Workplace, fork_server, workplace
 
 CHUNKS: Final = 8
@@ -127,7 +126,6 @@ def arrange(place: Workplace) -> None:
         path.write_text(content, encoding="utf-8")
     (place.inbox / "totals.csv").chmod(0o640)
     (place.folder / "plan.toml").write_text(PLAN, encoding="utf-8")
-    give_away(place.folder)
 
 
 @contextlib.contextmanager

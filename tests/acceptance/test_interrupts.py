@@ -12,7 +12,6 @@ import pytest
 
 from cowork.domain.action import FileDelete, Location
 from tests.acceptance.engine import MovableClock, Person, opened_engine
-from tests.acceptance.ordinary import give_away
 from tests.acceptance.workplace import Ended, Forks, Running, Workplace, fork_server, workplace
 
 FILES: Final = 600
@@ -213,7 +212,6 @@ async def test_a_question_that_nobody_answered_in_time_is_a_no(place: Workplace)
     with opened_engine(place.store, clock=clock) as engine:
         task_id = await engine.start(FileDelete(at=Location("", "a.txt")), folders=(place.inbox,))
         await engine.app.carry_on(task_id, Person())
-    give_away(place.folder)
     (question,) = place.questions()
     late = place.approve(question)
     assert late.status == 5, late

@@ -1,17 +1,15 @@
 """The adversarial cases of files through the whole engine: from a plan to the event log, with both resolvers."""
 
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.ordinary import give_away
 from tests.acceptance.pipeline_cases import run_in_pipeline
 from tests.adapters.files.cases.case import Case
 from tests.adapters.files.cases.direct import RESOLVERS
+from tests.adapters.files.cases.namespace import NAMESPACES
 from tests.adapters.files.cases.table import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,20 +31,12 @@ async def test_case_in_the_pipeline(case: Case, resolver: str, tmp_path: Path) -
     await run_in_pipeline(case, tmp_path / "base", resolver)
 
 
+@pytest.mark.parametrize("namespace", NAMESPACES)
 @pytest.mark.parametrize("resolver", RESOLVERS)
 @pytest.mark.parametrize("case", PRIVILEGED, ids=lambda case: f"{case.id}: {case.title}")
-def test_case_with_mounts_in_the_pipeline(case: Case, resolver: str, tmp_path: Path) -> None:
-    namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
-    run_alone(*namespace, sys.executable, "-m", MODULE, case.id, resolver, str(tmp_path / "base"))
-
-
-def test_the_cases_hold_for_an_ordinary_user() -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as base:
-        give_away(Path(base))
-        run_alone(sys.executable, "-m", MODULE, "all", "openat2", base)
-
-
-def run_alone(*command: str) -> None:
-    """Run cases in a process of their own."""
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+def test_case_with_mounts_in_the_pipeline(
+    case: Case, resolver: str, namespace: tuple[str, ...], tmp_path: Path
+) -> None:
+    alone = [*namespace, sys.executable, "-m", MODULE, case.id, resolver, str(tmp_path / "base")]
+    ran = subprocess.run(alone, cwd=ROOT, capture_output=True, check=False, text=True)
     assert ran.returncode == 0, ran.stderr

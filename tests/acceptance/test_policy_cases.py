@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.normal import tree_of
-from tests.acceptance.ordinary import give_away
 from tests.acceptance.workplace import Forks, Workplace, fork_server, workplace
 
 READ = 'title = "Read"\n[[step]]\nid = "read"\naction = { kind = "file.read", path = "a.txt" }\n'
@@ -68,7 +67,6 @@ BAD: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("bad", BAD)
 def test_nothing_runs_under_a_policy_that_can_not_be_trusted(bad: str, place: Workplace) -> None:
     BAD[bad](place.folder / "policy.json")
-    give_away(place.folder)
     ended = place.run("run", "read.toml", "--folder", "inbox", "--policy", "policy.json", "--answer", "approve")
     assert ended.status == 2, ended
     assert ended.err.startswith("error: ")

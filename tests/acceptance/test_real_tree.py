@@ -16,7 +16,6 @@ import pytest
 from cowork.adapters.bootstrap import open_application
 from cowork.domain.places import is_executed, is_sensitive
 from tests.acceptance.event_oracle import assert_history_is_sound
-from tests.acceptance.ordinary import give_away
 from tests.acceptance.workplace import Ended, Workplace, fork_server, workplace
 
 FILES: Final = 2200
@@ -103,7 +102,6 @@ def sort_the_library(place: Workplace) -> Sorted:
     copies = {name: digest for name, digest in before.items() if name.startswith("backup/")}
     report = "".join(f"- {digest[7:19]} {name!r}\n" for name, digest in copies.items())
     (place.folder / "plan.toml").write_text(PLAN.replace("REPORT", report), encoding="utf-8")
-    give_away(place.folder)
     began = time.monotonic()
     waiting = place.run("run", "plan.toml", "--folder", "inbox", "--output", "inbox/reports", "--answer", "wait")
     questions = place.questions()

@@ -14,8 +14,6 @@ from typing import IO, Any
 
 import msgspec
 
-from tests.acceptance.ordinary import as_ordinary_user, give_away
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -104,7 +102,6 @@ class Workplace:
         for file in files:
             # Made here, so that they are there even where the process is killed before it does anything.
             file.touch()
-            give_away(file)
         pid = self._forks.ask(
             {
                 "arguments": list(arguments),
@@ -130,20 +127,15 @@ class Workplace:
         return self.start(*arguments, kill_at_call=kill_at_call, file_bytes_max=file_bytes_max).wait()
 
     def write(self, files: dict[str, str]) -> None:
-        """Write files, by their paths in the folder, as its ordinary user's."""
+        """Write files, by their paths in the folder."""
         for name, text in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8")
-        give_away(self.folder)
 
     def recorded(self) -> int:
         """Return how many events are in the log, asked as another process would."""
         try:
-            # As the log's owner: SQLite makes files beside it, which for a moment would be root's.
-            with (
-                as_ordinary_user(),
-                contextlib.closing(sqlite3.connect(f"file:{self.store}/events.db?mode=ro", uri=True)) as log,
-            ):
+            with contextlib.closing(sqlite3.connect(f"file:{self.store}/events.db?mode=ro", uri=True)) as log:
                 row = log.execute("SELECT max(rowid) FROM stored_events").fetchone()
         except sqlite3.OperationalError:
             # There is no log yet, or no table in it.
@@ -152,10 +144,7 @@ class Workplace:
 
     def is_being_written(self) -> bool:
         """Whether some process is in the middle of a transaction."""
-        with (
-            as_ordinary_user(),
-            contextlib.closing(sqlite3.connect(self.store / "events.db", timeout=0, isolation_level=None)) as log,
-        ):
+        with contextlib.closing(sqlite3.connect(self.store / "events.db", timeout=0, isolation_level=None)) as log:
             try:
                 log.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
@@ -185,9 +174,8 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(forks: Forks, parent: Path | None = None) -> Iterator[Workplace]:
-    """Give a workplace that its ordinary user owns; in memory, unless another place is named."""
+    """Give a workplace; in memory, unless another place is named."""
     with tempfile.TemporaryDirectory(dir=parent or "/dev/shm", ignore_cleanup_errors=True) as folder:
         made = Workplace(forks, Path(folder))
         made.inbox.mkdir()
-        give_away(made.folder)
         yield made

@@ -1,6 +1,5 @@
 """The adversarial cases, each with both resolvers, at the level of executor and policy."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from cowork.engine.ports import Failed
 from tests.adapters.files.cases.case import Case, run_case
 from tests.adapters.files.cases.direct import RESOLVERS, DirectDriver, direct, executor_of
 from tests.adapters.files.cases.ground import Ground
+from tests.adapters.files.cases.namespace import NAMESPACES
 from tests.adapters.files.cases.table import CASES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,11 +27,11 @@ async def test_case(case: Case, resolver: str, tmp_path: Path) -> None:
     await run_case(case, tmp_path / "base", direct(resolver))
 
 
+@pytest.mark.parametrize("namespace", NAMESPACES)
 @pytest.mark.parametrize("resolver", RESOLVERS)
 @pytest.mark.parametrize("case", PRIVILEGED, ids=lambda case: f"{case.id}: {case.title}")
-def test_case_with_mounts(case: Case, resolver: str, tmp_path: Path) -> None:
-    """In a mount namespace of its own: as root, or as the root of a new user namespace."""
-    namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+def test_case_with_mounts(case: Case, resolver: str, namespace: tuple[str, ...], tmp_path: Path) -> None:
+    """In a mount namespace of its own."""
     probe = subprocess.run([*namespace, "true"], capture_output=True, check=False, text=True)
     assert probe.returncode == 0, f"{case.id} needs root or user namespaces, and has neither: {probe.stderr}"
     module = "tests.adapters.files.cases.alone"
