@@ -27,6 +27,7 @@ from cowork.domain.folder_trust import TrustedFolders
 from cowork.domain.ids import format_id
 from cowork.domain.plan import OnAsk, Plan, Request, Step
 from cowork.domain.policy_document import Layer
+from cowork.domain.sandbox import Canary
 from cowork.domain.scope import VERBS, Verb
 from cowork.domain.session import RootAllowance
 from cowork.domain.task import Task
@@ -39,6 +40,26 @@ from cowork.projections.registry import TABLES
 E = TypeVar("E", bound=Event)
 START = datetime(2030, 1, 1, 9, 0, tzinfo=UTC)
 PERSON = "person:ann"
+
+
+HELD = Canary(name="all", path="shell", standing="enforced", detail="everything was held")
+"""What a sandbox that keeps its promises says of itself."""
+
+
+class HandTest:
+    """A self test of a sandbox that says what a test wants it to say."""
+
+    def __init__(self) -> None:
+        self.canaries: tuple[Canary, ...] = (HELD,)
+        self.machine = "one"
+        self.runs = 0
+
+    def fingerprint(self) -> str:
+        return f"sha256:{self.machine}"
+
+    async def run(self) -> tuple[Canary, ...]:
+        self.runs += 1
+        return self.canaries
 
 
 class HandClock:
@@ -96,6 +117,7 @@ class Rig:
         self.clock = HandClock()
         self.ids = CountedIds(self.clock)
         self.locks = HandLocks()
+        self.self_test = HandTest()
         self.rows: list[StoredRow] = []
         self.machine = NOTHING_STANDING
         self.root_allowed_by: RootAllowance | None = None
@@ -119,6 +141,7 @@ class Rig:
             policy_source=self,
             clock=self.clock,
             ids=self.ids,
+            self_tests=(self.self_test,),
             root_allowed_by=self.root_allowed_by,
         )
 
@@ -158,6 +181,7 @@ class Rig:
         on_ask: OnAsk = "wait",
         verbs: tuple[Verb, ...] = VERBS,
         outputs: tuple[str, ...] = (),
+        hosts: tuple[str, ...] = (),
         expires_in: timedelta | None = None,
     ) -> str:
         """Queue a task of one step per request (`s1`, `s2`, …); return its id."""
@@ -175,6 +199,7 @@ class Rig:
             planned=PlannedTask(Plan(title="a task", steps=steps, on_ask=on_ask)),
             planner="plan file",
             folders=(folder,),
+            hosts=hosts,
             own=() if rules is BASELINE else (msgspec.structs.replace(rules, name=RUN),),
             user="ann",
             device="laptop",

@@ -77,16 +77,28 @@ def baseline_decisions() -> list[str]:
         cells.append(_asked(kind, f"{_ROOT}/notes/a.txt", to_path, is_there=is_there, links=2) if has_names else "-")
         cells.append(_asked(kind, "/etc/passwd", to_path, is_there=is_there))
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    others = {kind: _asked(kind, "", "", is_there=False) for kind in _OTHERS}
-    assert set(others.values()) == {"denied"}, "the baseline allows what the table does not show"
-    cells = ["denied"] * len(columns)
-    return [*lines, f"| {', '.join(f'`{kind}`' for kind in others)} | {' | '.join(cells)} |"]
+    return [*lines, "", *_other_decisions()]
 
 
-_OTHERS: Final = ("shell.exec", "code.run", "network.request", "connector.read", "connector.action", "subagent.spawn")
+_COMMANDS: Final = ("shell.exec", "code.run")
+_CLOSED: Final = ("connector.read", "connector.action", "subagent.spawn")
 
 
-def _asked(kind: str, path: str, to_path: str, *, is_there: bool, links: int = 1) -> str:
+def _other_decisions() -> list[str]:
+    """Return what is answered where it is not about a place of a file."""
+    rows = {
+        "`shell.exec`, `code.run`, in a granted folder": [_asked(kind, _ROOT, "") for kind in _COMMANDS],
+        "`shell.exec`, `code.run`, elsewhere": [_asked(kind, "/etc", "") for kind in _COMMANDS],
+        "`network.request`, to a granted host": [_asked("network.request", "", "", host="api.example.com")],
+        "`network.request`, to another": [_asked("network.request", "", "", host="example.org")],
+        ", ".join(f"`{kind}`" for kind in _CLOSED): [_asked(kind, "", "") for kind in _CLOSED],
+    }
+    for title, answers in rows.items():
+        assert len(set(answers)) == 1, f"{title}: one row can't say that"
+    return ["| | |", "| --- | --- |", *(f"| {title} | {answers[0]} |" for title, answers in rows.items())]
+
+
+def _asked(kind: str, path: str, to_path: str, *, is_there: bool = False, links: int = 1, host: str = "") -> str:
     asked = _module("domain.policy_request")
     decision = _module("domain.policy_decision")
     baseline = _module("domain.baseline")
@@ -96,11 +108,11 @@ def _asked(kind: str, path: str, to_path: str, *, is_there: bool, links: int = 1
     if to_path:
         facts["to_path"] = to_path
     if kind == "network.request":
-        facts |= {"host": "api.example.com", "method": "GET"}
+        facts |= {"host": host, "method": "GET"}
     if kind.startswith("connector."):
         facts |= {"connector": "mail", "tool": "search"}
-    if kind in ("shell.exec", "code.run"):
-        facts |= {"path": _ROOT, "commands": (("ls",),)}
+    if kind in _COMMANDS:
+        facts |= {"commands": (("ls",),)}
     scope = asked.FrameScope(
         grants=(asked.GrantedRoot(root=_ROOT), asked.GrantedRoot(root="/home/ann/archive")),
         output_roots=(f"{_ROOT}/out",),
