@@ -82,6 +82,8 @@ class Incoming:
         head, end, _ = raw.partition(b"\r\n\r\n")
         if not end or _ODD_LINES.search(head) is not None:
             return Malformed("the request's lines are folded, or do not all end alike", _shown(event.target))
+        if event.http_version not in (b"1.0", b"1.1"):
+            return Malformed("this is not HTTP/1.1", _shown(event.target))
         if len(event.headers) > self._limits.headers or len(head) > self._limits.head_bytes:
             return Malformed("the request has too many headers, or too long ones", _shown(event.target))
         return read_target(event, self._limits)

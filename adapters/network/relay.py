@@ -126,6 +126,7 @@ async def forward(incoming: Incoming, request: ProxyRequest, server: CountedServ
         headers=headers_to_send(request, request.url.authority),
     )
     await _send(server, http, head)
+    is_readable = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_send_body, incoming, server, http)
         is_readable = await _hand_back(incoming, server, http)

@@ -119,7 +119,7 @@ FORMS: dict[str, Callable[[int], int]] = {
 @st.composite
 def closed_addresses(draw: st.DrawFn) -> V4:
     network = ipaddress.IPv4Network(draw(st.sampled_from(CLOSED_V4)))
-    return draw(st.ip_addresses(v=4, network=network))
+    return V4(int(draw(st.ip_addresses(v=4, network=network))))
 
 
 @given(closed_addresses(), st.sampled_from(list(FORMS)), st.booleans())
