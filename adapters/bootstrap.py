@@ -1,7 +1,7 @@
 """The composition root: the one file that knows every adapter and puts the engine together."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from platformdirs import user_config_path, user_data_path
 
 from ..domain.errors import DomainError
 from ..domain.policy_document import Layer
+from ..domain.sandbox import Canary
 from ..domain.session import ROOT_ALLOWANCES, RootAllowance
 from ..engine.action_pipeline import ActionPipeline
 from ..engine.application import Application
@@ -188,6 +189,7 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     from .files.executor import FileExecutor
     from .files.finder import GlobFinder
     from .files.opener import FileFolderOpener
+    from .on_demand import OnDemand
     from .policy_files.layers import ORGANISATION_FOLDER
     from .read_model.sqlite import SqliteReadModel
     from .system.clock import SystemClock
@@ -201,20 +203,57 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     store_dir = store_dir.resolve()
     blobs = FileBlobStore(store_dir / "blobs")
     files, finder = FileExecutor(blobs, store_dir), GlobFinder()
+    commands = OnDemand(frozenset(["shell.exec", "code.run"]), lambda: _command_executor(blobs, store_dir))
+    requests = OnDemand(frozenset(["network.request"]), lambda: _network_executor(blobs))
     return assemble(
         store=store,
         read_model=SqliteReadModel(store_dir / READ_MODEL_FILE, TABLES),
         blobs=blobs,
-        executors=(files,),
+        executors=(files, commands, requests),
         finder=finder,
         opener=FileFolderOpener(store_dir, policy_dirs=(default_config_dir(), ORGANISATION_FOLDER)),
         locks=FileTaskLocks(store_dir / "locks"),
         policy_source=policy_source(),
         clock=SystemClock(),
         ids=RandomIds(),
-        closing=(files, finder),
+        self_tests=lambda: self_tests_of(blobs),
+        closing=(files, finder, commands, requests),
         root_allowed_by=root_allowed_by,
     )
+
+
+def _command_executor(blobs: BlobStore, store_dir: Path) -> tuple[Executor, Sequence[Closable]]:
+    from .files.holding import GrantedFolders
+    from .network.connect_proxy import ConnectProxy
+    from .sandbox.executor import CommandExecutor
+
+    holder = GrantedFolders()
+    executor = CommandExecutor(
+        blobs=blobs, state_dir=store_dir, holder=holder, egress=ConnectProxy(), environment=dict(os.environ)
+    )
+    return executor, (holder,)
+
+
+def _network_executor(blobs: BlobStore) -> tuple[Executor, Sequence[Closable]]:
+    from .network.executor import NetworkExecutor
+
+    return NetworkExecutor(blobs), ()
+
+
+def self_tests_of(blobs: BlobStore) -> Sequence[SelfTest]:
+    """Return what tries out on this machine that nothing gets past the file tools, the sandbox and the network."""
+    from .files.canaries import FileSelfTest
+    from .network.canaries import NetworkSelfTest
+    from .sandbox.canaries import SandboxSelfTest
+
+    return (FileSelfTest(blobs), SandboxSelfTest(), NetworkSelfTest())
+
+
+async def try_sandbox() -> tuple[Canary, ...]:
+    """Try everything out where there is no store to put the result on record."""
+    from .blobs.memory import MemoryBlobStore
+
+    return tuple([canary for one in self_tests_of(MemoryBlobStore()) for canary in await one.run()])
 
 
 def assemble(
@@ -229,7 +268,7 @@ def assemble(
     policy_source: PolicySource,
     clock: Clock,
     ids: Ids,
-    self_tests: tuple[SelfTest, ...] = (),
+    self_tests: Callable[[], Sequence[SelfTest]] = tuple,
     closing: Sequence[Closable] = (),
     root_allowed_by: RootAllowance | None = None,
 ) -> Application:

@@ -28,6 +28,7 @@ from .action import (
     hosts_of,
     kind_of,
 )
+from .environment import refused_names
 from .facts import Facts
 from .path import find_new_name_problem, find_problem
 from .places import is_engines
@@ -57,6 +58,10 @@ def find_refusal(action: Action, facts: Facts, scope: Scope) -> Refusal | None:
     if not facts.available:
         missing = f"{kind_of(action)} can't be carried out here"
         return _refused("unavailable", "unavailable", facts.obstacle.message if facts.obstacle else missing)
+    names = refused_names(action.env) if isinstance(action, (ShellExec, CodeRun)) else ()
+    if names:
+        listed = ", ".join(f"`{name}`" for name in names)
+        return _refused("name", "environment", f"{listed} can't be set for a command: its programs would obey it")
     for host in hosts_of(action):
         if parse_host(host) is None:
             return _refused("net_denied", "host-invalid", f"`{host}` is not a host: write `name` or `name:port`")

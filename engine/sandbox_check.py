@@ -1,6 +1,7 @@
 """Commands run only in a sandbox that was tried out: the self test of this machine, put on record and asked about."""
 
 import hashlib
+from collections.abc import Callable, Sequence
 
 from ..domain.sandbox import SANDBOX_STREAM, Canary, RecordCheck
 from .command_handler import SANDBOX, CommandHandler, order_sandbox
@@ -10,14 +11,15 @@ from .ports import SelfTest
 class SandboxCheck:
     """Makes the self test when it has not been made of this machine as it is now. One per process."""
 
-    def __init__(self, handler: CommandHandler, self_tests: tuple[SelfTest, ...]) -> None:
+    def __init__(self, handler: CommandHandler, make_self_tests: Callable[[], Sequence[SelfTest]]) -> None:
         self._handler = handler
-        self._self_tests = self_tests
+        self._make = make_self_tests
+        self._made: Sequence[SelfTest] | None = None
 
     async def run(self) -> tuple[Canary, ...]:
         """Try everything out, put the result on record where it is a new one, and return it."""
         fingerprint = self.fingerprint()
-        canaries = tuple([canary for one in self._self_tests for canary in await one.run()])
+        canaries = tuple([canary for one in self._self_tests() for canary in await one.run()])
         order = order_sandbox(RecordCheck(fingerprint, canaries))
         await self._handler.execute(order, actor="engine", cause="self-test")
         return canaries
@@ -27,7 +29,7 @@ class SandboxCheck:
 
         The test is made first where there is none of this very machine on record.
         """
-        if not self._self_tests:
+        if not self._self_tests():
             return "nothing here can carry out commands"
         fingerprint = self.fingerprint()
         known = self._handler.load(SANDBOX_STREAM, SANDBOX).state
@@ -43,5 +45,11 @@ class SandboxCheck:
 
     def fingerprint(self) -> str:
         """Return `sha256:<hex>` of all that the results depend on."""
-        each = "\n".join(one.fingerprint() for one in self._self_tests)
+        each = "\n".join(one.fingerprint() for one in self._self_tests())
         return f"sha256:{hashlib.sha256(each.encode()).hexdigest()}"
+
+    def _self_tests(self) -> Sequence[SelfTest]:
+        if self._made is None:
+            # Most runs of the program carry out no command: what tries the sandbox out is loaded when it is needed.
+            self._made = self._make()
+        return self._made

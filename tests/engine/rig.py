@@ -141,7 +141,7 @@ class Rig:
             policy_source=self,
             clock=self.clock,
             ids=self.ids,
-            self_tests=(self.self_test,),
+            self_tests=lambda: (self.self_test,),
             root_allowed_by=self.root_allowed_by,
         )
 
