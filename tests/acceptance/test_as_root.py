@@ -1,7 +1,7 @@
 """Root is refused, whichever command it types, unless a person allows it: and then the record says so.
 
-Each rule holds for the 0 of a user namespace, which every ordinary user can be, and for whoever `make test` takes for
-root (the marker `as_root`).
+The rules are tried by the 0 of a user namespace, which every ordinary user can be, and those that say it all also by
+whoever `make test` takes for root (the marker `as_root`).
 """
 
 import json
@@ -36,13 +36,16 @@ LOOKING = (("--help",), ("--version",), ("run", "--help"), ("policy", "lint", "p
 POLICY = 'version = "1.1"\nrules = []\n[defaults]\nfallback = "deny"\n'
 
 
-@pytest.fixture(params=[pytest.param("namespace"), pytest.param("itself", marks=pytest.mark.as_root)])
-def zero(request: pytest.FixtureRequest, cowork: CommandLine) -> CommandLine:
+BOTH = pytest.mark.parametrize(
+    "zero", ["in a namespace", pytest.param("as root", marks=pytest.mark.as_root)], indirect=True
+)
+
+
+@pytest.fixture
+def zero(cowork: CommandLine) -> CommandLine:
     """The command line for the user id 0, with a plan and a policy to name."""
-    if request.param == "namespace":
+    if os.geteuid() != 0:
         cowork.started_by = ("unshare", "--map-root-user")
-    else:
-        assert os.geteuid() == 0
     cowork.plan(LOOK)
     cowork.plan(POLICY, "policy.toml")
     return cowork
@@ -70,11 +73,13 @@ def test_root_is_refused_in_one_sentence_and_nothing_is_made(zero: CommandLine, 
     assert not (zero.folder / "demo").exists()
 
 
+@BOTH
 def test_root_is_refused_at_a_store_that_is_there_and_leaves_it_as_it_was(zero: CommandLine) -> None:
     ran(zero, "--unsafe-as-root")
     before = contents(zero.store)
-    for arguments in (("task", "list"), ("resume",), ("doctor",)):
-        zero.run(*arguments)
+    for arguments in (("run", "plan.toml", "--folder", "inbox"), ("task", "list"), ("resume",)):
+        assert zero.run(*arguments).says(SAYS)
+    zero.run("doctor")
     assert contents(zero.store) == before
 
 
@@ -94,6 +99,7 @@ def test_the_option_allows_root_for_one_command_and_goes_on_record(zero: Command
     assert zero.run("task", "list").says(SAYS)
 
 
+@BOTH
 def test_the_setting_allows_root_and_goes_on_record(zero: CommandLine) -> None:
     assert zero.run("run", "plan.toml", "--folder", "inbox", env=SETTING).status == 0
     assert [row["reason"] for row in allowed(zero)] == ["by COWORK_UNSAFE_AS_ROOT"]
@@ -108,6 +114,7 @@ def test_a_setting_that_says_no_or_nothing_allows_nothing(zero: CommandLine, val
     assert not zero.store.exists()
 
 
+@BOTH
 def test_a_task_that_root_carries_on_says_so_again(zero: CommandLine) -> None:
     zero.fill("a.txt")
     delete = 'title = "Delete"\n[[step]]\nid = "gone"\naction = { kind = "file.delete", path = "a.txt" }\n'
@@ -121,6 +128,7 @@ def test_a_task_that_root_carries_on_says_so_again(zero: CommandLine) -> None:
     assert zero.run("audit", env=SETTING).status == 0
 
 
+@BOTH
 def test_the_doctor_says_what_root_may_not_and_opens_no_store(zero: CommandLine) -> None:
     run = zero.run("doctor", "--json")
     assert run.status == 1
@@ -130,6 +138,7 @@ def test_the_doctor_says_what_root_may_not_and_opens_no_store(zero: CommandLine)
     assert checks["store"]["verdict"] == "note"
 
 
+@BOTH
 def test_the_doctor_warns_where_root_was_allowed(zero: CommandLine) -> None:
     ran(zero, "--unsafe-as-root")
     run = zero.run("doctor", "--json", "--unsafe-as-root")
