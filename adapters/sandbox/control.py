@@ -1,6 +1,5 @@
 """The talk with stage 0 over a socket: it says that it is ready, is told to go, and is heard of no more."""
 
-import os
 import re
 import socket
 from typing import Final
@@ -31,8 +30,7 @@ async def await_ready(channel: socket.socket) -> Ready | NotReady:
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     if data == b"R" and len(sockets) <= 1:
         for listener in sockets:
-            listener.setblocking(False)
-            os.set_inheritable(listener.fileno(), False)
+            listener.settimeout(0)
         return Ready(sockets[0] if sockets else None)
     for unexpected in sockets:
         unexpected.close()

@@ -1,4 +1,4 @@
-"""Descriptors that are handed to the sandbox: closed in every other child, and numbered above those of its own script."""
+"""Descriptors that are handed to the sandbox, closed in every other child."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fc
 
 
 class Handed:
-    """Descriptors that a child will have, to be closed here as soon as it does."""
+    """Descriptors that a child will have, numbered above its script's own, to be closed here as soon as it has them."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
@@ -78,5 +78,5 @@ def channel(stack: ExitStack) -> tuple[socket.socket, int]:
     """Return a socket that does not block, closed with the stack, and the descriptor of its other end."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     stack.enter_context(mine)
-    mine.setblocking(False)
+    mine.settimeout(0)
     return mine, theirs.detach()

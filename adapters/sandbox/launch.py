@@ -1,4 +1,4 @@
-"""What stands between the engine and bubblewrap: a few mounts in a namespace of their own, made by a constant script.
+"""What stands between the engine and bubblewrap: a few mounts in a namespace of their own, by a constant script.
 
 An ordinary user may mount an overlay only in a user namespace of its own; `unshare` makes one, a POSIX shell makes the
 mounts in it and becomes bubblewrap. The script gets everything as arguments and puts none of it into words.
@@ -26,8 +26,8 @@ EXIT_MEMORY: Final = 122
 EXIT_GROUP: Final = 123
 
 # Layers are named by descriptors that were opened in this namespace (those of the engine's can't be layers), the
-# granted folder by `.`: so the path that was compared is the folder that is mounted, whoever renames it meanwhile; no
-# character of a path has a meaning among the options; and the list of mounts, which the command can read, tells no path.
+# granted folder by `.`: so the path that was compared is the folder that is mounted, whoever renames it meanwhile, no
+# character of a path has a meaning among the options, and the list of mounts, which commands can read, tells no path.
 SCRIPT: Final = f"""
 grant=$1 root=$2 mask=$3 upper=$4 work=$5 merged=$6 tmp=$7 options=$8 group=$9
 shift 9

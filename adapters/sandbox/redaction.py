@@ -1,8 +1,8 @@
 """Secrets are masked in what a command prints, before anything of it is kept or shown.
 
 Masked are the values that the engine itself was given under names such as `API_TOKEN`, and texts that are tokens by
-their shape. This catches accidents. Whoever wants to get a secret past it can print it backwards; that the command can't
-read the secrets of others to begin with is what the sandbox is for.
+their shape. This catches accidents. Whoever wants to get a secret past it can print it backwards; that a command
+can't read the secrets of others to begin with is what the sandbox is for.
 
 The result does not depend on the pieces in which the output comes: nothing is decided about a byte before as many bytes
 behind it are known as any pattern looks at.

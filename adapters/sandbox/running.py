@@ -15,7 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext, suppress
 from typing import Final
 
 import anyio
@@ -90,8 +90,10 @@ async def run_command(
             control = descriptors.take(their_end)
             info = descriptors.take(info_end)
             printing = [descriptors.take(writing) for _, writing in pipes]
-            start = prepare(descriptors, info, control)
-            process = await _spawn(start, printing)
+            try:
+                process = await _spawn(prepare(descriptors, info, control), printing)
+            except OSError as error:
+                return NotStarted("unavailable", f"it could not be started: {(error.strerror or str(error)).lower()}")
         supervisor = _Supervisor(process, talk, information, seconds_max)
         async with anyio.create_task_group() as pumps:
             for (reading, _), collector in zip(pipes, outputs, strict=True):
@@ -110,7 +112,7 @@ async def run_command(
 async def _spawn(start: Start, printing: Sequence[int]) -> anyio.abc.Process:
     # A call that is cancelled half way would leave a child that nobody knows of.
     with anyio.CancelScope(shield=True):
-        return await anyio.open_process(
+        process = await anyio.open_process(
             start.argv,
             stdin=start.stdin,
             stdout=printing[0],
@@ -119,6 +121,7 @@ async def _spawn(start: Start, printing: Sequence[int]) -> anyio.abc.Process:
             env={},
             pass_fds=start.descriptors,
         )
+    return process  # noqa: RET504 - a scope may swallow, says the type checker
 
 
 class _Supervisor:
@@ -144,10 +147,13 @@ class _Supervisor:
             self._inside = _descriptor_of_inside(self._information, self._process.pid)
             if self._inside is None or (ready.listener is None) != (serve is None):
                 return NotStarted("unavailable", "the sandbox did not hand over what it should")
-            if serve is None or ready.listener is None:
-                return await self._let_go(watch)
-            async with serve(ready.listener):
-                return await self._let_go(watch)
+            async with AsyncExitStack() as stack:
+                if serve is not None and ready.listener is not None:
+                    await stack.enter_async_context(serve(ready.listener))
+                ended = await self._let_go(watch)
+                # What still goes out belongs to the command, and ends with it.
+                await self.end_inside()
+            return ended
 
     async def _let_go(self, watch: Watch | None) -> Ended | NotStarted:
         started = time.monotonic()
@@ -169,7 +175,7 @@ class _Supervisor:
         return _ended(status, milliseconds)
 
     async def end(self) -> None:
-        """End all that is left of the command, and wait until it is gone."""
+        """End all that is left of the command and of bwrap, and wait until it is gone."""
         if self._inside is None:
             # Nothing runs yet. Without the engine to talk to, stage 0 gives up by itself; bwrap, ended in the middle of
             # its work, could leave behind a child that waits for it.
@@ -177,18 +183,21 @@ class _Supervisor:
             with anyio.move_on_after(_END_S_MAX):
                 await self._process.wait()
         else:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._inside, signal.SIGKILL)
-            with anyio.move_on_after(_END_S_MAX):
-                await anyio.wait_readable(self._inside)
-            with suppress(ChildProcessError):
-                # Where the engine is the one that orphans go to, it has to bury them.
-                os.waitid(os.P_PIDFD, self._inside, os.WEXITED | os.WNOHANG)
+            await self.end_inside()
             os.close(self._inside)
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
         await self._process.aclose()
+
+    async def end_inside(self) -> None:
+        """End PID 1 inside, and with it everything there; it is over when the descriptor tells so."""
+        assert self._inside is not None
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._inside, signal.SIGKILL)
+        with anyio.move_on_after(_END_S_MAX):
+            await anyio.wait_readable(self._inside)
+        _bury(self._inside)
 
     def why_not(self, errors: Collector) -> NotStarted:
         """Return why the sandbox was not made: what stage 0 said, or bwrap, or the script by its exit status."""
@@ -198,6 +207,12 @@ class _Supervisor:
         words = self._said or b"".join(errors.end().chunks).decode("utf-8", "replace").strip().rpartition("\n")[2]
         place = _PLACES.get(status or 0, "the sandbox could not be made")
         return NotStarted("unavailable", f"{place}: {words[:_WORDS_MAX]}" if words else place)
+
+
+def _bury(process: int) -> None:
+    """Take note of a process's end where it fell to us: where the engine is the one that orphans go to."""
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOHANG)
 
 
 _PLACES: Final = {
@@ -214,7 +229,7 @@ async def _stop_when_told(watch: Watch, reasons: list[str], scope: anyio.CancelS
 
 
 def _descriptor_of_inside(information: int, bubblewrap: int) -> int | None:
-    """Return a descriptor of PID 1 inside, which waits for stage 0, which waits for us: its number can't be another's."""
+    """Return a descriptor of PID 1 inside; it is there for as long as stage 0 waits for us."""
     try:
         found = re.search(rb'"child-pid": *([0-9]+)', os.read(information, 4096))
         if found is None:

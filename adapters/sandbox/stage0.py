@@ -7,11 +7,20 @@ and becomes the command, whereby the socket closes; or it says `E <errno>` where
 `F <what failed>` where a door does not close. Without `G` nothing is ever run.
 """
 
+from __future__ import annotations
+
 import _ctypes
 import os
 import resource
 import sys
-from _signal import SIG_DFL, SIG_SETMASK, SIGPIPE, SIGXFSZ, pthread_sigmask, signal
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIG_SETMASK,
+    SIGPIPE,
+    SIGXFSZ,
+    pthread_sigmask,
+    signal,
+)
 from _socket import AF_INET, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
 READ = 0b1101  # execute, read a file, list a folder
@@ -23,9 +32,10 @@ TRUNCATE = 1 << 14  # from ABI 3
 CONNECT_TCP = 0b10  # from ABI 4
 SCOPES = 0b11  # from ABI 6: abstract sockets and signals stay inside
 
-SYSCALL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "syscall")
+LIBRARY = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+SYSCALL = _ctypes.dlsym(LIBRARY, "syscall")
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+PRCTL = _ctypes.dlsym(LIBRARY, "prctl")
 SET_NO_NEW_PRIVS = 38
 
 DEVICES = tuple(b"/dev/" + name for name in (b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"pts"))
@@ -36,7 +46,7 @@ def number(value: int, size: int) -> bytes:
     return value.to_bytes(size, sys.byteorder)
 
 
-def call(what: str, *arguments: "int | bytes") -> int:
+def call(what: str, *arguments: int | bytes) -> int:
     """Make a system call of Landlock, or fail."""
     result: int = _ctypes.call_function(SYSCALL, arguments)
     if result < 0:
@@ -44,7 +54,7 @@ def call(what: str, *arguments: "int | bytes") -> int:
     return result
 
 
-def restrict(writable: "list[bytes]", port: int) -> None:
+def restrict(writable: list[bytes], port: int) -> None:
     """Shut in this process and all that come of it: reading everywhere, writing in a few places, one port."""
     abi = call("Landlock is not there", CREATE_RULESET, 0, 0, 1)
     change = CHANGE | (REFER if abi >= 2 else 0) | (TRUNCATE if abi >= 3 else 0)
@@ -90,7 +100,7 @@ def bound(limits: bytes) -> None:
         pass  # Who is ended first where memory runs out is a courtesy, and no wall.
 
 
-def listen(port: int) -> "socket":
+def listen(port: int) -> socket:
     """Return a socket that listens where the command will look for its proxy."""
     listener = socket(AF_INET, SOCK_STREAM, 0)
     listener.bind(("127.0.0.1", port))
@@ -98,7 +108,7 @@ def listen(port: int) -> "socket":
     return listener
 
 
-def say_ready(control: int, listener: "socket | None") -> None:
+def say_ready(control: int, listener: socket | None) -> None:
     """Tell the engine, and hand over the socket that listens."""
     if listener is None:
         os.write(control, b"R")
@@ -109,16 +119,14 @@ def say_ready(control: int, listener: "socket | None") -> None:
     listener.close()
 
 
-def become(argv: "list[bytes]", environment: "dict[bytes, bytes]") -> int:
+def become(argv: list[bytes], environment: dict[bytes, bytes]) -> int:
     """Replace this process by the command, found as a shell would find it; return the error's number."""
-    if b"/" in argv[0]:
-        paths = [argv[0]]
-    else:
-        paths = [folder + b"/" + argv[0] for folder in environment[b"PATH"].split(b":")]
+    folders = [] if b"/" in argv[0] else environment[b"PATH"].split(b":")
+    paths = [folder + b"/" + argv[0] for folder in folders] or [argv[0]]
     failure = 2
     for path in paths:
         try:
-            os.execve(path, argv, environment)
+            os.execve(path, argv, environment)  # noqa: S606 - that is what this program is for
         except OSError as error:
             if error.errno and error.errno not in (2, 20):
                 failure = error.errno
@@ -141,7 +149,7 @@ def main() -> int:
     try:
         os.closerange(3, control)
         os.closerange(control + 1, 1 << 20)
-        os.set_inheritable(control, False)
+        os.set_inheritable(control, False)  # noqa: FBT003 - it takes no other
         listener = listen(port) if port else None
         restrict([b"/tmp", b"/dev/shm", *([grant] if grant else [])], port)
         os.chdir(cwd)

@@ -44,9 +44,9 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 """What every command has in its environment, and nothing of the engine's."""
 
 _PROXY: Final = f"http://127.0.0.1:{PROXY_PORT}"
-PROXY_ENVIRONMENT: Final[Mapping[str, str]] = {
-    name: _PROXY for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-}
+PROXY_ENVIRONMENT: Final[Mapping[str, str]] = dict.fromkeys(
+    ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), _PROXY
+)
 """What a command with a way out has besides."""
 
 
@@ -89,7 +89,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     argv: tuple[bytes, ...]
     cwd: bytes
-    folder: str
+    folder: bytes
     root: int
     layers: Layers
     filter: SystemCallFilter
@@ -121,7 +121,8 @@ def start_of(command: Command, handed: Handed, info: int, control: int) -> Start
         info=info,
         code=None if command.code is None else handed.bytes(command.code),
     )
-    view = handed.bytes(joined(arguments_of_view(command.folder, person, descriptors, writes=command.writes)))
+    folder = os.fsdecode(command.folder)
+    view = handed.bytes(joined(arguments_of_view(folder, person, descriptors, writes=command.writes)))
     order = handed.bytes(order_of(command))
     root = handed.share(command.root)
     stdin = (
@@ -134,7 +135,7 @@ def start_of(command: Command, handed: Handed, info: int, control: int) -> Start
         *(PYTHON, "-I", "-S", "-c", stage0_source(), str(order), str(control)),
     ]
     argv = launch_command(
-        command.folder,
+        folder,
         root,
         command.layers,
         bubblewrap,
@@ -149,7 +150,7 @@ def order_of(command: Command) -> bytes:
     environment = {**ENVIRONMENT, **(PROXY_ENVIRONMENT if command.network else {}), **dict(command.environment)}
     fields = [
         command.cwd,
-        os.fsencode(command.folder) if command.writes else b"",
+        command.folder if command.writes else b"",
         command.limits.for_stage0(),
         b"%d" % (PROXY_PORT if command.network else 0),
         b"%d" % len(command.argv),

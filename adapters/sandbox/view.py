@@ -123,7 +123,7 @@ def _system(host: str) -> Iterator[str]:
 
 def _settings(host: str, descriptors: Descriptors) -> Iterator[str]:
     for path in _SETTINGS:
-        if os.path.exists(_on(host, path)):  # noqa: PTH110 - a link to what is not there counts as missing
+        if os.path.exists(_on(host, path)):
             yield from ("--ro-bind", _on(host, path), path)
     for descriptor, path in (
         (descriptors.passwd, "/etc/passwd"),

@@ -73,7 +73,7 @@ class Library:
 
     @contextmanager
     def filter(self, architecture: str, *, otherwise: int, elsewhere: int) -> Iterator["Filter"]:
-        """Give an empty filter for one architecture: the answer to what no rule is about, and to every other machine."""
+        """Give an empty filter for one architecture; other architectures are answered `elsewhere`."""
         context = self._init(otherwise)
         if not context:
             raise MemoryError

@@ -1,0 +1,67 @@
+"""Watching what a command writes while it runs: its copy lies on the store's disk, which is not its to fill."""
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from ...engine.limits import COMMAND_STAGED_BYTES_MAX, COMMAND_STAGED_FILES_MAX
+
+_PAUSE_S: Final = 0.25
+_SHARE: Final = 20
+"""A look may take one part in so many of the time."""
+
+
+class StagedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a copy may grow to, and how much of the disk must stay free; smaller in tests."""
+
+    bytes_max: int = COMMAND_STAGED_BYTES_MAX
+    files_max: int = COMMAND_STAGED_FILES_MAX
+    free_bytes_min: int = 256 * 1024 * 1024
+
+
+async def watch_copy(upper: str, limits: StagedLimits) -> str:
+    """Return why the command has to be stopped, as soon as it has to be."""
+    while True:
+        began = anyio.current_time()
+        reason = await anyio.to_thread.run_sync(find_excess, upper, limits)
+        if reason is not None:
+            return reason
+        await anyio.sleep(max(_PAUSE_S, (anyio.current_time() - began) * _SHARE))
+
+
+def find_excess(upper: str, limits: StagedLimits) -> str | None:
+    """Return which bound a copy is over, as a sentence, or None."""
+    disk = os.statvfs(upper)
+    if disk.f_bavail * disk.f_frsize < limits.free_bytes_min:
+        return f"the disk of the store has less than {limits.free_bytes_min:,} bytes left"
+    size = 0
+    for files, status in enumerate(_below(upper), 1):
+        # What is allocated counts, or what would be read of a file with holes: whichever is more.
+        size += max(status.st_blocks * 512, status.st_size)
+        if files > limits.files_max:
+            return f"it changed more than {limits.files_max:,} files"
+        if size > limits.bytes_max:
+            return f"it wrote more than {limits.bytes_max:,} bytes"
+    return None
+
+
+def _below(folder: str) -> Iterator[os.stat_result]:
+    """Yield the state of everything beneath a folder; what is gone or shut by now is passed over."""
+    pending = [folder]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    try:
+                        yield entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+        except (FileNotFoundError, PermissionError):
+            # A folder that nobody may list is counted by the disk's free space, and refused when changes are read.
+            continue
