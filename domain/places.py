@@ -1,9 +1,7 @@
 """Places that need more care than their folder: secrets, hidden files, and files that other programs execute or trust.
 
-The lists are data and are printed in the reference. An entry is one name or several in a row (`.git/hooks`), with `*`
-for any part of a name; a path is on the list when the entry occurs anywhere in it, so what lies inside a listed folder
-is listed too. Names are compared as the most forgiving file system would: NFKC, invisible characters and trailing
-dots and spaces removed, case folded.
+The lists are data (`place_lists.py`) and are printed in the reference. Names are compared as the most forgiving file
+system would: NFKC, invisible characters and trailing dots and spaces removed, case folded.
 """
 
 import re
@@ -14,87 +12,50 @@ from typing import Final
 import msgspec
 
 from .path import components
+from .place_lists import EXECUTED_PLACES, SENSITIVE_PLACES, entries_of
 
-SENSITIVE: Final[tuple[str, ...]] = (
-    ".env*",
-    "secrets",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "*.kdbx",
-    "*.keystore",
-    ".netrc",
-    "_netrc",
-    ".pgpass",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    "credentials",
-    "credentials.json",
-    ".ssh",
-    ".aws",
-    ".gnupg",
-)
+SENSITIVE: Final = entries_of(SENSITIVE_PLACES)
 """Credentials and keys: their content is never read or written by default."""
 
-EXECUTED: Final[tuple[str, ...]] = (
-    ".git/hooks",
-    ".git/config",
-    ".git/modules",
-    ".git/worktrees",
-    ".gitmodules",
-    ".githooks",
-    ".husky",
-    ".mcp.json",
-    ".vscode",
-    ".idea",
-    ".claude",
-    ".cursor",
-    ".codex",
-    ".agents",
-    ".amazonq",
-    "claude.md",
-    "claude.local.md",
-    "agents.md",
-    "gemini.md",
-    ".cursorrules",
-    ".envrc",
-    ".bashrc",
-    ".bash_profile",
-    ".bash_login",
-    ".bash_logout",
-    ".profile",
-    ".zshrc",
-    ".zshenv",
-    ".zprofile",
-    ".zlogin",
-    ".config/fish",
-    ".config/autostart",
-    ".ssh",
-    "sitecustomize.py",
-    "usercustomize.py",
-)
+EXECUTED: Final = entries_of(EXECUTED_PLACES)
 """What a shell, an editor, git or another agent runs or obeys: changing it is running code later."""
+
+ITSELF: Final = "/."
+"""How an entry ends that is about its last name alone and not about what lies in it."""
 
 ENGINE_FOLDER: Final = ".cowork"
 """The engine's own folder in a grant (quarantine on another file system); no action reaches into it."""
 
+_IGNORED: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""What Unicode lets a comparison ignore beside the control and format characters (Default_Ignorable_Code_Point)."""
+
 _INVISIBLE: Final = ("Cc", "Cf")
 
 
-def _finder(entries: tuple[str, ...]) -> re.Pattern[str]:
-    alternatives = (re.escape(entry).replace(r"\*", "[^/]*") for entry in entries)
-    return re.compile(rf"/(?:{'|'.join(alternatives)})(?=/)")
+class _Finder:
+    """Finds the entries of a list in a folded path."""
+
+    def __init__(self, entries: tuple[str, ...]) -> None:
+        is_plain = [not {"*", "/"} & set(entry) for entry in entries]
+        self._names = frozenset(entry for entry, plain in zip(entries, is_plain, strict=True) if plain)
+        others = (entry for entry, plain in zip(entries, is_plain, strict=True) if not plain)
+        self._others = re.compile("|".join(_expression(entry) for entry in others) or "(?!)")
+
+    def is_in(self, text: str) -> bool:
+        """Whether one of the entries occurs in the path."""
+        return not self._names.isdisjoint(text.split("/")) or self._others.search(text) is not None
 
 
-_FIND_SENSITIVE: Final = _finder(SENSITIVE)
-_FIND_EXECUTED: Final = _finder(EXECUTED)
-_FIND_ENGINES: Final = re.compile(rf"/{re.escape(ENGINE_FOLDER)}(?:-[^/]*)?(?=/)")
+def _expression(entry: str) -> str:
+    names = re.escape(entry.removesuffix(ITSELF)).replace(r"\*", "[^/]*")
+    return rf"/{names}/\Z" if entry.endswith(ITSELF) else rf"/{names}/"
+
+
+_FIND_SENSITIVE: Final = _Finder(SENSITIVE)
+_FIND_EXECUTED: Final = _Finder(EXECUTED)
+_FIND_ENGINES: Final = _Finder((ENGINE_FOLDER, f"{ENGINE_FOLDER}-*"))
 
 
 class Look(msgspec.Struct, frozen=True, gc=False):
@@ -112,9 +73,9 @@ def look_at(path: str) -> Look:
     text = folded(path)
     return Look(
         _has_hidden_name(path),
-        _FIND_SENSITIVE.search(text) is not None,
-        _FIND_EXECUTED.search(text) is not None,
-        _FIND_ENGINES.search(text) is not None,
+        _FIND_SENSITIVE.is_in(text),
+        _FIND_EXECUTED.is_in(text),
+        _FIND_ENGINES.is_in(text),
     )
 
 
@@ -126,12 +87,22 @@ def folded(path: str) -> str:
 
 
 def _folded_name(name: str) -> str:
-    if name.isascii() and name.isprintable():
-        plain = name
-    else:
-        shown = unicodedata.normalize("NFKC", name)
-        plain = "".join(c for c in shown if unicodedata.category(c) not in _INVISIBLE)
-    return (plain.rstrip(". ") or plain).casefold()
+    plain = name.casefold() if name.isascii() and name.isprintable() else folded_text(name)
+    return plain.rstrip(". ") or plain
+
+
+def folded_text(text: str) -> str:
+    """Return the text as the most forgiving file system would compare it, and so that folding again changes nothing.
+
+    Upper case in between makes one of what only some systems tell apart (`ı` and `i`); what is not to be seen goes
+    before and after, because folding can bring it about.
+    """
+    plain = _visible(unicodedata.normalize("NFKC", text)).casefold().upper().casefold()
+    return _visible(unicodedata.normalize("NFKC", plain)).replace("i\u0307", "i")
+
+
+def _visible(text: str) -> str:
+    return "".join(c for c in _IGNORED.sub("", text) if unicodedata.category(c) not in _INVISIBLE)
 
 
 def _is_untidy(path: str) -> bool:

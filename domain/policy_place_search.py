@@ -6,6 +6,7 @@ that can't be had together.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Final
 
 import msgspec
@@ -249,7 +250,8 @@ def _plain_paths(wants: Mapping[Fact, bool]) -> Iterator[str]:
     """Yield paths that a person could have written, the likely ones first."""
     patterns = [slashed(str(fact.value)) for fact, is_wanted in wants.items() if is_wanted and fact.name == "glob"]
     endings = [str(fact.value) for fact, is_wanted in wants.items() if is_wanted and fact.name == "extension"]
-    names = [name for key in _BELOW if wants.get(Fact(key)) for name in _TELLING[key]]
+    telling = [_TELLING[key] for key in _BELOW if wants.get(Fact(key))]
+    names = [name for rank in zip_longest(*telling) for name in rank if name]
     names += [f"report{ending}" for ending in endings[:2]] or list(_NAMES)
     if not patterns:
         yield from (f"/ws/{name}" for name in names)

@@ -25,7 +25,7 @@ from cowork.domain.facts import Facts, FileState
 from cowork.domain.glob import parse_glob
 from cowork.domain.ids import TaskId, action_id, format_id
 from cowork.domain.path import find_problem, is_beneath, name_of_text, normal, text_of_name
-from cowork.domain.places import EXECUTED, SENSITIVE, is_engines, is_executed, is_hidden, is_sensitive
+from cowork.domain.places import SENSITIVE, is_engines, is_executed, is_hidden, is_sensitive
 from cowork.domain.plan import Plan, Step, check_plan
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope, attenuate
 
@@ -97,12 +97,6 @@ def test_what_is_on_the_list_of_secrets_is_found_anywhere_in_a_path(entry: str) 
     assert is_sensitive(name)
     assert is_sensitive(f"a/{name.upper()}/b")
     assert not is_sensitive(f"a/x{name}x.txt") or "*" in entry
-
-
-@pytest.mark.parametrize("entry", EXECUTED)
-def test_other_spellings_of_what_other_programs_run_are_the_same_place(entry: str) -> None:
-    for spelling in (entry, entry.upper(), f"deep/{entry}", f"{entry}. .", entry.replace("g", "g\u200b", 1)):
-        assert is_executed(spelling)
 
 
 def test_full_width_letters_do_not_hide_a_place() -> None:

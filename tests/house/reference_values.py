@@ -151,13 +151,24 @@ def _amount(name: str, value: float) -> str:
 
 
 def sensitive_places() -> list[str]:
-    """Return the list of names that say credentials or keys."""
-    return [f"- `{entry}`" for entry in _module("domain.places").SENSITIVE]
+    """Return the names that say credentials or keys, each with its reason."""
+    return _places("SENSITIVE_PLACES")
 
 
 def executed_places() -> list[str]:
-    """Return the list of names that other programs execute or obey."""
-    return [f"- `{entry}`" for entry in _module("domain.places").EXECUTED]
+    """Return the names that other programs execute or obey, each with its reason."""
+    return _places("EXECUTED_PLACES")
+
+
+def _places(name: str) -> list[str]:
+    lines: list[str] = []
+    for group in vars(_module("domain.place_lists"))[name]:
+        lines += ["", f"### {group.title}", "", "| names | why |", "| --- | --- |"]
+        lines += (
+            f"| {', '.join(f'`{entry}`' for entry in listed.entries)} | {_cell(listed.why)} |"
+            for listed in group.listed
+        )
+    return lines[1:]
 
 
 def tables() -> list[str]:

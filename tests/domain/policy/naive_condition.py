@@ -134,18 +134,29 @@ def _has_hidden_name(path: str) -> bool:
     return any(name.startswith(".") for name in path.split("/"))
 
 
+_IGNORABLE = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0}
+_IGNORABLE |= {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)}
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf"} or ord(character) in _IGNORABLE
+
+
 def _forgiving(name: str) -> str:
-    shown = unicodedata.normalize("NFKC", name)
-    plain = "".join(c for c in shown if unicodedata.category(c) not in {"Cc", "Cf"})
-    return (plain.rstrip(". ") or plain).casefold()
+    for _ in range(2):
+        name = "".join(c for c in unicodedata.normalize("NFKC", name) if not _is_invisible(c))
+        name = name.casefold().upper().casefold()
+    name = name.replace("i\u0307", "i")
+    return name.rstrip(". ") or name
 
 
 @cache
 def _is_on_list(path: str, entries: tuple[str, ...]) -> bool:
     parts = [_forgiving(part) for part in path.split("/") if part]
     for entry in entries:
-        wanted = [glob_regex(name, "written") for name in entry.split("/")]
-        for at in range(len(parts) - len(wanted) + 1):
+        wanted = [glob_regex(name, "written") for name in entry.removesuffix("/.").split("/")]
+        last = len(parts) - len(wanted)
+        for at in range(last if entry.endswith("/.") and last >= 0 else 0, last + 1):
             if all(regex.fullmatch(part) for regex, part in zip(wanted, parts[at:], strict=False)):
                 return True
     return False
