@@ -107,17 +107,16 @@ class Comparing:
 
     def _rewritten(self, entry: Written, now: Now) -> None:
         """Take a file where the command saw a file or a link: perhaps only a copy that is as it was."""
-        path, status = entry.path, now.status
+        path = entry.path
         before, obstacle = self._before(path, now)
-        if obstacle is None and status is not None and before.size == entry.size:
-            is_like = before.mode & 0o777 == entry.mode and before.digest == self.digest(path)
-            if is_like:
-                return
-        mode = entry.mode if before.mode & 0o777 != entry.mode else None
+        is_alike = (before.size, before.mode & 0o777) == (entry.size, entry.mode)
+        if obstacle is None and is_alike and before.digest == self.digest(path):
+            return
+        mode = entry.mode if before.kind == "file" and before.mode & 0o777 != entry.mode else None
         if entry.size > READ_BYTES_MAX:
             self._stage(path, before, self._nothing(), obstacle or obstacles.too_large(path, entry.size))
         else:
-            self._stage(path, before, self._content(path, entry.size), obstacle, mode=mode, replaces=True)
+            self._stage(path, before, self._content(path, entry.size), obstacle, mode=mode)
 
     def _before(self, path: bytes, now: Now) -> tuple[FileState, Obstacle | None]:
         """Return what the command's file takes the place of, with its digest, or why it can't."""
@@ -173,12 +172,11 @@ class Comparing:
         obstacle: Obstacle | None = None,
         *,
         mode: int | None = None,
-        replaces: bool = False,
     ) -> None:
+        """Note a change down: a write where the command saw a file or link, else a creation."""
         at = Location(self._grant_id, text_of_name(path))
-        action = (
-            FileWrite(at=at, content=content, mode=mode) if replaces else FileCreate(at=at, content=content, mode=mode)
-        )
+        kind = FileCreate if self.seen.stamp(path) is None else FileWrite
+        action = kind(at=at, content=content, mode=mode)
         self.made.append((path, StagedChange(action=action, base=base, obstacle=obstacle)))
 
     def _content(self, path: bytes, size: int) -> Content:
