@@ -6,8 +6,9 @@ at a step never gets to the next one: a name that is not listed is not looked up
 """
 
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Final
 
 import anyio
@@ -25,6 +26,7 @@ from .reach import Dial, IsOwn, Reach, Resolve, dial_address, is_own_address, re
 from .relay import CountedServer, answer_briefly, forward, tunnel, within
 
 _BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, h11.ProtocolError)
+_PAUSE_S: Final = 0.05
 _FORBIDDEN: Final[frozenset[ReasonCode]] = frozenset(["net_denied", "net_addr"])
 
 
@@ -47,16 +49,32 @@ class ConnectProxy:
         self, listener: socket.socket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
     ) -> AbstractAsyncContextManager[Traffic]:
         """Take proxy requests for the length of the block; see the port. The listening socket is closed with it."""
-        return self._serve(listener, _WayOut(self._reach, self._limits, tuple(hosts), tuple(addresses), witness))
+        return _Serving(listener, _WayOut(self._reach, self._limits, tuple(hosts), tuple(addresses), witness))
 
-    @asynccontextmanager
-    async def _serve(self, listener: socket.socket, way: "_WayOut") -> AsyncIterator[Traffic]:
-        async with await SocketListener.from_socket(listener) as accepting, anyio.create_task_group() as tasks:
-            tasks.start_soon(way.accept_all, accepting, tasks)
-            try:
-                yield way.traffic
-            finally:
-                tasks.cancel_scope.cancel()
+
+class _Serving(AbstractAsyncContextManager[Traffic]):
+    """The length of the block. What the block raises goes through as it is, and not wrapped in a group."""
+
+    def __init__(self, listener: socket.socket, way: "_WayOut") -> None:
+        self._listener = listener
+        self._way = way
+        self._tasks = anyio.create_task_group()
+
+    async def __aenter__(self) -> Traffic:
+        accepting = await SocketListener.from_socket(self._listener)
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._way.accept_all, accepting, self._tasks)
+        return self._way.traffic
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._tasks.cancel_scope.cancel()
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            # Whose cancellation it is only the group can tell.
+            return await self._tasks.__aexit__(kind, error, trace)
+        await self._tasks.__aexit__(None, None, None)
+        return None
 
 
 class _WayOut:
@@ -80,20 +98,25 @@ class _WayOut:
     async def accept_all(self, listener: SocketListener, tasks: TaskGroup) -> None:
         """Serve connections until the way out is closed, or too many were asked for."""
         tasks.start_soon(self._close_when_told, listener)
-        for _ in range(self._limits.connections):
-            await self._places.acquire()
-            try:
-                client = await listener.accept()
-            except anyio.ClosedResourceError:
-                return
-            except OSError:
-                # Out of descriptors, or gone before it was taken: neither is a reason to end the way out.
-                self._places.release()
-                await anyio.sleep(0.05)
-                continue
-            tasks.start_soon(self._serve_one, client)
-        if not self._closed.is_set():
-            await self._close(f"{self._limits.connections} connections were made")
+        made = 0
+        async with listener:
+            while True:
+                await self._places.acquire()
+                try:
+                    client = await listener.accept()
+                except anyio.ClosedResourceError:
+                    return
+                except OSError:
+                    # Out of descriptors, or gone before it was taken: neither is a reason to end the way out.
+                    self._places.release()
+                    await anyio.sleep(_PAUSE_S)
+                    continue
+                made += 1
+                if made > self._limits.connections:
+                    await anyio.aclose_forcefully(client)
+                    await self._close(f"more than {self._limits.connections} connections")
+                    return
+                tasks.start_soon(self._serve_one, client)
 
     async def _close_when_told(self, listener: SocketListener) -> None:
         await self._closed.wait()
