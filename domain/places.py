@@ -23,6 +23,9 @@ EXECUTED: Final = entries_of(EXECUTED_PLACES)
 ITSELF: Final = "/."
 """How an entry ends that is about its last name alone and not about what lies in it."""
 
+EXECUTED_NAMES_MAX: Final = max(len(entry.split("/")) for entry in EXECUTED)
+"""How many names in a row the longest entry has: so far down a folder's content can be listed because of its name."""
+
 ENGINE_FOLDER: Final = ".cowork"
 """The engine's own folder in a grant (quarantine on another file system); no action reaches into it."""
 

@@ -22,14 +22,15 @@ from ...domain.action import (
 )
 from ...domain.facts import ABSENT, Facts, FileState, Obstacle
 from ...domain.path import components, find_problem, is_beneath, name_of_text, text_of_name
-from ...domain.places import is_engines, is_hidden, is_sensitive
+from ...domain.places import EXECUTED_NAMES_MAX, is_engines, is_executed, is_hidden, is_sensitive
 from ...domain.scope import Scope
 from .failure import EXPECTED, Expected, PathError, failure_of, sentence_of
 from .places import missing_parents
 from .preview import preview_of
 from .reading import bytes_to_read, is_whole, too_large
+from .resolver import FOLDER, opened
 from .searching import compile_pattern
-from .state import look
+from .state import look, walk
 from .world import World
 
 
@@ -103,7 +104,9 @@ def _observe_opened(world: World, action: FileAction, blank: Facts, roots: list[
             facts = msgspec.structs.replace(
                 facts,
                 destination=destination,
-                obstacle=facts.obstacle or _refused_kind(destination, to.path),
+                obstacle=facts.obstacle
+                or _refused_kind(destination, to.path)
+                or (_refused_content(world, roots[0], action) if target.kind == "folder" else None),
                 new_folders=missing_parents(world, roots[1], to.path) if destination.kind == "absent" else (),
             )
         case FileList() | FileSearch() | FileRead() | FileDelete():
@@ -166,4 +169,29 @@ def _refused_kind(state: FileState, path: str) -> Obstacle | None:
         return Obstacle("symlink", f"`{path}` is a symbolic link")
     if state.kind == "special":
         return Obstacle("special", f"`{path}` is not an ordinary file or folder")
+    return None
+
+
+def _refused_content(world: World, root: int, action: FileRename | FileMove) -> Obstacle | None:
+    """Refuse to give a folder a name that would make something in it a file that other programs run or obey.
+
+    What is one already may be moved along with all that is around it; where the new name alone is on the list, policy
+    says what becomes of it.
+    """
+    if is_executed(action.to.path):
+        return None
+    name = name_of_text("/".join(components(action.at.path)))
+    with opened(world.resolver.open(root, name, FOLDER)) as folder:
+        below = walk(
+            world.resolver,
+            folder,
+            entries_max=world.limits.list_entries_max,
+            lenient=True,
+            enters=lambda path: path.count(b"/") < EXECUTED_NAMES_MAX - 2,
+        )
+        for path, _ in below:
+            text = text_of_name(path)
+            there = f"{action.to.path}/{text}"
+            if is_executed(there) and not is_executed(f"{action.at.path}/{text}"):
+                return Obstacle("protected", f"`{there}` would be a file that other programs run or obey")
     return None

@@ -54,6 +54,10 @@ CROSS_ROOT_ASKS = layer_of_rules(
         *(rule for rule in BASELINE.document.rules if rule.id != "no-move-between-grants"),
     ),
 )
+HIDDEN_IS_OPEN = layer_of_rules(
+    "hidden-is-open",
+    tuple(rule for rule in BASELINE.document.rules if rule.id != "hidden-files-stay-closed"),
+)
 
 
 def _bind_socket(ground: Ground) -> None:
@@ -222,6 +226,18 @@ def _script_and_hooks(ground: Ground) -> None:
     (ground.grant / "safe").write_text("#!/bin/sh")
     (ground.grant / "x" / "hooks").mkdir(parents=True)
     (ground.grant / ".git").mkdir()
+
+
+def _folders_that_wait(ground: Ground) -> None:
+    for path in (
+        "repository/hooks/pre-commit",
+        "scripts/pre-commit",
+        "settings/fish/config.fish",
+        "mine/share/systemd/user/x.service",
+        "project/.git/hooks/pre-commit",
+    ):
+        (ground.grant / path).parent.mkdir(parents=True)
+        (ground.grant / path).write_text("#!/bin/sh")
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -419,6 +435,33 @@ CONTENTS: tuple[Case, ...] = (
         ],
         allowed=("denied/protected",),
         check=_absent(".git/hooks", "CLAUDE.md"),
+    ),
+    Case(
+        id="FIL-30-folders",
+        title="a folder is not given a name that makes its content something that other programs run",
+        arrange=_folders_that_wait,
+        ask=lambda g: [
+            FileRename(at=g.at("repository"), to=g.at("sub/.git")),
+            FileMove(at=g.at("scripts"), to=g.at("bare/hooks")),
+            FileRename(at=g.at("scripts"), to=g.at("Hooks")),
+            FileMove(at=g.at("settings"), to=g.at("x/.config")),
+            FileRename(at=g.at("mine"), to=g.at(".local")),
+        ],
+        rules=HIDDEN_IS_OPEN,
+        allowed=("denied/protected",),
+        check=_absent("sub", "bare", "Hooks", "x", ".local"),
+    ),
+    Case(
+        id="FIL-30-along",
+        title="what is such a file already moves along with the folder around it, and any other folder moves",
+        arrange=_folders_that_wait,
+        ask=lambda g: [
+            FileMove(at=g.at("project"), to=g.at("archive/project")),
+            FileRename(at=g.at("scripts"), to=g.at("programs")),
+        ],
+        allowed=("completed",),
+        asked=True,
+        check=lambda g, _: _same((g.grant / "archive/project/.git/hooks/pre-commit").read_text(), "#!/bin/sh"),
     ),
     Case(
         id="FIL-32",
