@@ -59,7 +59,7 @@ IMPURE_CALLS = frozenset(["open", "print", "input", "exec", "eval", "compile", "
 BROAD_EXCEPT_FILES = {
     "adapters/cli/main.py": "the last frame: one sentence for the person, the trace for the log",
     "engine/deciding.py": "a rule that breaks must become a recorded denial",
-    "engine/action_pipeline.py": "an executor may fail in any way, and each of them has to become a recorded outcome",
+    "engine/performing.py": "an executor may fail in any way, and each of them has to become a recorded outcome",
 }
 
 # Asking an object what it is at run time hides a type from the checkers. The number may only shrink.

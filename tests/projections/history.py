@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
-from cowork.domain import approvals, confirmation, folder_trust, grant, policy_record, session, subagent, task
+from cowork.domain import approvals, confirmation, folder_trust, grant, policy_record, sandbox, session, subagent, task
 from cowork.domain.action import (
     Action,
     Content,
@@ -22,7 +22,7 @@ from cowork.domain.action import (
 )
 from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import Card, CardBlock, Item, Pending
-from cowork.domain.effect import Effect, Result
+from cowork.domain.effect import CommandReport, Effect, Output, Result
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.facts import Facts, FileState
@@ -37,7 +37,17 @@ from cowork.domain.task import Awaiting, Ready, Started, Unknown
 
 S = TypeVar("S")
 START = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+HOSTS = ("example.org", "*.example.com", "127.0.0.1:8080")
 NAMES = ("a.csv", "b c.txt", "in/ü.png", "in/x.md", "out/y.pdf", "\u202eevil", "deep/er/z")
+
+
+REPORT = CommandReport(
+    exit_code=0,
+    stdout=Output(content=Content("sha256:" + "cd" * 32, 40)),
+    stderr=Output(content=Content("sha256:" + "ef" * 32, 0)),
+    milliseconds=1200,
+    hidden=2,
+)
 
 
 class History:
@@ -50,6 +60,7 @@ class History:
         self._versions: dict[str, int] = {}
         self._sessions: list[str] = []
         self._grants: list[str] = []
+        self._hosts: list[str] = []
         self._tasks: list[str] = []
         self._questions: list[str] = []
         self._subagents: list[str] = []
@@ -71,6 +82,7 @@ class History:
             (3, self.live),
             (1, self.help_out),
             (1, self.change_policy),
+            (1, self.try_out),
         )
         weighted = [move for weight, move in moves for _ in range(weight)]
         for _ in range(steps):
@@ -127,6 +139,9 @@ class History:
     def grant(self) -> None:
         """Open a folder to a session."""
         session_id = self._one(self._sessions)
+        if self.random.random() < 0.2:
+            self._grant_host(session_id)
+            return
         name = f"grant-{len(self._grants) + 1}"
         command = grant.GrantFolder(
             grant_id=name,
@@ -142,9 +157,28 @@ class History:
         self.execute(session, session_id, session.AddGrant(name))
         self._grants.append(name)
 
+    def _grant_host(self, session_id: str) -> None:
+        name = f"grant-of-host-{len(self._hosts) + 1}"
+        command = grant.GrantHost(grant_id=name, session_id=session_id, host=self.random.choice(HOSTS))
+        self.execute(grant, name, command, "person:ann")
+        self.execute(session, session_id, session.AddGrant(name))
+        self._hosts.append(name)
+
+    def try_out(self) -> None:
+        """Try the sandbox out, or let root's process into a session."""
+        if self.random.random() < 0.5:
+            standing = self.random.choice(("enforced", "advisory", "absent"))
+            canary = sandbox.Canary(name="env", path="shell", standing=standing, detail="tried")
+            self.execute(sandbox, sandbox.SANDBOX_STREAM, sandbox.RecordCheck("sha256:machine", (canary,)))
+            return
+        self.execute(session, self._one(self._sessions), session.AllowRoot("option"), "person:ann")
+
     def change_grant(self) -> None:
         """Narrow, revoke or expire a grant, or end a session."""
-        which = self.random.randrange(4)
+        which = self.random.randrange(5)
+        if which == 4:
+            self.execute(grant, self._one(self._hosts), grant.RevokeGrant("enough"), "person:ann")
+            return
         if which == 3:
             self.execute(session, self._one(self._sessions), session.EndSession("done"), "person:ann")
             return
@@ -235,7 +269,7 @@ class History:
                 task, name, task.SkipStep(step_id, "its need failed", self.random.choice((None, "policy", "io")))
             )
             return
-        proposals = [self._proposal(step_id) for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
+        proposals = [self._proposal(self._action()) for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
         asked = f"confirmation-{len(self._questions) + 1}"
         proposals = [p if p.decision.verdict != "allow_with_confirm" else _with_question(p, asked) for p in proposals]
         first = state.actions + 1
@@ -252,8 +286,7 @@ class History:
         if items:
             self._ask(asked, name, state.session_id, step_id, items, "action")
 
-    def _proposal(self, step_id: str) -> task.Proposal:
-        action = self._action()
+    def _proposal(self, action: Action) -> task.Proposal:
         verdict: Verdict = self.random.choice(("allow", "allow", "allow_with_confirm", "allow_with_confirm", "deny"))
         return task.Proposal(
             action=action,
@@ -325,6 +358,9 @@ class History:
                 command = task.StartAction(action_id=action.action_id, digest=action.digest)
             case Awaiting(confirmation_id=asked):
                 command = self._after_answer(action, asked)
+            case Started() if isinstance(action.action, ShellExec) and self.random.random() < 0.6:
+                self._run_command(name, state, action)
+                return
             case Started():
                 command = self._outcome(action)
             case Unknown():
@@ -355,6 +391,44 @@ class History:
             result=Result(summary="3 lines") if isinstance(action.action, FileRead) else None,
             recovered=which > 0.95,
         )
+
+    def _run_command(self, name: str, state: task.Task, action: task.OpenAction) -> None:
+        """Let a command reach for a host, and mostly end with changes of its own copy of a folder."""
+        if self.random.random() < 0.5:
+            refused = self.random.random() < 0.5
+            connection = task.RecordConnection(
+                action_id=action.action_id,
+                host="example.org",
+                port=443,
+                address="" if refused else "192.0.2.7",
+                reason_code="net_denied" if refused else None,
+                reason="no granted host" if refused else "",
+            )
+            self.execute(task, name, connection)
+            return
+        asked = f"confirmation-{len(self._questions) + 1}"
+        proposals = [self._proposal(self._change()) for _ in range(self.random.choice((0, 1, 3)))]
+        proposals = [p if p.decision.verdict != "allow_with_confirm" else _with_question(p, asked) for p in proposals]
+        together = self.random.random() < 0.5
+        ended = task.RecordSuccess(
+            action_id=action.action_id,
+            effects=(),
+            result=Result(summary="exit 0", command=REPORT),
+            staged=tuple(proposals),
+            proposed_by="agent:plan-file",
+            together=together,
+        )
+        events = self.execute(task, name, ended)
+        let_go = {event.action_id for event in events if isinstance(event, task.ActionDeclined)}
+        numbered = enumerate(proposals, start=state.actions + 1)
+        items = tuple(Item(f"{name}.{number}", p.digest) for number, p in numbered if p.confirmation_id)
+        if any(item.action_id not in let_go for item in items):
+            self._ask(asked, name, state.session_id, action.step_id, items, "action")
+
+    def _change(self) -> Action:
+        while isinstance(action := self._action(), (FileRead, ShellExec, NetworkRequest)):
+            pass
+        return action
 
     def _ask_again(self, name: str, state: task.Task, action: task.OpenAction) -> None:
         asked = f"confirmation-{len(self._questions) + 1}"
