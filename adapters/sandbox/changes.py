@@ -26,6 +26,7 @@ from .area import Area
 from .comparing import Comparing
 from .deletions import Deleting, Deletion
 from .descriptors import FOLDER, opened
+from .keeping import Keeping
 from .lower import Lower
 from .renames import Renamed, pair_files, pair_folders
 from .seen import Seen
@@ -55,7 +56,9 @@ def read_changes(area: Area, root_fd: int, folder: FolderScope, blobs: BlobStore
             survey = survey_upper(upper, area.seen, entries_max=COMMAND_SEEN_ENTRIES_MAX)
             _require_bounded(survey, area.seen)
             lower = Lower(granted, area.seen, area.marked_ns)
-            return _Collecting(area, folder, survey, Comparing(written, lower, area.seen, folder, blobs)).changes()
+            with Keeping(blobs) as keeping:
+                comparing = Comparing(written, lower, area.seen, folder, keeping)
+                return _Collecting(area, folder, survey, comparing).changes()
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise DomainError("damaged", f"what the command changed can't be read: {words}") from error
@@ -114,7 +117,7 @@ class _Collecting:
         return found
 
     def _in_order(self, renamed: Sequence[Renamed], deletions: Sequence[Deletion]) -> tuple[StagedChange, ...]:
-        made = self._comparing.made + [(pair.path, self._move(pair)) for pair in renamed]
+        made = self._comparing.made() + [(pair.path, self._move(pair)) for pair in renamed]
         gone = self._comparing.gone + [(deletion.path, self._delete(deletion)) for deletion in deletions]
         made.sort(key=_path)
         gone.sort(key=_path, reverse=True)

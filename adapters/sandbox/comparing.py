@@ -1,7 +1,9 @@
 """What a command wrote, entry by entry: which file action it comes to, or why to none."""
 
+import os
 import stat
 from collections.abc import Iterable
+from concurrent.futures import Future
 
 import msgspec
 
@@ -10,10 +12,11 @@ from ...domain.errors import DomainError
 from ...domain.facts import ABSENT, FileState, Obstacle
 from ...domain.path import text_of_name
 from ...domain.scope import FolderScope
-from ...engine.limits import COMMAND_STAGED_BYTES_MAX, READ_BYTES_MAX
-from ...engine.ports import BlobStore, StagedChange
+from ...engine.limits import READ_BYTES_MAX
+from ...engine.ports import StagedChange
 from . import obstacles
-from .descriptors import chunks_of, digest_of_file, opened
+from .descriptors import digest_of_file, opened
+from .keeping import Keeping
 from .lower import Lower, LowerError, Now
 from .seen import Seen
 from .tree import Tree
@@ -28,24 +31,33 @@ class NewFile(msgspec.Struct, frozen=True):
     size: int
 
 
+class _Pending(msgspec.Struct, frozen=True):
+    """A creation or write whose bytes are on their way into the blob store."""
+
+    path: bytes
+    base: FileState
+    content: Future[Content]
+    obstacle: Obstacle | None
+    mode: int | None
+
+
 class Comparing:
     """Takes the entries of the upper layer one after the other.
 
-    `made` and `gone` are changes with their paths; `new` are files that may turn out to be old ones under another name,
-    and become changes by `keep`; `left_out` are sentences.
+    `gone` are deletions with their paths; `new` are files that may turn out to be old ones under another name, and
+    become creations by `keep`; `left_out` are sentences.
     """
 
-    def __init__(self, upper: Tree, lower: Lower, seen: Seen, folder: FolderScope, blobs: BlobStore) -> None:
+    def __init__(self, upper: Tree, lower: Lower, seen: Seen, folder: FolderScope, keeping: Keeping) -> None:
         self.upper = upper
         self.lower = lower
         self.seen = seen
-        self.made: list[tuple[bytes, StagedChange]] = []
         self.gone: list[tuple[bytes, StagedChange]] = []
         self.new: list[NewFile] = []
         self.left_out: list[str] = []
         self._grant_id = folder.grant_id
-        self._blobs = blobs
-        self._kept_bytes = 0
+        self._keeping = keeping
+        self._pending: list[_Pending] = []
         self._umask = _umask()
 
     def compare(self, entry: Written) -> None:
@@ -69,6 +81,19 @@ class Comparing:
         for file in files:
             content = self._content(file.path, file.size)
             self._stage(file.path, ABSENT, content, mode=self._mode_unlike_plain(file.mode))
+
+    def made(self) -> list[tuple[bytes, StagedChange]]:
+        """Return the creations and writes with their paths, once their bytes are kept.
+
+        It is a write where the command saw a file or a link. Raises `DomainError` unavailable.
+        """
+        found: list[tuple[bytes, StagedChange]] = []
+        for pending in self._pending:
+            kind = FileCreate if self.seen.stamp(pending.path) is None else FileWrite
+            at = Location(self._grant_id, text_of_name(pending.path))
+            action = kind(at=at, content=pending.content.result(), mode=pending.mode)
+            found.append((pending.path, StagedChange(action=action, base=pending.base, obstacle=pending.obstacle)))
+        return found
 
     def digest(self, path: bytes) -> str:
         """Return `sha256:<hex>` of a file that the command wrote."""
@@ -162,33 +187,31 @@ class Comparing:
             and self.lower.link_text(entry.path) == text
         )
         if not is_copy:
-            self._stage(entry.path, now.state, self._blobs.put(text), obstacles.link(entry.path))
+            self._stage(entry.path, now.state, self._keeping.put(text), obstacles.link(entry.path))
 
     def _stage(
         self,
         path: bytes,
         base: FileState,
-        content: Content,
+        content: Future[Content],
         obstacle: Obstacle | None = None,
         *,
         mode: int | None = None,
     ) -> None:
-        """Note a change down: a write where the command saw a file or link, else a creation."""
-        at = Location(self._grant_id, text_of_name(path))
-        kind = FileCreate if self.seen.stamp(path) is None else FileWrite
-        action = kind(at=at, content=content, mode=mode)
-        self.made.append((path, StagedChange(action=action, base=base, obstacle=obstacle)))
+        self._pending.append(_Pending(path, base, content, obstacle, mode))
 
-    def _content(self, path: bytes, size: int) -> Content:
-        self._kept_bytes += size
-        if self._kept_bytes > COMMAND_STAGED_BYTES_MAX:
-            raise DomainError("limit", f"the command wrote more than {COMMAND_STAGED_BYTES_MAX:,} bytes")
-        with opened(self.upper.open_file(path)) as file:
+    def _content(self, path: bytes, size: int) -> Future[Content]:
+        self._keeping.count(size)
+        file = self.upper.open_file(path)
+        try:
             require_whole(file)
-            return self._blobs.put_stream(chunks_of(file))
+        except DomainError:
+            os.close(file)
+            raise
+        return self._keeping.put_file(file)
 
-    def _nothing(self) -> Content:
-        return self._blobs.put(b"")
+    def _nothing(self) -> Future[Content]:
+        return self._keeping.put(b"")
 
     def _mode_unlike_plain(self, mode: int) -> int | None:
         """Return the mode where it says more than that a file was made: a plain one needs no word."""
