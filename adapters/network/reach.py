@@ -86,10 +86,11 @@ class Reach:
         return addresses[: self._limits.dials]
 
     def _problem_of(self, address: str, granted: Sequence[str], port: int) -> str | None:
-        problem = find_address_problem(address, granted, port)
+        problem = find_address_problem(address, (), port)
         parsed = parse_address(address)
         if problem is not None or parsed is None:
-            return problem
+            return find_address_problem(address, granted, port)
+        # Open to everybody, unless it is this machine's own: then it is as closed as loopback.
         reached = str(embedded_ipv4(parsed) or parsed)
         return find_address_problem(address, granted, port, (reached,)) if self._is_own(reached) else None
 

@@ -72,8 +72,8 @@ class CountedStream(httpcore.AsyncNetworkStream):
         self._tally.sent += len(buffer)
 
     async def aclose(self) -> None:
-        """Close the connection without waiting for the other side."""
-        await anyio.aclose_forcefully(self._stream)
+        """Close the connection without waiting for the other side: TLS says no goodbye here."""
+        await self._stream.aclose()
 
     async def start_tls(
         self,
@@ -103,9 +103,9 @@ class CountedStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> object:
         """Return what httpcore asks for: the TLS object, where there is one."""
-        if info != "ssl_object":
+        if info != "ssl_object" or not isinstance(self._stream, TLSStream):
             return None
-        return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - not Django
+        return self._stream.extra(TLSAttribute.ssl_object)  # noqa: S610 - not Django
 
 
 class OneConnection(httpcore.AsyncNetworkBackend):

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("actions", "analysis", "backtest", "files", "long", "log", "policy", "start", "syncs")
+PARTS = ("actions", "analysis", "backtest", "files", "long", "log", "network", "policy", "start", "syncs")
 
 
 def main() -> None:
@@ -43,6 +43,7 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
     from tests.bench.figure import table_of
     from tests.bench.floor import Floor
     from tests.bench.log import measure_reading, measure_size
+    from tests.bench.network import measure_network
     from tests.bench.policy import measure_rules
     from tests.bench.policy_analysis import measure_analysis
     from tests.bench.single import measure_policy, measure_start
@@ -60,6 +61,8 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
         long_task, log = measure_long_task(folder, 3 if "long" in parts else 1)
         figures += [long_task] if "long" in parts else []
         figures += [*measure_reading(folder, log, rounds), measure_size(log)] if "log" in parts else []
+    if "network" in parts:
+        figures += measure_network(rounds)
     if "policy" in parts:
         figures += [*measure_policy(rounds), *measure_rules(rounds)]
     if "analysis" in parts:
