@@ -169,13 +169,13 @@ def test_nothing_is_dialled_unless_every_answer_may_be(answers: list[str], port:
 
 @pytest.mark.fuzz_long
 @given(st.one_of(URLS, AUTHORITY, st.text(max_size=60).map(lambda text: f"http://{text}")))
-@settings(max_examples=60_000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60_000, suppress_health_check=[HealthCheck.too_slow])
 def test_every_reader_reads_the_same_host_for_many_spellings(text: str) -> None:
     check_reading(text)
 
 
 @pytest.mark.fuzz_long
 @given(URLS)
-@settings(max_examples=20_000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20_000, suppress_health_check=[HealthCheck.too_slow])
 def test_many_requests_dial_the_checked_address_of_the_decided_host_or_nothing(text: str) -> None:
     check_request(text)

@@ -382,6 +382,13 @@ async def test_leaving_the_block_ends_every_connection_and_the_listener() -> Non
             await anyio.connect_tcp("127.0.0.1", port)
 
 
+async def test_without_a_listening_socket_no_way_out_is_opened() -> None:
+    proxy = ConnectProxy(resolve=Names({}), dial=dial_nobody)
+    with socket.socket() as unbound, pytest.raises(ValueError, match="bound"):
+        async with proxy.serve(unbound, ["good.test"], [], Log()):
+            raise AssertionError("the command would be started here")
+
+
 async def test_what_the_block_raises_comes_out_as_it_is() -> None:
     with pytest.raises(ValueError, match="of the block"):
         async with way_out([], Names({})):
