@@ -73,7 +73,8 @@ def _answer(value: int) -> str:
             return KILL
         case 0x00050000:
             return f"errno {value & 0xFFFF}"
-    raise AssertionError(f"the answer {value:#x} was not expected")
+        case _:
+            raise AssertionError(f"the answer {value:#x} was not expected")
 
 
 @cache

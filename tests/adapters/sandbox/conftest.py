@@ -11,8 +11,8 @@ from tests.adapters.sandbox.ground import Ground, Listeners
 
 @pytest.fixture
 def ground() -> Iterator[Ground]:
-    """On a real disk: what is on a memory disk has other rules for overlays."""
-    with tempfile.TemporaryDirectory(prefix="cowork-") as base:
+    """On a real disk, as a store is, and outside of the folders that the sandbox has of its own."""
+    with tempfile.TemporaryDirectory(prefix="cowork-", dir="/var/tmp") as base:
         made = Ground(Path(base))
         yield made
         made.holder.close()

@@ -29,7 +29,8 @@ HIGH = 1 << 32
 
 REFUSED = """
 ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd bpf perf_event_open userfaultfd keyctl
-add_key request_key lookup_dcookie io_uring_setup io_uring_enter io_uring_register mount umount2 pivot_root chroot move_mount
+add_key
+request_key lookup_dcookie io_uring_setup io_uring_enter io_uring_register mount umount2 pivot_root chroot move_mount
 open_tree fsopen fsconfig fsmount fspick mount_setattr setns unshare open_by_handle_at name_to_handle_at init_module
 finit_module delete_module kexec_load kexec_file_load quotactl quotactl_fd acct swapon swapoff reboot sethostname
 setdomainname syslog nfsservctl vhangup settimeofday clock_settime clock_adjtime adjtimex fanotify_init fanotify_mark
