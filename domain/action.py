@@ -6,10 +6,12 @@ values that occur here), with a prefix that keeps it apart from every other dige
 """
 
 import hashlib
+import re
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+_PORT: Final = re.compile(r":[0-9]+$")
 ACTION_DOMAIN: Final = b"cowork.action.v1\n"
 
 MODE_MAX: Final = 0o777
@@ -222,7 +224,12 @@ def hosts_of(action: Action) -> tuple[str, ...]:
 
 def connections_of(action: Action) -> tuple[NetworkRequest, ...]:
     """Return, for each host that a command asks to reach, the request that stands for opening a way to it."""
-    return tuple(NetworkRequest(method="CONNECT", url=f"https://{host}/") for host in hosts_of(action))
+    return tuple(NetworkRequest(method="CONNECT", url=url) for host in hosts_of(action) for url in _ways_to(host))
+
+
+def _ways_to(host: str) -> tuple[str, ...]:
+    # Without a port a host stands for the two of the web, as in every list of hosts.
+    return (f"https://{host}/",) if _PORT.search(host) else (f"https://{host}/", f"http://{host}/")
 
 
 def canonical_bytes(action: Action) -> bytes:

@@ -24,6 +24,7 @@ from .action import (
     kind_of,
 )
 from .facts import Facts, FileState
+from .network_url import Url, parse_url
 from .policy_command import simple_commands
 from .policy_request import FrameScope, GrantedRoot, Request
 from .scope import Scope
@@ -129,7 +130,10 @@ def _links(state: FileState | None) -> int | None:
 
 
 def _host(url: str) -> str | None:
-    """Return `host` or `host:port` of an address, None where there is none that could be judged."""
+    """Return `host:port` of a URL, the scheme's port where none is written; None where there is none to be judged."""
+    read = parse_url(url, length_max=len(url))
+    if isinstance(read, Url):
+        return f"{read.host.name}:{read.port}"
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,6 +1,5 @@
 """The engine's ports: what it needs of the world, in its own words. Contract tests check every adapter against them."""
 
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
@@ -301,13 +300,21 @@ class FolderHolder(Protocol):
         ...
 
 
+class ListeningSocket(Protocol):
+    """A socket that listens, such as Python's own."""
+
+    def detach(self) -> int:
+        """Give the descriptor away; the object is closed then."""
+        ...
+
+
 class Egress(Protocol):
     """The way out for a command in the sandbox: the only one there is."""
 
     def serve(
-        self, listener: socket.socket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
+        self, listener: ListeningSocket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
     ) -> AbstractAsyncContextManager["Traffic"]:
-        """Take proxy requests from a listening socket for the length of the block, and let through what is on the list.
+        """Take proxy requests from a listening socket, which is taken over, and let through what is on the list.
 
         `hosts` are entries as in `domain/policy_host.py`, none where the list is empty. `addresses` are the granted
         entries that are addresses: only these may be private or special. Each connection, allowed or refused, is told

@@ -18,7 +18,7 @@ from anyio.abc import SocketListener, SocketStream, TaskGroup
 from ...domain.errors import DomainError
 from ...domain.policy_host import Host, is_listed
 from ...domain.reason import ReasonCode
-from ...engine.ports import Connection, Traffic, Witness
+from ...engine.ports import Connection, ListeningSocket, Traffic, Witness
 from .bounds import ProxyLimits, ReachLimits
 from .problem import NetworkProblem
 from .proxy_request import Incoming, Malformed, ProxyRequest
@@ -46,10 +46,11 @@ class ConnectProxy:
         self._limits = limits or ProxyLimits()
 
     def serve(
-        self, listener: socket.socket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
+        self, listener: ListeningSocket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
     ) -> AbstractAsyncContextManager[Traffic]:
         """Take proxy requests for the length of the block; see the port. The listening socket is closed with it."""
-        return _Serving(listener, _WayOut(self._reach, self._limits, tuple(hosts), tuple(addresses), witness))
+        way = _WayOut(self._reach, self._limits, tuple(hosts), tuple(addresses), witness)
+        return _Serving(socket.socket(fileno=listener.detach()), way)
 
 
 class _Serving(AbstractAsyncContextManager[Traffic]):

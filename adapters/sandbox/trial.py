@@ -19,7 +19,7 @@ from ...domain.errors import DomainError
 from ...domain.facts import FileState
 from ...domain.sandbox import Canary
 from ...domain.scope import VERBS, FolderIdentity, FolderScope, Scope
-from ...engine.ports import Connection, Done, Executor, Failed, Outcome, Permit, Traffic, Witness
+from ...engine.ports import Connection, Done, Executor, Failed, ListeningSocket, Outcome, Permit, Traffic, Witness
 from .bubblewrap import PYTHON
 from .starting import ENVIRONMENT
 
@@ -126,7 +126,7 @@ class Trial:
 
     def serve(
         self,
-        listener: socket.socket,  # noqa: ARG002 - the port's
+        listener: ListeningSocket,  # noqa: ARG002 - the port's
         hosts: Sequence[str],  # noqa: ARG002
         addresses: Sequence[str],  # noqa: ARG002
         witness: Witness,  # noqa: ARG002

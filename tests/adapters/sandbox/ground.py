@@ -1,4 +1,4 @@
-"""What the cases of commands stand on: granted and other folders, a secret in each place, listeners, and an executor."""
+"""What the cases of commands stand on: folders, a secret in each place, listeners, and an executor."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from cowork.domain.action import Action, CodeRun, Content, Location, ShellExec, 
 from cowork.domain.effect import CommandReport, Result
 from cowork.domain.facts import Facts, FileState
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
-from cowork.engine.ports import Connection, Done, Egress, Failed, Outcome, Permit, Traffic, Witness
+from cowork.engine.ports import Connection, Done, Egress, Failed, ListeningSocket, Outcome, Permit, Traffic, Witness
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -52,7 +52,7 @@ class NoWayOut:
     """An egress that must not be asked."""
 
     def serve(
-        self, listener: socket.socket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
+        self, listener: ListeningSocket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
     ) -> AbstractAsyncContextManager[Traffic]:
         raise AssertionError("nobody asked for a way out")
 
