@@ -44,7 +44,7 @@ class FileSelfTest:
                 return tuple(self._tried(Path(os.path.realpath(folder))))
         except OSError as error:
             detail = f"the file tools could not be tried out: {(error.strerror or str(error)).lower()}"
-            return (Canary(name="file tools", path="files", standing="absent", detail=detail),)
+            return (Canary(name="file-tools", path="files", standing="absent", detail=detail),)
 
     def _tried(self, folder: Path) -> Iterator[Canary]:
         granted, outside, state = folder / "granted", folder / "outside", folder / "state"
@@ -70,7 +70,7 @@ class FileSelfTest:
         finally:
             tools.close()
         untouched = secret.read_bytes() == _SECRET and os.listdir(outside) == ["secret.txt"]
-        yield _canary("outside", untouched, "a folder beside the granted one is as it was", "it was changed")
+        yield _canary("outside-unchanged", untouched, "a folder beside the granted one is as it was", "it was changed")
 
 
 def _looks(tools: FileExecutor, scope: Scope, planted: Content) -> Iterator[Canary]:
@@ -79,19 +79,19 @@ def _looks(tools: FileExecutor, scope: Scope, planted: Content) -> Iterator[Cana
         return found
 
     at = [Location("canary", path) for path in ("link.txt", "way/secret.txt", "../outside/secret.txt", "pipe")]
-    names = ("symbolic link", "link on the way", "path upwards", "pipe")
+    names = ("symlink-out", "symlink-on-the-way", "path-upwards", "pipe")
     for name, place in zip(names, at, strict=True):
         found = facts(FileRead(at=place))
         unseen = found.obstacle is not None or found.target is None
         yield _canary(name, unseen, f"nothing is seen of `{place.path}`")
     through = Location("canary", "way/planted.txt")
     refused = facts(FileCreate(at=through, content=planted)).obstacle is not None
-    yield _canary("write through a link", refused, f"creating `{through.path}` is refused")
+    yield _canary("write-through-symlink", refused, f"creating `{through.path}` is refused")
     removal = facts(FileDelete(at=Location("canary", "way/secret.txt"))).obstacle is not None
-    yield _canary("delete through a link", removal, "deleting `way/secret.txt` is refused")
+    yield _canary("delete-through-symlink", removal, "deleting `way/secret.txt` is refused")
     seen = facts(FileRead(at=Location("canary", "second-name.txt"))).target
     told = seen is not None and seen.links > 1
-    yield _canary("hard link", told, "a file with another name outside is told from others, and asked about")
+    yield _canary("hard-link", told, "a file with another name outside is told from others, and asked about")
 
 
 def _canary(name: str, held: bool, detail: str, otherwise: str = "it was not") -> Canary:

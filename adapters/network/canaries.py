@@ -15,10 +15,10 @@ from .connect_proxy import ConnectProxy
 _WAIT_S = 5.0
 _LISTED = "canary.example:443"
 _TRIES: tuple[tuple[str, str, str, str], ...] = (
-    ("unlisted host", "other.example:443", "93.184.216.34", "a host that is not on the list is refused"),
-    ("private address", _LISTED, "10.0.0.1", "a listed name that leads to a private address is refused"),
-    ("this machine", _LISTED, "127.0.0.1", "a listed name that leads to this machine is refused"),
-    ("metadata address", _LISTED, "169.254.169.254", "a listed name that leads to a metadata address is refused"),
+    ("unlisted-host", "other.example:443", "93.184.216.34", "a host that is not on the list is refused"),
+    ("private-address", _LISTED, "10.0.0.1", "a listed name that leads to a private address is refused"),
+    ("this-machine", _LISTED, "127.0.0.1", "a listed name that leads to this machine is refused"),
+    ("metadata-address", _LISTED, "169.254.169.254", "a listed name that leads to a metadata address is refused"),
 )
 
 
