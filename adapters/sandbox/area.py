@@ -13,7 +13,7 @@ Nothing here is worth keeping: after a crash the area is removed.
 import os
 import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -77,16 +77,16 @@ def prepare(
     unavailable where the system refuses. Nothing is left behind then.
     """
     clear(state_dir, name)
-    try:
-        return _make(state_dir, name, root_fd, folder, sight, writes, pinned or {}, entries_max)
-    except OSError as error:
-        clear(state_dir, name)
-        raise DomainError(
-            "unavailable", f"no place for the command can be made in the store: {_words(error)}"
-        ) from error
-    except DomainError:
-        clear(state_dir, name)
-        raise
+    with ExitStack() as undo:
+        undo.callback(clear, state_dir, name)
+        try:
+            area = _make(state_dir, name, root_fd, folder, sight, writes, pinned or {}, entries_max)
+        except OSError as error:
+            raise DomainError(
+                "unavailable", f"no place for the command can be made in the store: {_words(error)}"
+            ) from error
+        undo.pop_all()
+    return area
 
 
 def clear(state_dir: Path, name: str) -> None:

@@ -23,7 +23,7 @@ from ...engine.limits import (
 )
 from ...engine.ports import BlobStore, StagedChange
 from .area import Area
-from .comparing import Comparing
+from .comparing import Comparing, too_many
 from .deletions import Deleting, Deletion
 from .descriptors import FOLDER, opened
 from .keeping import Keeping
@@ -68,13 +68,9 @@ def _require_bounded(survey: Survey, seen: Seen) -> None:
     """Refuse, before anything is read, what is certainly too much: what was removed, and what was not there before."""
     new = [entry for entry in survey.written if entry.kind != "folder" and seen.stamp(entry.path) is None]
     if len(new) + len(survey.removed) > BATCH_ACTIONS_MAX:
-        raise _too_many()
+        raise too_many()
     if sum(entry.size for entry in new if entry.size <= READ_BYTES_MAX) > COMMAND_STAGED_BYTES_MAX:
         raise DomainError("limit", f"the command wrote more than {COMMAND_STAGED_BYTES_MAX:,} bytes")
-
-
-def _too_many() -> DomainError:
-    return DomainError("limit", f"the command changed more than {BATCH_ACTIONS_MAX:,} files")
 
 
 class _Collecting:
@@ -104,7 +100,7 @@ class _Collecting:
         self._comparing.keep(file for file in self._comparing.new if file.path not in arrived)
         staged = self._in_order(renamed, [deletion for deletion in deletions if deletion.path not in gone])
         if len(staged) > BATCH_ACTIONS_MAX:
-            raise _too_many()
+            raise too_many()
         return Changes(staged, self._sentences())
 
     def _deletions(self) -> list[Deletion]:
@@ -113,7 +109,7 @@ class _Collecting:
         for path in self._survey.removed:
             found += deleting.delete(path)
             if len(found) > BATCH_ACTIONS_MAX:
-                raise _too_many()
+                raise too_many()
         return found
 
     def _in_order(self, renamed: Sequence[Renamed], deletions: Sequence[Deletion]) -> tuple[StagedChange, ...]:

@@ -12,7 +12,7 @@ from ...domain.errors import DomainError
 from ...domain.facts import ABSENT, FileState, Obstacle
 from ...domain.path import text_of_name
 from ...domain.scope import FolderScope
-from ...engine.limits import READ_BYTES_MAX
+from ...engine.limits import BATCH_ACTIONS_MAX, READ_BYTES_MAX
 from ...engine.ports import StagedChange
 from . import obstacles
 from .descriptors import digest_of_file, opened
@@ -74,7 +74,10 @@ class Comparing:
                 case "special":
                     self._stage(entry.path, now.state, self._nothing(), obstacles.special(entry.path))
         except LowerError as error:
-            self._stage(entry.path, ABSENT, self._nothing(), obstacles.unusable(entry.path, error.words))
+            # Of a folder nothing is said here: each file in it meets the same error.
+            if entry.kind != "folder":
+                obstacle = obstacles.unusable(entry.path, error.words)
+                self._stage(entry.path, ABSENT, self._nothing(), obstacle)
 
     def keep(self, files: Iterable[NewFile]) -> None:
         """Make creations of new files: all but those that were told to be old ones."""
@@ -199,6 +202,8 @@ class Comparing:
         mode: int | None = None,
     ) -> None:
         self._pending.append(_Pending(path, base, content, obstacle, mode))
+        if len(self._pending) > BATCH_ACTIONS_MAX:
+            raise too_many()
 
     def _content(self, path: bytes, size: int) -> Future[Content]:
         self._keeping.count(size)
@@ -216,6 +221,11 @@ class Comparing:
     def _mode_unlike_plain(self, mode: int) -> int | None:
         """Return the mode where it says more than that a file was made: a plain one needs no word."""
         return None if mode == 0o666 & ~self._umask else mode
+
+
+def too_many() -> DomainError:
+    """Return the refusal of more changes than can be decided together."""
+    return DomainError("limit", f"the command changed more than {BATCH_ACTIONS_MAX:,} files")
 
 
 def _umask() -> int:
