@@ -31,7 +31,7 @@ class DirectDriver:
 
     def __init__(self, executor: FileExecutor, blobs: BlobStore, scope: Scope, rules: Layer = BASELINE) -> None:
         self.executor = executor
-        self._blobs = blobs
+        self.blobs = blobs
         self.scope = scope
         self._policy = Policy((rules,))
 
@@ -66,7 +66,7 @@ class DirectDriver:
         shown += msgspec.json.encode(performed)
         match performed:
             case Done(result=result):
-                brought = self._blobs.get(result.digest) if result is not None and result.digest else b""
+                brought = self.blobs.get(result.digest) if result is not None and result.digest else b""
                 return Answer("completed", "", asked, shown + brought, facts, decision, performed, brought)
             case Failed(reason_code=code):
                 return Answer("failed", code, asked, shown, facts, decision, performed)
