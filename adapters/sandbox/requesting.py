@@ -1,6 +1,8 @@
 """What is wrong with a command before anything is looked at: what the kernel or the sandbox would not take."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from ...domain.action import CommandAction, ShellExec
 from ...domain.environment import refused_names
@@ -11,6 +13,8 @@ from ...engine.limits import COMMAND_ARGUMENT_BYTES_MAX, COMMAND_S_DEFAULT, READ
 from ...engine.ports import BlobStore
 from .bubblewrap import PYTHON
 from .view import CODE_FILE
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def find_obstacle_of_request(action: CommandAction, blobs: BlobStore, seconds_max: int) -> Obstacle | None:
@@ -27,20 +31,18 @@ def argv_of(action: CommandAction) -> tuple[bytes, ...]:
     changes what the interpreter does.
     """
     words = action.argv if isinstance(action, ShellExec) else (PYTHON, "-I", "-B", "-u", CODE_FILE, *action.args)
-    try:
-        return tuple(name_of_text(word) for word in words)
-    except UnicodeEncodeError as error:
-        raise DomainError("invalid", "an argument holds half of a character") from error
+    if any(_HALF.search(word) for word in words):
+        raise DomainError("invalid", "an argument holds half of a character")
+    return tuple(name_of_text(word) for word in words)
 
 
 def code_of(action: CommandAction) -> bytes | None:
     """Return the Python source that is to be run, None for a command. Raises `DomainError` invalid."""
     if isinstance(action, ShellExec):
         return None
-    try:
-        return action.python.encode()
-    except UnicodeEncodeError as error:
-        raise DomainError("invalid", "the code holds half of a character") from error
+    if _HALF.search(action.python):
+        raise DomainError("invalid", "the code holds half of a character")
+    return action.python.encode()
 
 
 def seconds_of(action: CommandAction) -> int:

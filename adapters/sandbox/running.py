@@ -22,6 +22,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from ...domain.errors import DomainError
 from ...domain.reason import ReasonCode
 from ...engine.ports import Traffic
 from .control import NotReady, Ready, await_ready, go
@@ -149,7 +150,10 @@ class _Supervisor:
                 return NotStarted("unavailable", "the sandbox did not hand over what it should")
             async with AsyncExitStack() as stack:
                 if serve is not None and ready.listener is not None:
-                    await stack.enter_async_context(serve(ready.listener))
+                    try:
+                        await stack.enter_async_context(serve(ready.listener))
+                    except (DomainError, OSError) as error:
+                        return NotStarted("unavailable", f"its way out can't be opened: {error}")
                 ended = await self._let_go(watch)
                 # What still goes out belongs to the command, and ends with it.
                 await self.end_inside()
@@ -204,6 +208,8 @@ class _Supervisor:
         status = self._process.returncode
         if status == EXIT_REPLACED:
             return NotStarted("conflict", "the folder is no longer the one that was granted")
+        if self._said.startswith("the working folder"):
+            return NotStarted("not_found", self._said)
         words = self._said or b"".join(errors.end().chunks).decode("utf-8", "replace").strip().rpartition("\n")[2]
         place = _PLACES.get(status or 0, "the sandbox could not be made")
         return NotStarted("unavailable", f"{place}: {words[:_WORDS_MAX]}" if words else place)

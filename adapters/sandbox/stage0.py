@@ -100,6 +100,16 @@ def bound(limits: bytes) -> None:
         pass  # Who is ended first where memory runs out is a courtesy, and no wall.
 
 
+def enter(cwd: bytes) -> None:
+    """Go to the working folder, and nowhere else: what was hidden is not there, and a link may be there now."""
+    try:
+        os.chdir(cwd)
+    except OSError:
+        raise RuntimeError("the working folder can't be seen by commands") from None
+    if os.getcwdb() != cwd:
+        raise RuntimeError("the working folder is another one by now")
+
+
 def listen(port: int) -> socket:
     """Return a socket that listens where the command will look for its proxy."""
     listener = socket(AF_INET, SOCK_STREAM, 0)
@@ -152,9 +162,7 @@ def main() -> int:
         os.set_inheritable(control, False)  # noqa: FBT003 - it takes no other
         listener = listen(port) if port else None
         restrict([b"/tmp", b"/dev/shm", *([grant] if grant else [])], port)
-        os.chdir(cwd)
-        if os.getcwdb() != cwd:
-            raise RuntimeError("the working folder is not where it should be")
+        enter(cwd)
         bound(limits)
         os.umask(0o022)
         say_ready(control, listener)

@@ -16,7 +16,7 @@ from cowork.adapters.blobs.memory import MemoryBlobStore
 from cowork.adapters.files.holding import GrantedFolders
 from cowork.adapters.sandbox.executor import CommandExecutor
 from cowork.adapters.sandbox.performing import Bounds
-from cowork.domain.action import Action, CodeRun, Content, Location, ShellExec, digest_of
+from cowork.domain.action import Action, CodeRun, Content, Location, ShellExec
 from cowork.domain.effect import CommandReport, Result
 from cowork.domain.facts import Facts, FileState
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
@@ -155,9 +155,11 @@ class Ground:
             writes="staged" if writes else "none",
         )
 
-    def line(self, line: str, *, cwd: str = ".", writes: bool = False, timeout_s: int | None = None) -> ShellExec:
+    def line(
+        self, line: str, *, writes: bool = False, timeout_s: int | None = None, network: tuple[str, ...] = ()
+    ) -> ShellExec:
         """A line for a shell."""
-        return self.shell("sh", "-c", line, cwd=cwd, writes=writes, timeout_s=timeout_s)
+        return self.shell("sh", "-c", line, writes=writes, timeout_s=timeout_s, network=network)
 
     async def facts(self, action: Action, executor: CommandExecutor | None = None) -> Facts:
         [facts] = await (executor or self.executor()).observe([action], self.scope, NOW, batch=1)
@@ -170,7 +172,7 @@ class Ground:
             action_id=f"action-{self.attempts}",
             attempt=1,
             action=action,
-            digest=digest_of(action),
+            digest="sha256:-",
             facts=facts,
             scope=self.scope,
             sight=Hiding(hidden),

@@ -355,7 +355,8 @@ class TestPlacesOfTheSandbox:
         facts = await ground.facts(ground.shell("true"))
         assert facts.obstacle is not None
         assert facts.obstacle.code == "unavailable"
-        assert ground.read(await ground.executor().perform(ground.permit(ground.shell("true"), facts))).failed()
+        outcome = ground.read(await ground.executor().perform(ground.permit(ground.shell("true"), facts)))
+        assert outcome.failed().reason_code == "unavailable"
 
     @pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
     async def test_a_folder_in_the_machines_tmp_is_seen_in_the_commands_own(self, ground: Ground, place: str) -> None:
