@@ -69,9 +69,31 @@ RUNNERS: Final = frozenset(
         "script",
         "strace",
         "ssh",
+        "alias",
+        "unalias",
+        "trap",
+        "export",
+        "readonly",
+        "declare",
+        "typeset",
+        "local",
+        "set",
+        "unset",
+        "hash",
+        "enable",
+        "bind",
+        "compgen",
+        "complete",
+        "coproc",
+        "fc",
+        "mapfile",
+        "readarray",
     )
 )
-"""Programs that run another one, which their arguments name: what such a command does is not said by its first word."""
+"""Programs that run another one, which their arguments name: what such a command does is not said by its first word.
+
+And the shell's own words after which the first word of another command need not mean what it says.
+"""
 _SEPARATORS: Final = frozenset(("&&", "||", ";", "|", "\n"))
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=+@%^ \t\n&|;'\"")
 
