@@ -41,7 +41,8 @@ class StartTask(msgspec.Struct, frozen=True, gc=False):
 class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One action of a step with what policy said about it.
 
-    Where policy wants a person, `confirmation_id` names the question, or `unasked` says why none is put.
+    Where policy wants a person, `confirmation_id` names the question, or `unasked` says why none is put (`withdrawn`:
+    it goes together with a change that is denied).
     """
 
     action: Action
@@ -50,7 +51,7 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     facts: Facts
     scope_digest: str
     confirmation_id: str = ""
-    unasked: Literal["", "skipped", "no_approval"] = ""
+    unasked: Literal["", "skipped", "no_approval", "withdrawn"] = ""
 
 
 class ProposeActions(msgspec.Struct, frozen=True, gc=False, kw_only=True):

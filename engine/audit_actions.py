@@ -26,6 +26,8 @@ from ..domain.task import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     OutcomeEvent,
     TaskCancelled,
     TaskCompleted,
@@ -37,12 +39,14 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
+from .audit_commands import Commands
 from .audit_finding import Findings, Seen
 from .audit_questions import Questions
 from .audit_rights import InForce, Rights
 
 Phase: TypeAlias = Literal["proposed", "allowed", "asked", "denied", "declined", "started", "unknown", "settled"]
 _OVER: tuple[Phase, ...] = ("denied", "declined", "settled")
+_ABOUT_ACTIONS = (ChangesStaged, ConnectionDecided)
 Judged: TypeAlias = ActionAllowed | ActionDenied | ActionConfirmationRequired
 
 
@@ -65,10 +69,16 @@ class _Action(msgspec.Struct):
     attempts: int = 0
     open: _Attempt | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it was started and has no outcome yet."""
+        return self.open is not None
+
 
 class _Task(msgspec.Struct):
     task_id: str
     session_id: str
+    commands: Commands
     stands: Literal["running", "still", "cancelled", "ended"] = "still"
     actions: dict[str, _Action] = msgspec.field(default_factory=dict)
 
@@ -93,12 +103,14 @@ class Actions:
             self._findings.count("tasks")
             if self._rights.in_force(event.session_id) is None:
                 self._findings.add(9, seen, f"task `{event.task_id}` was queued in no open session")
-            self._tasks.setdefault(event.task_id, _Task(event.task_id, event.session_id))
+            self._tasks.setdefault(event.task_id, _Task(event.task_id, event.session_id, Commands(self._findings)))
             return
         task = self._tasks.get(event.task_id)
         if task is None:
             self._findings.add(9, seen, f"an event of task `{event.task_id}`, which was never queued")
             return
+        about = task.actions.get(event.action_id) if isinstance(event, _ABOUT_ACTIONS) else None
+        task.commands.on(seen, event, about)
         match event:
             case TaskStarted() | TaskResumed():
                 task.stands = "running"
@@ -125,6 +137,8 @@ class Actions:
 
     def finish(self) -> list[tuple[str, str, int]]:
         """Return the open attempts of tasks that are over: task, action, and the position of the start."""
+        for task in self._tasks.values():
+            task.commands.close()
         return [
             (task.task_id, action_id, action.open.position)
             for task in self._tasks.values()
@@ -295,7 +309,9 @@ class Actions:
         if now is None:
             self._findings.add(1, seen, f"`{event.action_id}` was approved, and started without a second look")
         elif shown is not None and not (
-            _is_same(shown.target, now.target) and _is_same(shown.destination, now.destination)
+            _is_same(shown.target, now.target)
+            and _is_same(shown.destination, now.destination)
+            and (shown.confinement, shown.inputs) == (now.confinement, now.inputs)
         ):
             self._findings.add(1, seen, f"`{event.action_id}` started on something else than the person was shown")
 

@@ -16,6 +16,7 @@ INVARIANTS: Final[dict[int, str]] = {
     7: "the log can be folded, and always to the same states",
     8: "what was started is settled, or its task can still go on",
     9: "a task knows only its own session's grants and questions",
+    10: "what a command changed comes back as actions announced with its end, and it connects only while it runs",
 }
 """The invariants by number, each in a sentence (`docs/explanation/architecture.md`)."""
 
@@ -30,7 +31,10 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was looked at. `decisions` were made again, `attempts` are starts, `effects` single changes."""
+    """How much was looked at. `decisions` were made again, `attempts` are starts, `effects` single changes.
+
+    `connections` are those that commands asked for.
+    """
 
     events: int = 0
     streams: int = 0
@@ -41,6 +45,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     confirmations: int = 0
     attempts: int = 0
     effects: int = 0
+    connections: int = 0
     projection_bytes: int = msgspec.field(name="projectionBytes", default=0)
 
 

@@ -18,6 +18,12 @@ from .deciding import Decided, uses_of
 from .ports import CardItem, CardRenderer, CardRequest, Clock, Ids
 from .session_view import SessionView
 
+_UNASKED: dict[OnAsk, Literal["skipped", "no_approval"]] = {
+    "wait": "no_approval",
+    "skip": "skipped",
+    "fail": "no_approval",
+}
+
 
 class Judging:
     """Turns decisions into what is recorded of them, and puts the questions."""
@@ -37,13 +43,18 @@ class Judging:
         decided: Sequence[Decided],
         *,
         asked_by: str = "",
+        together: bool = False,
     ) -> tuple[tuple[Proposal, ...], tuple[Order, ...]]:
-        """Return the proposals of a step's next actions, and the orders that go with them: a question, uses."""
+        """Return the proposals of a step's next actions, and the orders that go with them: a question, uses.
+
+        Of changes that go `together`, nobody is asked about any where one is denied.
+        """
         names = [f"{task.task_id}.{task.actions + number}" for number in range(1, len(actions) + 1)]
         uses = uses_of(decided, names)
-        asks = on_ask == "wait" and any(needs_answer(one.decision) for one in decided)
+        dropped = on_ask == "wait" and together and any(one.decision.verdict == "deny" for one in decided)
+        asks = on_ask == "wait" and not dropped and any(needs_answer(one.decision) for one in decided)
         confirmation_id = self._ids.new("confirmation") if asks else ""
-        unasked: Literal["", "skipped", "no_approval"] = "skipped" if on_ask == "skip" else "no_approval"
+        unasked = "withdrawn" if dropped else _UNASKED[on_ask]
         proposals = tuple(
             Proposal(
                 action=action,

@@ -142,14 +142,17 @@ class Performing:
         decided = decide_all(actions, facts, task, view)
         on_ask = "wait" if task.plan is None else task.plan.on_ask
         asked_by = f"action {permit.action_id} of task {task.task_id}: what its command changed"
-        proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided, asked_by=asked_by)
+        together = step.changes == "together"
+        proposals, orders = self._judging.judged(
+            task, step, on_ask, view, actions, decided, asked_by=asked_by, together=together
+        )
         command = RecordSuccess(
             action_id=permit.action_id,
             effects=done.effects,
             result=done.result,
             staged=proposals,
             proposed_by=open_action(task, permit.action_id).proposed_by,
-            together=step.changes == "together",
+            together=together,
         )
         return command, orders
 

@@ -102,7 +102,7 @@ class Scheduler:
             asked = open_questions(task)
             if not asked:
                 await self._finish(task, closes_session)
-            elif not await self._ask(asked, asker, left_open):
+            elif not await self._ask(self._without_held_up(task, asked), asker, left_open):
                 await self._execute(task_id, AwaitConfirmation())
 
     async def _finish(self, task: Task, closes_session: bool) -> None:
@@ -249,7 +249,8 @@ class Scheduler:
             state = self._handler.load(confirmation_id, CONFIRMATION).state
         match state:
             case Approved():
-                await self._pipeline.carry_out(task, step, action)
+                if not self._waits_for_siblings(task, action):
+                    await self._pipeline.carry_out(task, step, action)
             case Rejected(request=request, answered_by=by, note=note):
                 unknown = request.purpose == "unknown_outcome"
                 code: ReasonCode = "unknown" if unknown else "rejected"
@@ -260,6 +261,26 @@ class Scheduler:
                 await self._decline(task, action, "withdrawn", reason)
             case Pending() | NoConfirmation():
                 return
+
+    def _without_held_up(self, task: Task, asked: Sequence[str]) -> list[str]:
+        """Return the questions without those that were answered and whose actions wait for another answer."""
+        waiting = [a for a in task.open_actions.values() if a.together and isinstance(a.phase, Awaiting)]
+        held_up = {
+            action.phase.confirmation_id
+            for action in waiting
+            if isinstance(action.phase, Awaiting) and self._waits_for_siblings(task, action)
+        }
+        return [
+            name
+            for name in asked
+            if name not in held_up or not isinstance(self._handler.load(name, CONFIRMATION).state, Approved)
+        ]
+
+    def _waits_for_siblings(self, task: Task, action: OpenAction) -> bool:
+        """Whether something that it goes together with was asked about again, and nobody has answered yet."""
+        phases = (one.phase for one in siblings_of(task, action))
+        asked = {phase.confirmation_id for phase in phases if isinstance(phase, Awaiting)}
+        return any(isinstance(self._handler.load(name, CONFIRMATION).state, Pending) for name in asked)
 
     async def _decline(self, task: Task, action: OpenAction, code: ReasonCode, reason: str) -> None:
         command = DeclineAction(action_id=action.action_id, reason_code=code, reason=reason)
