@@ -9,11 +9,12 @@ import msgspec
 
 from cowork.adapters.event_store.mapper import EventMapper
 from cowork.adapters.event_store.memory import MemoryEventStore
-from cowork.domain.action import FileDelete
+from cowork.domain.action import FileDelete, locations_of
 from cowork.domain.event import Event, Recorded
 from cowork.domain.plan import Batch
 from cowork.domain.task import ActionProposed
 from cowork.engine.ports import StreamWrite
+from tests.engine.commands import Run, command, with_commands
 from tests.engine.rig import Rig, Says, create, delete, move, read, write
 
 E = TypeVar("E", bound=Event)
@@ -21,7 +22,7 @@ History = list[Recorded[Event]]
 
 
 async def true_history(rig: Rig) -> History:
-    """Live through two tasks in two sessions: allowed, approved, rejected, denied and revoked actions, and batches."""
+    """Live through five tasks: allowed, approved, rejected and denied actions, batches, expiry, and a command."""
     for name in ("a.txt", "b.txt", "c.txt", "in/one.csv", "in/two.csv"):
         rig.write(name, f"this is {name}")
     await rig.run(
@@ -40,7 +41,18 @@ async def true_history(rig: Rig) -> History:
     await rig.app.carry_on(waiting.task_id)
     cancelled = await rig.run(delete("c.txt"))
     await rig.app.cancel(cancelled.task_id, by="person:ann")
+    with_commands(rig, report=_report)
+    report = command("report", hosts=("api.example",))
+    await rig.run(report, outputs=("out",), hosts=("api.example",), asker=Says(approve=True))
     return rig.log()
+
+
+async def _report(run: Run) -> None:
+    await run.connect("api.example")
+    await run.connect("evil.example", refused="it was not granted")
+    await run.create("out/report.txt", "all is well")
+    await run.write("a.txt", "changed again")
+    await run.delete("moved/b.txt")
 
 
 def stored(history: Sequence[Recorded[Event]]) -> MemoryEventStore:
@@ -116,7 +128,7 @@ def action_on(history: History, path: str, *, deletes: bool = False, nth: int = 
         one.event.action_id
         for one in history
         if isinstance(one.event, ActionProposed)
-        and one.event.action.at.path == path  # type: ignore[union-attr]
+        and [at.path for at in locations_of(one.event.action)][:1] == [path]
         and isinstance(one.event.action, FileDelete) >= deletes
     ]
     return found[nth]

@@ -13,7 +13,7 @@ from cowork.domain.task import ActionProposed, ActionStarted, ActionSucceeded, T
 from cowork.engine.audit import INVARIANTS, audit
 from cowork.projections.row import Put
 from cowork.projections.task_status import TASK_STATUS
-from tests.engine import breaches_of_acting, breaches_of_asking
+from tests.engine import breaches_of_acting, breaches_of_asking, breaches_of_commands
 from tests.engine.breaches_of_asking import spawned_subagent
 from tests.engine.planted import PLANTED, History, Tamper, added, again, place, stored, stored_as_it_is, true_history
 from tests.engine.rig import Rig, assert_clean
@@ -30,11 +30,12 @@ def test_a_history_that_happened_is_clean(history: History) -> None:
     report = audit(stored(history))
     assert_clean(report)
     checked = report.checked
-    assert (checked.events, checked.tasks, checked.sessions) == (len(history), 4, 4)
+    assert (checked.events, checked.tasks, checked.sessions) == (len(history), 5, 5)
     assert checked.actions == checked.decisions == sum(isinstance(one.event, ActionProposed) for one in history)
     assert checked.attempts == sum(isinstance(one.event, ActionStarted) for one in history) > 5
     assert checked.effects > 4
     assert checked.confirmations > 4
+    assert checked.connections == 2
 
 
 def test_an_empty_log_is_clean() -> None:
@@ -95,7 +96,7 @@ def test_an_attempt_that_a_process_is_at_is_no_breach(history: History) -> None:
 def test_every_invariant_has_a_planted_breach() -> None:
     assert {number for number, _, _ in PLANTED} | {6} == set(INVARIANTS)
     assert {tamper.__module__ for _, _, tamper in PLANTED} == {
-        module.__name__ for module in (breaches_of_acting, breaches_of_asking)
+        module.__name__ for module in (breaches_of_acting, breaches_of_asking, breaches_of_commands)
     }
 
 
