@@ -35,6 +35,7 @@ from .recovering import reconcile_move, reconcile_write
 from .resolver import Resolver, choose_resolver
 from .roots import Roots
 from .searching import perform_search
+from .spelling import Spellings
 from .world import FileLimits, World, pass_by
 from .writing import perform_write
 
@@ -75,6 +76,7 @@ class FileExecutor:
         self._world = World(
             resolver=strict,
             roots=Roots(strict),
+            spellings=Spellings(strict),
             quarantine=Quarantine(state_dir, strict),
             blobs=blobs,
             limits=limits or FileLimits(),

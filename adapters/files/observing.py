@@ -87,10 +87,11 @@ def _root(
 
 
 def _observe_opened(world: World, action: FileAction, blank: Facts, roots: list[int]) -> Facts:
-    for at in locations_of(action):
+    for at, root in zip(locations_of(action), roots, strict=True):
         if text_of_name(name_of_text(at.path)) != at.path:
             # Two texts for one name would let a rule see one and the file system the other.
             raise PathError("name", "a name that is written in a way in which no listing writes it")
+        world.spellings.require_listed(root, at.path)
     target = _target(world, roots[0], action)
     facts = msgspec.structs.replace(blank, target=target, obstacle=_obstacle_of(world, action, target))
     match action:

@@ -1,4 +1,4 @@
-"""What every piece of file work has in its hands: resolver, granted folders, quarantine, blobs and bounds."""
+"""What every piece of file work has in its hands: resolver, granted folders, quarantine, blobs, bounds and the rest."""
 
 from collections.abc import Callable
 from typing import Final
@@ -19,6 +19,7 @@ from ...engine.ports import BlobStore
 from .quarantine import Quarantine
 from .resolver import Resolver
 from .roots import Roots
+from .spelling import Spellings
 
 CHUNK_BYTES: Final = 128 * 1024
 
@@ -49,6 +50,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     resolver: Resolver
     roots: Roots
+    spellings: Spellings
     quarantine: Quarantine
     blobs: BlobStore
     limits: FileLimits
