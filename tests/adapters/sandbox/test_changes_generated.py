@@ -40,8 +40,8 @@ class Case(msgspec.Struct, frozen=True):
 
 
 def cases(operations_max: int = 8) -> st.SearchStrategy[Case]:
-    paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
-    trees = st.dictionaries(paths, st.sampled_from(TEXTS), min_size=1, max_size=8)
+    paths: st.SearchStrategy[str] = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
+    trees: st.SearchStrategy[dict[str, str]] = st.dictionaries(paths, st.sampled_from(TEXTS), min_size=1, max_size=8)
 
     def with_operations(tree: dict[str, str]) -> st.SearchStrategy[Case]:
         # What is there is what most operations are about: a path that leads nowhere tells nothing.
