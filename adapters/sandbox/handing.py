@@ -74,6 +74,17 @@ def pipe(stack: ExitStack) -> tuple[int, int]:
     return reading, writing
 
 
+def memory(stack: ExitStack) -> int:
+    """Return a descriptor of memory, closed with the stack, for what bwrap says about itself.
+
+    It is no pipe: bwrap would be ended by writing to one that nobody reads any more. Its child, which waits for a word
+    of it, would wait for ever after an engine that was killed.
+    """
+    descriptor = os.memfd_create("cowork", os.MFD_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
 def channel(stack: ExitStack) -> tuple[socket.socket, int]:
     """Return a socket that does not block, closed with the stack, and the descriptor of its other end."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

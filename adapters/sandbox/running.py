@@ -26,7 +26,7 @@ from ...domain.errors import DomainError
 from ...domain.reason import ReasonCode
 from ...engine.ports import Traffic
 from .control import NotReady, Ready, await_ready, go
-from .handing import Handed, channel, handed, pipe
+from .handing import Handed, channel, handed, memory, pipe
 from .launch import EXIT_GROUP, EXIT_MEMORY, EXIT_OVERLAY, EXIT_REPLACED
 from .output import Collector, pump
 
@@ -85,11 +85,11 @@ async def run_command(
     """
     with ExitStack() as stack:
         talk, their_end = channel(stack)
-        information, info_end = pipe(stack)
+        information = memory(stack)
         pipes = (pipe(stack), pipe(stack))
         with handed() as descriptors:
             control = descriptors.take(their_end)
-            info = descriptors.take(info_end)
+            info = descriptors.share(information)
             printing = [descriptors.take(writing) for _, writing in pipes]
             try:
                 process = await _spawn(prepare(descriptors, info, control), printing)
@@ -237,7 +237,7 @@ async def _stop_when_told(watch: Watch, reasons: list[str], scope: anyio.CancelS
 def _descriptor_of_inside(information: int, bubblewrap: int) -> int | None:
     """Return a descriptor of PID 1 inside; it is there for as long as stage 0 waits for us."""
     try:
-        found = re.search(rb'"child-pid": *([0-9]+)', os.read(information, 4096))
+        found = re.search(rb'"child-pid": *([0-9]+)', os.pread(information, 4096, 0))
         if found is None:
             return None
         descriptor = os.pidfd_open(int(found[1]))
