@@ -23,7 +23,7 @@ from ...domain.action import (
 )
 from ...domain.facts import Facts
 from ...domain.scope import Scope
-from ...engine.ports import BlobStore, Done, Failed, Finding, NotApplied, Outcome, Permit, Unclear
+from ...engine.ports import BlobStore, Done, Failed, Finding, NotApplied, Permit, Unclear
 from .deleting import perform_delete, put_back, reconcile_delete
 from .failure import EXPECTED, PathError, failure_of, sentence_of
 from .moving import perform_move
@@ -92,7 +92,7 @@ class FileExecutor:
         """Look at what the actions would touch, changing nothing. Never raises for any path, name or kind of file."""
         return await anyio.to_thread.run_sync(self.observe_now, actions, scope, now, batch)
 
-    async def perform(self, permit: Permit) -> Outcome:
+    async def perform(self, permit: Permit) -> Done | Failed:
         """Do it, if the targets are still as the permit's facts say. Whatever fails half way is undone."""
         return await anyio.to_thread.run_sync(self.perform_now, permit)
 
@@ -100,7 +100,7 @@ class FileExecutor:
         """After a crash: find out by looking whether the attempt happened, and clear away what it left half done."""
         return await anyio.to_thread.run_sync(self.reconcile_now, permit)
 
-    async def restore(self, kept_as: str, at: Location, scope: Scope) -> Outcome:
+    async def restore(self, kept_as: str, at: Location, scope: Scope) -> Done | Failed:
         """Move what is in quarantine under that name (`Effect.kept` without `quarantine:`) back to a free place."""
         return await anyio.to_thread.run_sync(self._restore, kept_as, at, scope)
 
@@ -116,7 +116,7 @@ class FileExecutor:
         """`observe` for a caller that has a thread to itself."""
         return observe_actions(self._world, actions, scope, now, batch)
 
-    def perform_now(self, permit: Permit) -> Outcome:
+    def perform_now(self, permit: Permit) -> Done | Failed:
         """`perform` for a caller that has a thread to itself."""
         try:
             return _perform(self._world, permit)
@@ -130,7 +130,7 @@ class FileExecutor:
         except EXPECTED as error:
             return Unclear(sentence_of(error)[1])
 
-    def _restore(self, kept_as: str, at: Location, scope: Scope) -> Outcome:
+    def _restore(self, kept_as: str, at: Location, scope: Scope) -> Done | Failed:
         name = kept_as.encode()
         try:
             with granted(self._world, scope, at) as root, place_of(self._world, root, at.path) as place:
@@ -147,7 +147,7 @@ class FileExecutor:
             return self._world.quarantine.purge(root, kept_as.encode())
 
 
-def _perform(world: World, permit: Permit) -> Outcome:
+def _perform(world: World, permit: Permit) -> Done | Failed:
     action = permit.action
     try:
         match action:

@@ -25,7 +25,7 @@ from cowork.adapters.files.openat2 import RENAME_NOREPLACE, renameat2
 from cowork.adapters.files.resolver import DATA, Resolver, opened
 from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRename, FileWrite
 from cowork.domain.facts import ABSENT, Facts, FileState
-from cowork.engine.ports import Done, Failed, Outcome
+from cowork.engine.ports import Done, Failed
 from tests.adapters.files.cases.direct import DirectDriver
 from tests.adapters.files.cases.ground import Ground
 
@@ -48,7 +48,7 @@ class Count(msgspec.Struct, kw_only=True):
     escapes: int = 0
     lost: int = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Done | Failed) -> None:
         """Count one attempt."""
         self.attempts += 1
         if isinstance(outcome, Done):
@@ -144,7 +144,7 @@ class Swapped:
 
     def __init__(self, ground: Ground, kind: Primitive) -> None:
         self.ground = ground
-        self.kind = kind
+        self.kind: Primitive = kind
         (ground.grant / "sub").mkdir()
         (ground.grant / "evil").symlink_to("../out")
         (ground.grant / "aside").mkdir()
@@ -260,7 +260,7 @@ class Contested:
 
     def __init__(self, ground: Ground, kind: Primitive) -> None:
         self.ground = ground
-        self.kind = kind
+        self.kind: Primitive = kind
         self.folder = os.open(ground.grant, os.O_RDONLY | os.O_DIRECTORY)
         (ground.grant / "aside").mkdir()
         self.precious = write_at(self.folder, "precious", PRECIOUS)
@@ -316,7 +316,7 @@ class Contested:
                         return True
         return False
 
-    def settle(self, outcome: Outcome, data: bytes, other: Adversary) -> bool:
+    def settle(self, outcome: Done | Failed, data: bytes, other: Adversary) -> bool:
         """Put the approved file back under a name of the two; return whether it was left without one."""
         if isinstance(outcome, Failed) and "kept in quarantine" in outcome.reason:
             with other.held():

@@ -10,19 +10,20 @@ import pytest
 from cowork.adapters.files.holding import GrantedFolders
 from cowork.domain.errors import DomainError
 from cowork.domain.scope import FolderScope
-from cowork.engine.ports import Closable, FolderHolder
+from cowork.engine.ports import FolderHolder
 from tests.adapters.files.cases.direct import RESOLVERS
 from tests.adapters.files.cases.ground import Ground
 
 
+def as_a_port(made: FolderHolder) -> FolderHolder:
+    return made
+
+
 @pytest.fixture(params=list(RESOLVERS))
-def holder(request: pytest.FixtureRequest) -> Iterator[GrantedFolders]:
+def holder(request: pytest.FixtureRequest) -> Iterator[FolderHolder]:
     made = GrantedFolders(RESOLVERS[request.param]())
-    as_the_engine_knows_it: FolderHolder = made
-    assert as_the_engine_knows_it
-    yield made
-    to_let_go: Closable = made
-    to_let_go.close()
+    yield as_a_port(made)
+    made.close()
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def folder(ground: Ground) -> FolderScope:
 
 
 def test_the_descriptor_is_of_the_granted_folder_and_can_only_be_looked_through(
-    holder: GrantedFolders, folder: FolderScope, ground: Ground
+    holder: FolderHolder, folder: FolderScope, ground: Ground
 ) -> None:
     with holder.hold(folder) as fd:
         assert os.path.samestat(os.fstat(fd), ground.grant.stat())
@@ -47,7 +48,7 @@ def test_the_descriptor_is_of_the_granted_folder_and_can_only_be_looked_through(
 
 
 def test_it_stays_the_granted_folder_when_another_takes_its_path_meanwhile(
-    holder: GrantedFolders, folder: FolderScope, ground: Ground
+    holder: FolderHolder, folder: FolderScope, ground: Ground
 ) -> None:
     (ground.grant / "mine").touch()
     with holder.hold(folder) as fd:
@@ -58,7 +59,7 @@ def test_it_stays_the_granted_folder_when_another_takes_its_path_meanwhile(
 
 @pytest.mark.parametrize("instead", ["another folder", "a link", "a link to itself", "a file", "nothing"])
 def test_what_has_taken_its_place_is_a_conflict(
-    instead: str, holder: GrantedFolders, folder: FolderScope, ground: Ground
+    instead: str, holder: FolderHolder, folder: FolderScope, ground: Ground
 ) -> None:
     with holder.hold(folder):
         pass
@@ -75,7 +76,7 @@ def test_what_has_taken_its_place_is_a_conflict(
     assert caught.value.code == "conflict"
 
 
-def test_a_link_on_the_way_is_a_conflict(holder: GrantedFolders, folder: FolderScope, ground: Ground) -> None:
+def test_a_link_on_the_way_is_a_conflict(holder: FolderHolder, folder: FolderScope, ground: Ground) -> None:
     (ground.base.parent / f"{ground.base.name}-link").symlink_to(ground.base)
     link = ground.base.parent / f"{ground.base.name}-link"
     try:
@@ -88,7 +89,7 @@ def test_a_link_on_the_way_is_a_conflict(holder: GrantedFolders, folder: FolderS
 
 
 def test_an_error_of_whoever_holds_it_stays_theirs_and_nothing_is_left_open(
-    holder: GrantedFolders, folder: FolderScope
+    holder: FolderHolder, folder: FolderScope
 ) -> None:
     with holder.hold(folder):
         pass

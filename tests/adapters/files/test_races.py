@@ -20,7 +20,7 @@ from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileR
 from cowork.domain.baseline import BASELINE
 from cowork.domain.facts import Facts
 from cowork.domain.policy import Policy
-from cowork.engine.ports import Done, Failed, Outcome, Permit
+from cowork.engine.ports import Done, Failed, Permit
 from tests.adapters.files.cases.direct import DirectDriver
 from tests.adapters.files.cases.ground import Ground
 
@@ -68,7 +68,7 @@ class Work:
         """Return the facts about one action."""
         return self._executor.observe_now([action], self._driver.scope, datetime.now(UTC), 1)[0]
 
-    def act(self, action: Action) -> Outcome | str:
+    def act(self, action: Action) -> Done | Failed | str:
         """Put one action through; return the outcome, or the code of the denial."""
         facts = self.observe(action)
         decision = self._policy.decide(action, facts, self._driver.scope)
@@ -308,7 +308,7 @@ async def test_moving_the_approved_object_never_moves_another(ground: Ground, dr
     assert done > 0
 
 
-async def _perform_into(outcomes: dict[int, Outcome], writer: int, driver: DirectDriver, permit: Permit) -> None:
+async def _perform_into(outcomes: dict[int, Done | Failed], writer: int, driver: DirectDriver, permit: Permit) -> None:
     outcomes[writer] = await driver.executor.perform(permit)
 
 
@@ -323,7 +323,7 @@ async def test_rac_13_of_several_writers_with_one_base_exactly_one_wins(
         for writer in range(writers):
             action = FileWrite(at=ground.at("f"), content=ground.content(b"%d by %d" % (number, writer)))
             permits.append(driver.permit(action, await driver.observe(action)))
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, Done | Failed] = {}
 
         async with anyio.create_task_group() as tasks:
             for writer, permit in enumerate(permits):
