@@ -28,6 +28,7 @@ EXIT_GROUP: Final = 123
 # Layers are named by descriptors that were opened in this namespace (those of the engine's can't be layers), the
 # granted folder by `.`: so the path that was compared is the folder that is mounted, whoever renames it meanwhile, no
 # character of a path has a meaning among the options, and the list of mounts, which commands can read, tells no path.
+# What is written is never synced (`volatile`): after a crash of the machine nothing of it is wanted.
 SCRIPT: Final = f"""
 grant=$1 root=$2 mask=$3 upper=$4 work=$5 merged=$6 tmp=$7 options=$8 group=$9
 shift 9
@@ -37,7 +38,7 @@ cd "$grant" || exit {EXIT_REPLACED}
 exec 4<"$mask"
 if [ -n "$upper" ]; then
   exec 5<"$upper" 6<"$work"
-  layers=rw,lowerdir=/proc/self/fd/4:.,upperdir=/proc/self/fd/5,workdir=/proc/self/fd/6
+  layers=rw,volatile,lowerdir=/proc/self/fd/4:.,upperdir=/proc/self/fd/5,workdir=/proc/self/fd/6
 else
   layers=ro,lowerdir=/proc/self/fd/4:.
 fi
