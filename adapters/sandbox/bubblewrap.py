@@ -76,7 +76,7 @@ def find_programs() -> Programs:
             (PYTHON, "install it with `apt install python3-minimal`"),
         )
     )
-    return _probe(states)
+    return probe(states)
 
 
 class ProgramState(msgspec.Struct, frozen=True, gc=False):
@@ -135,7 +135,8 @@ def _trusted_path(path: str, owner: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def _probe(states: tuple[ProgramState, ...]) -> Programs:
+def probe(states: tuple[ProgramState, ...]) -> Programs:
+    """Ask the programs, once for each state, what they can do. Raises `DomainError` unavailable."""
     options = set(re.findall(r"--[a-z-]+", _output(BUBBLEWRAP, "--help")))
     missing = [option for option in OPTIONS if option not in options]
     if missing:

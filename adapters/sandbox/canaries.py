@@ -5,12 +5,13 @@ import os
 import platform
 import tempfile
 from contextlib import ExitStack, suppress
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
 
 import anyio.to_thread
 
-from ... import __version__
 from ...domain.errors import DomainError
 from ...domain.sandbox import Canary
 from .bubblewrap import find_programs
@@ -41,7 +42,7 @@ class SandboxSelfTest:
             parts += [load_filter("offline").digest, load_filter("network").digest]
         except DomainError as error:
             parts = [error.message]
-        parts += [platform.release(), platform.machine(), f"user {os.geteuid()} {os.getegid()}", __version__]
+        parts += [platform.release(), platform.machine(), f"user {os.geteuid()} {os.getegid()}", _version()]
         if self._state_dir is not None:
             with suppress(OSError):
                 parts.append(f"disk {self._state_dir.stat().st_dev}")
@@ -69,6 +70,11 @@ class SandboxSelfTest:
             return _missing(error.message, error.hint)
         except OSError as error:
             return _missing(f"the self test can't be made: {(error.strerror or str(error)).lower()}")
+
+
+@cache
+def _version() -> str:
+    return version("cowork")
 
 
 def _disk() -> str | None:

@@ -24,6 +24,7 @@ from ...engine.ports import (
 )
 from .area import clear
 from .bubblewrap import Programs, find_programs
+from .cgroups import find_place
 from .filters import load_filter
 from .performing import Bounds, Performing, area_name
 from .placing import find_obstacle_of_cwd, inputs_of, named_files
@@ -60,6 +61,7 @@ class CommandExecutor:
         self._egress = egress
         self._secrets = secret_values(environment or {})
         self._bounds = bounds or Bounds()
+        self._groups = find_place()
 
     async def observe(self, actions: Sequence[Action], scope: Scope, now: datetime, *, batch: int) -> list[Facts]:
         """Look at what the commands would be held by and where they would run. Never raises for any path or name."""
@@ -87,6 +89,7 @@ class CommandExecutor:
                     egress=self._egress,
                     secrets=self._secrets,
                     bounds=self._bounds,
+                    groups=self._groups,
                 )
                 return await performing.perform()
         except DomainError as error:

@@ -3,7 +3,7 @@
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -22,6 +22,7 @@ from ...domain.scope import FolderScope
 from ...engine.limits import COMMAND_OUTPUT_BYTES_MAX, COMMAND_S_MAX
 from ...engine.ports import BlobStore, Done, Egress, Failed, Outcome, Permit, Traffic
 from .area import Area, prepare
+from .cgroups import make_group
 from .changes import read_changes
 from .filters import load_filter
 from .launch import Layers
@@ -57,7 +58,10 @@ def area_name(permit: Permit) -> str:
 
 
 class Performing(msgspec.Struct, kw_only=True):
-    """What one attempt needs. `root` is a descriptor of the granted folder, held as long as this is used."""
+    """What one attempt needs.
+
+    `root` is a descriptor of the granted folder, held as long as this is used; `groups` a place for control groups.
+    """
 
     permit: Permit
     action: CommandAction
@@ -68,6 +72,7 @@ class Performing(msgspec.Struct, kw_only=True):
     egress: Egress
     secrets: tuple[bytes, ...]
     bounds: Bounds
+    groups: Path | None = None
     traffic: Traffic = msgspec.field(default_factory=Traffic)
 
     async def perform(self) -> Outcome:
@@ -80,7 +85,7 @@ class Performing(msgspec.Struct, kw_only=True):
             return await self._run(area)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(area.remove)
+                await anyio.to_thread.run_sync(_remove, area)
 
     def _look(self) -> dict[str, bytes] | Failed:
         """Look again at all that was observed, because the approval was for that."""
@@ -110,20 +115,30 @@ class Performing(msgspec.Struct, kw_only=True):
             pinned=files,
         )
         # Worker threads are not stopped half way: what a cancelled call had begun to make is there to be removed.
+        area: Area | None = None
         with anyio.CancelScope(shield=True):
             area = await anyio.to_thread.run_sync(work)
-        return area  # noqa: RET504 - a scope may swallow, says the type checker
+        assert area is not None
+        return area
 
     async def _run(self, area: Area) -> Outcome:
         command = await anyio.to_thread.run_sync(self._command, area)
         stdout, stderr = self._collector("stdout"), self._collector("stderr")
-        ended = await run_command(
-            partial(start_of, command),
-            (stdout, stderr),
-            seconds_max=seconds_of(self.action),
-            serve=self._way_out if self.action.network else None,
-            watch=partial(watch_copy, area.upper, self.bounds.staged) if command.writes else None,
-        )
+        group = make_group(area_name(self.permit), self.groups)
+        if group is not None:
+            command = msgspec.structs.replace(command, group=str(group.folder))
+        try:
+            ended = await run_command(
+                partial(start_of, command),
+                (stdout, stderr),
+                seconds_max=seconds_of(self.action),
+                serve=self._way_out if self.action.network else None,
+                watch=partial(watch_copy, area.upper, self.bounds.staged) if command.writes else None,
+            )
+        finally:
+            if group is not None:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(group.end)
         if isinstance(ended, NotStarted):
             return Failed(ended.reason_code, f"{self._name()} was not run: {ended.reason}")
         report = await anyio.to_thread.run_sync(self._report, ended, area, stdout.end(), stderr.end())
@@ -214,6 +229,12 @@ class Performing(msgspec.Struct, kw_only=True):
         """Return the granted hosts that are addresses: only these may be private ones."""
         granted = ((entry, parse_host(entry.removesuffix(":*"))) for entry in self.permit.scope.open_hosts)
         return tuple(entry for entry, host in granted if host is not None and host.is_address)
+
+
+def _remove(area: Area) -> None:
+    # What can't be removed now is removed when the engine starts next; the outcome is what it is.
+    with suppress(DomainError):
+        area.remove()
 
 
 def _last_line(printed: Printed) -> str:

@@ -11,7 +11,7 @@ behind it are known as any pattern looks at.
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 import re2
@@ -197,8 +197,8 @@ def _compiled(values: tuple[bytes, ...]) -> _Pattern:
     options.max_mem = 64 * 1024 * 1024
     shapes = [shape.pattern if _has_group(shape.pattern) else f"({shape.pattern})" for shape in _SHAPES]
     literal = b"|".join(re2.escape(value) for value in values)
-    pattern: _Pattern = re2.compile("|".join(shapes).encode() + (b"|(" + literal + b")" if literal else b""), options)
-    return pattern
+    pattern = "|".join(shapes).encode() + (b"|(" + literal + b")" if literal else b"")
+    return cast("_Pattern", re2.compile(pattern, options))
 
 
 def _has_group(pattern: str) -> bool:

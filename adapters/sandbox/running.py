@@ -96,6 +96,7 @@ async def run_command(
             except OSError as error:
                 return NotStarted("unavailable", f"it could not be started: {(error.strerror or str(error)).lower()}")
         supervisor = _Supervisor(process, talk, information, seconds_max)
+        ended: Ended | NotStarted = NotStarted("unavailable", "")
         async with anyio.create_task_group() as pumps:
             for (reading, _), collector in zip(pipes, outputs, strict=True):
                 pumps.start_soon(pump, reading, collector)
@@ -112,6 +113,7 @@ async def run_command(
 
 async def _spawn(start: Start, printing: Sequence[int]) -> anyio.abc.Process:
     # A call that is cancelled half way would leave a child that nobody knows of.
+    process: anyio.abc.Process | None = None
     with anyio.CancelScope(shield=True):
         process = await anyio.open_process(
             start.argv,
@@ -122,7 +124,8 @@ async def _spawn(start: Start, printing: Sequence[int]) -> anyio.abc.Process:
             env={},
             pass_fds=start.descriptors,
         )
-    return process  # noqa: RET504 - a scope may swallow, says the type checker
+    assert process is not None
+    return process
 
 
 class _Supervisor:

@@ -32,7 +32,7 @@ TRUNCATE = 1 << 14  # from ABI 3
 CONNECT_TCP = 0b10  # from ABI 4
 SCOPES = 0b11  # from ABI 6: abstract sockets and signals stay inside
 
-LIBRARY = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+LIBRARY = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
 SYSCALL = _ctypes.dlsym(LIBRARY, "syscall")
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 PRCTL = _ctypes.dlsym(LIBRARY, "prctl")

@@ -175,7 +175,7 @@ class Trial:
                 digest=digest_of(action),
                 facts=facts,
                 scope=Scope((folder,)),
-                sight=_Sight(),
+                sight=OneHidden(),
                 witness=_NobodyLooks(),
             )
         )
@@ -257,7 +257,7 @@ def _arguments_of_all() -> set[str]:
 def _canaries(path: Literal["shell", "code"], found: Mapping[str, str] | None, outcome: Outcome) -> Iterator[Canary]:
     if found is None:
         why = outcome.reason if isinstance(outcome, Failed) else "its probes did not answer"
-        yield Canary(name="sandbox", path=path, standing="absent", detail=why, hint="see `cowork doctor`")
+        yield Canary(name="sandbox", path=path, standing="absent", detail=why, hint=hint_of_system())
         return
     for name, said in found.items():
         holds, fails = WALLS[name]
@@ -267,11 +267,29 @@ def _canaries(path: Literal["shell", "code"], found: Mapping[str, str] | None, o
             yield Canary(name=name, path=path, standing="enforced", detail=holds)
 
 
+def hint_of_system(settings: Path = Path("/proc/sys")) -> str:
+    """Return what on this machine most often keeps a sandbox from being made, and what to do about it."""
+    for setting, value, hint in (
+        ("user/max_user_namespaces", "0", "set the sysctl `user.max_user_namespaces` to more than 0"),
+        ("user/max_net_namespaces", "0", "set the sysctl `user.max_net_namespaces` to more than 0"),
+        ("kernel/unprivileged_userns_clone", "0", "set the sysctl `kernel.unprivileged_userns_clone` to 1"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "allow `/usr/bin/unshare` user namespaces in AppArmor, or set `apparmor_restrict_unprivileged_userns` to 0",
+        ),
+    ):
+        with suppress(OSError):
+            if (settings / setting).read_text(encoding="ascii").strip() == value:
+                return hint
+    return "use a kernel and a container that let ordinary users make user namespaces and mount overlays in them"
+
+
 def _probes() -> str:
     return Path(__file__).with_name("probes.py").read_text(encoding="utf-8")
 
 
-class _Sight(msgspec.Struct, frozen=True):
+class OneHidden(msgspec.Struct, frozen=True):
     """Hides one file."""
 
     def hides(self, grant_id: str, path: str, state: FileState) -> bool:  # noqa: ARG002 - the port's

@@ -39,13 +39,17 @@ def find_excess(upper: str, limits: StagedLimits) -> str | None:
     if disk.f_bavail * disk.f_frsize < limits.free_bytes_min:
         return f"the disk of the store has less than {limits.free_bytes_min:,} bytes left"
     size = 0
-    for files, status in enumerate(_below(upper), 1):
-        # What is allocated counts, or what would be read of a file with holes: whichever is more.
-        size += max(status.st_blocks * 512, status.st_size)
-        if files > limits.files_max:
-            return f"it changed more than {limits.files_max:,} files"
-        if size > limits.bytes_max:
-            return f"it wrote more than {limits.bytes_max:,} bytes"
+    try:
+        for files, status in enumerate(_below(upper), 1):
+            # What is allocated counts, or what would be read of a file with holes: whichever is more.
+            size += max(status.st_blocks * 512, status.st_size)
+            if files > limits.files_max:
+                return f"it changed more than {limits.files_max:,} files"
+            if size > limits.bytes_max:
+                return f"it wrote more than {limits.bytes_max:,} bytes"
+    except OSError as error:
+        # Folders within folders until no path reaches them: what lies there could not be counted.
+        return f"its copy can't be looked through: {(error.strerror or str(error)).lower()}"
     return None
 
 

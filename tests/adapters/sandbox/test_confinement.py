@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cowork.adapters.sandbox.view import find_taken
 from cowork.domain.scope import FolderIdentity
 from tests.adapters.sandbox.attacks import PRELUDE
 from tests.adapters.sandbox.ground import Ground, Listeners, Manifest, Ran
@@ -344,9 +345,7 @@ class TestKernel:
 
 
 class TestPlacesOfTheSandbox:
-    @pytest.mark.parametrize(
-        "path", ["/", "/usr", "/usr/share", "/etc", "/proc", "/dev", "/tmp", "/dev/shm", "/run", "/lib"]
-    )
+    @pytest.mark.parametrize("path", ["/", "/usr", "/usr/share", "/etc", "/proc", "/dev", "/tmp", "/dev/shm", "/run"])
     async def test_a_folder_that_the_sandbox_needs_is_no_place_for_commands(self, ground: Ground, path: str) -> None:
         status = os.stat(path)
         identity = FolderIdentity(status.st_dev, status.st_ino)
@@ -357,6 +356,29 @@ class TestPlacesOfTheSandbox:
         assert facts.obstacle.code == "unavailable"
         outcome = ground.read(await ground.executor().perform(ground.permit(ground.shell("true"), facts)))
         assert outcome.failed().reason_code == "unavailable"
+
+    @pytest.mark.parametrize(
+        ("path", "taken"),
+        [
+            ("/", "/"),
+            ("//", "/"),
+            ("/usr/local/share/x", "/usr"),
+            ("/lib64", "/lib64"),
+            ("/proc/1/root/home", "/proc"),
+            ("/dev/shm", "/dev/shm"),
+            ("/dev/pts", "/dev"),
+            ("/dev/shm/x", None),
+            ("/tmp/x", None),
+            ("/run/cowork/x", "/run/cowork"),
+            ("/run/user/1000/x", None),
+            ("/usrlocal", None),
+            ("/home", None),
+            ("/home/usr", None),
+            ("/root/etc", None),
+        ],
+    )
+    def test_which_places_the_sandbox_needs(self, path: str, taken: str | None) -> None:
+        assert find_taken(path) == taken
 
     @pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
     async def test_a_folder_in_the_machines_tmp_is_seen_in_the_commands_own(self, ground: Ground, place: str) -> None:

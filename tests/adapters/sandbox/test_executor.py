@@ -19,7 +19,7 @@ from cowork.adapters.sandbox.landlock import landlock_abi
 from cowork.adapters.sandbox.starting import PROXY_PORT
 from cowork.domain.action import Action, CodeRun, Content, FileRead, FileWrite, Location, ShellExec
 from cowork.domain.errors import DomainError
-from cowork.domain.facts import Confinement, Input
+from cowork.domain.facts import Confinement, FileState, Input
 from cowork.domain.reason import ReasonCode
 from cowork.domain.scope import GrantedHost, Scope
 from cowork.engine.ports import ListeningSocket, NotApplied, Traffic, Unclear, Witness
@@ -245,7 +245,7 @@ class TestInputs:
         class Swapping(Hiding, frozen=True):
             """Asked while the area is made: after the digests were compared, and before anything runs."""
 
-            def hides(self, *_: object) -> bool:
+            def hides(self, grant_id: str, path: str, state: FileState) -> bool:
                 script.write_text("#!/bin/sh\necho evil\n")
                 return False
 
@@ -387,7 +387,9 @@ class TestNetwork:
 
     async def test_a_way_out_that_does_not_open_is_none(self, ground: Ground) -> None:
         class Broken(Answering):
-            def serve(self, *_: object) -> AbstractAsyncContextManager[Traffic]:
+            def serve(
+                self, listener: ListeningSocket, hosts: Sequence[str], addresses: Sequence[str], witness: Witness
+            ) -> AbstractAsyncContextManager[Traffic]:
                 raise DomainError("unavailable", "the proxy can't be opened")
 
         action = ground.shell("true", network=("good.test",))

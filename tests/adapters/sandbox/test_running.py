@@ -1,11 +1,14 @@
 """Commands run, print, are given input, end, are ended, and leave nothing behind."""
 
+import hashlib
 import os
 import resource
 import shutil
+import textwrap
 import time
 
 import anyio
+import msgspec
 import pytest
 
 from cowork.adapters.sandbox.performing import Bounds
@@ -113,8 +116,6 @@ class TestOutcomes:
     async def test_input_comes_from_the_store(self, ground: Ground) -> None:
         data = os.urandom(300_000)
         ran = await ground.run(ground.shell("sha256sum", stdin=data))
-        import hashlib
-
         assert ran.out.split()[0] == hashlib.sha256(data).hexdigest()
 
     async def test_without_input_there_is_none(self, ground: Ground) -> None:
@@ -274,8 +275,6 @@ class TestBounds:
             except BlockingIOError:
                 print(made)
             """
-        import textwrap
-
         ran = await ground.run(ground.code(textwrap.dedent(source)), bounds=bounds)
         assert 30 <= int(ran.out) <= 40
         bomb = ground.line("f() { f | f & f; }; f; sleep 5", timeout_s=2)
@@ -335,6 +334,18 @@ class TestBounds:
         assert ran.failed().reason == "`sh` was stopped: it changed more than 100 files"
         ground.require_no_residue()
 
+    async def test_a_copy_that_is_too_deep_to_be_looked_through_ends_its_command(self, ground: Ground) -> None:
+        source = """
+            import os, time
+            for _ in range(300):
+                os.mkdir("d" * 200)
+                os.chdir("d" * 200)
+            time.sleep(30)
+            """
+        ran = await ground.run(ground.code(textwrap.dedent(source), writes=True))
+        assert ran.failed().reason == "the code was stopped: its copy can't be looked through: file name too long"
+        ground.require_no_residue()
+
     async def test_a_full_disk_ends_the_command_and_not_the_engine(self, ground: Ground) -> None:
         bounds = Bounds(staged=StagedLimits(free_bytes_min=1 << 60))
         ran = await ground.run(ground.line("echo x >f; sleep 30", writes=True), bounds=bounds)
@@ -372,8 +383,6 @@ class TestFailingClosed:
                     ground.grant.rename(ground.base / "moved")
                     ground.grant.symlink_to(ground.out)
                 return False
-
-        import msgspec
 
         (ground.grant / "f").write_text("inside\n")
         outcome = ground.read(await executor.perform(msgspec.structs.replace(permit, sight=Swapping())))

@@ -51,7 +51,9 @@ def ask(profile: Profile, architecture: Architecture, name: str, *arguments: int
     return decide(program_of(profile, architecture), call)
 
 
-every = [(profile, architecture) for profile in PROFILES for architecture in ARCHITECTURES]
+every: list[tuple[Profile, Architecture]] = [
+    (profile, architecture) for profile in PROFILES for architecture in ARCHITECTURES
+]
 on_every = pytest.mark.parametrize(("profile", "architecture"), every)
 on_both = pytest.mark.parametrize("architecture", ARCHITECTURES)
 

@@ -150,6 +150,35 @@ async def test_a_missing_wall_is_told_by_its_name(
     assert all(canary.hint for canary in found if canary.standing == "absent")
 
 
+@pytest.mark.parametrize("abi", [1, 2, 3, 4, 5, 6, 99])
+async def test_the_walls_hold_with_every_landlock_from_the_first_on(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, abi: int
+) -> None:
+    asked = "abi = call('Landlock is not there', CREATE_RULESET, 0, 0, 1)"
+    source = starting.stage0_source()
+    assert asked in source
+    monkeypatch.setattr(starting, "stage0_source", lambda: source.replace(asked, f"abi = {abi}"))
+    found = await SandboxSelfTest(ground.base / "state").run()
+    assert [canary for canary in found if canary.standing != "enforced"] == []
+    assert len(found) == len(SHELL_WALLS) + len(CODE_WALLS)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "hint"),
+    [
+        ("user/max_user_namespaces", "0\n", "max_user_namespaces"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1\n", "AppArmor"),
+        ("kernel/unprivileged_userns_clone", "0\n", "unprivileged_userns_clone"),
+        ("user/max_user_namespaces", "96365\n", "use a kernel and a container"),
+    ],
+)
+def test_what_keeps_a_sandbox_from_being_made_is_named(tmp_path: Path, setting: str, value: str, hint: str) -> None:
+    path = tmp_path / setting
+    path.parent.mkdir()
+    path.write_text(value)
+    assert hint in trial.hint_of_system(tmp_path)
+
+
 async def test_without_landlock_the_engine_can_be_looked_into(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     open_door = starting.stage0_source().replace("restrict([", "(lambda *_: None)([")
     assert open_door != starting.stage0_source()
@@ -159,7 +188,7 @@ async def test_without_landlock_the_engine_can_be_looked_into(ground: Ground, mo
 
 
 async def test_hidden_files_that_show_are_found_out(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial._Sight, "hides", lambda *_: False)
+    monkeypatch.setattr(trial.OneHidden, "hides", lambda *_: False)
     found = await SandboxSelfTest(ground.base / "state").run()
     assert {(canary.path, canary.name) for canary in found if canary.standing != "enforced"} == {
         ("shell", "hidden-file"),
@@ -207,7 +236,7 @@ class TestFingerprint:
             patched.setattr("platform.release", lambda: "9.9.9")
             prints.add(self_test.fingerprint())
         with monkeypatch.context() as patched:
-            patched.setattr(canaries, "__version__", "9.9.9")
+            patched.setattr(canaries, "_version", lambda: "9.9.9")
             prints.add(self_test.fingerprint())
         with monkeypatch.context() as patched:
             patched.setattr(bubblewrap, "BUBBLEWRAP", str(ground.base / "bwrap"))
@@ -237,7 +266,7 @@ class TestPrograms:
         monkeypatch.chdir(ground.grant)
         monkeypatch.setenv("PATH", f"{ground.grant}:.:{os.environ['PATH']}")
         expected = find_programs()
-        bubblewrap._probe.cache_clear()
+        bubblewrap.probe.cache_clear()
         assert find_programs() == expected
         assert sorted(path.name for path in ground.grant.iterdir()) == [shim.name]
 
@@ -291,10 +320,10 @@ class TestPrograms:
 
     def test_an_option_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bubblewrap, "OPTIONS", (*bubblewrap.OPTIONS, "--from-the-future"))
-        bubblewrap._probe.cache_clear()
+        bubblewrap.probe.cache_clear()
         with pytest.raises(DomainError, match="is too old: it has no `--from-the-future`"):
             find_programs()
-        bubblewrap._probe.cache_clear()
+        bubblewrap.probe.cache_clear()
 
     @pytest.mark.parametrize(
         ("name", "value", "message"),
@@ -307,10 +336,10 @@ class TestPrograms:
         self, monkeypatch: pytest.MonkeyPatch, name: str, value: object, message: str
     ) -> None:
         monkeypatch.setattr(bubblewrap, name, value)
-        bubblewrap._probe.cache_clear()
+        bubblewrap.probe.cache_clear()
         with pytest.raises(DomainError, match=message):
             find_programs()
-        bubblewrap._probe.cache_clear()
+        bubblewrap.probe.cache_clear()
 
     @pytest.mark.parametrize(
         ("attribute", "value", "message"),
