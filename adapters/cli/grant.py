@@ -1,4 +1,4 @@
-"""`cowork grant …`: which folders are open to which session, and taking them back."""
+"""`cowork grant …`: which folders and hosts are open to which session, and taking them back."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +11,9 @@ from .options import PLAIN_OPTIONS, GrantId, Options
 
 if TYPE_CHECKING:
     from ...engine.application import Application
-    from ...projections.active_grants import FolderGrant
+    from ...projections.active_grants import FolderGrant, HostGrant
 
-app = App(name="grant", help="List and revoke granted folders.")
+app = App(name="grant", help="List and revoke granted folders and hosts.")
 
 
 @app.command(name="list")
@@ -24,20 +24,25 @@ def list_grants(
     ] = False,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
-    """List the folders that are granted now, with what they are granted for.
+    """List the folders that are granted now, with what they are granted for, and the hosts.
 
-    cowork grant list
-    cowork grant list --all --json
+    As JSON it is one list: folders first, then hosts, which have a `host` where folders have a `rootPath`.
+
+        cowork grant list
+        cowork grant list --all --json
     """
     with opened(options, absent_is_empty=True) as engine:
-        grants = [grant for grant in _grants(engine) if all_of_them or grant.status == "in_force"]
+        folders = [grant for grant in _grants(engine) if all_of_them or grant.status == "in_force"]
+        hosts = [grant for grant in _hosts(engine) if all_of_them or grant.status == "in_force"]
     if options.json:
-        output.document(grants)
+        output.document([*folders, *hosts])
         return
-    if not grants:
-        output.line("no folder is granted")
-        return
-    _print_grants(grants)
+    if folders:
+        _print_grants(folders)
+    if hosts:
+        _print_hosts(hosts)
+    if not folders and not hosts:
+        output.line("nothing is granted")
 
 
 def _grants(engine: "Application") -> list["FolderGrant"]:
@@ -46,6 +51,13 @@ def _grants(engine: "Application") -> list["FolderGrant"]:
     now = datetime.now(UTC)
     sessions = {row["session_id"]: row for row in engine.rows("sessions")}
     return [grant_of(row, sessions[row["session_id"]], now) for row in engine.rows("grants", order_by="position")]
+
+
+def _hosts(engine: "Application") -> list["HostGrant"]:
+    from ...projections.active_grants import host_grant_of
+
+    sessions = {row["session_id"]: row for row in engine.rows("sessions")}
+    return [host_grant_of(row, sessions[row["session_id"]]) for row in engine.rows("host_grants", order_by="position")]
 
 
 def _print_grants(grants: list["FolderGrant"]) -> None:
@@ -64,6 +76,15 @@ def _print_grants(grants: list["FolderGrant"]) -> None:
         for grant in grants
     ]
     for line in in_columns(rows, ("grant", "status", "name", "for", "outputs", "folder")):
+        output.line(line)
+
+
+def _print_hosts(grants: list["HostGrant"]) -> None:
+    from ...projections.visible_text import visible
+    from .layout import in_columns
+
+    rows = [(grant.id, grant.status.replace("_", " "), visible(grant.host)) for grant in grants]
+    for line in in_columns(rows, ("grant", "status", "host")):
         output.line(line)
 
 
@@ -86,18 +107,21 @@ def revoke_grant(
     reason: Annotated[str, Parameter(help="Why, for the record.")] = "",
     options: Options = PLAIN_OPTIONS,
 ) -> None:
-    """Take a folder back: no action starts under the grant from here on, whichever process is running the task.
+    """Take a folder or a host back: no action starts under the grant from here on, whichever process runs the task.
 
     cowork grant revoke grant-06bq2wr0t0x5k9qz --reason "enough"
     """
     import anyio
 
+    from ...projections.active_grants import FolderGrant, HostGrant
     from ...projections.visible_text import visible
 
     with opened(options) as engine:
         anyio.run(lambda: engine.revoke(grant_id, by=person(), reason=reason))
-        (grant,) = [one for one in _grants(engine) if one.id == grant_id]
+        grants: list[FolderGrant | HostGrant] = [*_grants(engine), *_hosts(engine)]
+    (grant,) = [one for one in grants if one.id == grant_id]
     if options.json:
         output.document(grant)
     else:
-        output.line(f"grant {grant_id} of {visible(grant.root_path)} is {grant.status.replace('_', ' ')}")
+        opens = grant.host if isinstance(grant, HostGrant) else grant.root_path
+        output.line(f"grant {grant.id} of {visible(opens)} is {grant.status.replace('_', ' ')}")

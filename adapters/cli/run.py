@@ -29,6 +29,14 @@ def run(
         list[str] | None,
         Parameter(name="--output", negative="", help="Where new files may be made unasked; may be given again."),
     ] = None,
+    host: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="A host that requests and commands may reach, asked about or not as the rules say: a name, `*.` and a"
+            " name, or an address, with a port where it is not that of the web; may be given again.",
+        ),
+    ] = None,
     policy: Annotated[
         Path | None,
         Parameter(help="A policy document in place of the baseline; on a machine that is managed it only narrows."),
@@ -45,8 +53,9 @@ def run(
         cowork run tidy.toml --folder ~/inbox --output ~/inbox/reports
         cowork run tidy.toml --folder ~/inbox=read,move --folder ~/photos=read
         cowork run tidy.toml --folder ~/inbox --answer wait --json
+        cowork run fetch.toml --folder ~/inbox --host api.example.com --host 127.0.0.1:8080
     """
-    request, made = run_request(plan, folder or [], output_folder or [], policy)
+    request, made = run_request(plan, folder or [], output_folder or [], policy, hosts=host or [])
     for sentence in made:
         output.note(sentence)
     if not request.folders:
@@ -88,7 +97,7 @@ def resume(
 
 
 def run_request(
-    plan: Path, folders: list[str], outputs: list[str], policy: Path | None
+    plan: Path, folders: list[str], outputs: list[str], policy: Path | None, *, hosts: Sequence[str] = ()
 ) -> tuple["RunRequest", list[str]]:
     """Return what the command asks for, and sentences about folders that had to be made. Raises `DomainError`."""
     import anyio
@@ -106,6 +115,7 @@ def run_request(
         planned=planned,
         planner=plan_from_file(plan).name,
         folders=granted,
+        hosts=tuple(hosts),
         own=own,
         user=user_name(),
         device=os.uname().nodename,

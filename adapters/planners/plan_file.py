@@ -146,6 +146,7 @@ def _step(fields: StepFields, contents: dict[str, bytes]) -> Step:
         description=fields.description,
         needs=tuple(dict.fromkeys(fields.needs)),
         request=_request(fields.action, contents),
+        changes=fields.changes or "each",
     )
 
 

@@ -183,13 +183,21 @@ ActionFields: TypeAlias = Annotated[
 
 
 class StepFields(_Closed):
-    """One step."""
+    """One step. `changes` is of steps that run a command which may write."""
 
     id: Name
     title: Text = ""
     description: Text = ""
     needs: list[Name] = Field(default_factory=list)
     action: ActionFields
+    changes: Literal["each", "together"] | None = None
+
+    @model_validator(mode="after")
+    def _only_commands_have_changes(self) -> "StepFields":
+        writes = isinstance(self.action, ShellFields | CodeFields) and self.action.writes == "staged"
+        if self.changes is not None and not writes:
+            raise ValueError('`changes` goes with a command that may write: `writes = "staged"` in its action')
+        return self
 
 
 class PlanFields(_Closed):

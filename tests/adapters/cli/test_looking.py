@@ -144,6 +144,31 @@ def test_an_audit_check_says_what_it_checked_and_finds_what_was_forged(done: Com
     assert "invariant" in found.out
 
 
+def test_hosts_are_granted_by_their_names_listed_beside_the_folders_and_revoked(cowork: CommandLine) -> None:
+    cowork.fill("a.txt")
+    run = cowork.run_plan(DELETE, "--host", "api.example.com", "--host", "127.0.0.1:8080", "--answer", "wait")
+    assert run.status == 3
+    folder, first, second = cowork.run("grant", "list", "--json").json()
+    assert set(folder) >= GRANT_FIELDS
+    assert set(first) == {"id", "sessionId", "host", "status", "givenBy", "givenAt", "revokedAt", "revokeReason"}
+    assert [(one["host"], one["status"]) for one in (first, second)] == [
+        ("api.example.com", "in_force"),
+        ("127.0.0.1:8080", "in_force"),
+    ]
+    listed = cowork.run("grant", "list").out.splitlines()
+    assert [line.split() for line in listed[2:]] == [
+        ["grant", "status", "host"],
+        [first["id"], "in", "force", "api.example.com"],
+        [second["id"], "in", "force", "127.0.0.1:8080"],
+    ]
+    revoked = cowork.run("grant", "revoke", first["id"], "--reason", "enough", "--json").json()
+    assert (revoked["status"], revoked["revokeReason"]) == ("revoked", "enough")
+    said = cowork.run("grant", "revoke", second["id"]).out
+    assert said == f"grant {second['id']} of 127.0.0.1:8080 is revoked\n"
+    assert [one["id"] for one in cowork.run("grant", "list", "--json").json()] == [folder["id"]]
+    assert len(cowork.run("grant", "list", "--all", "--json").json()) == 3
+
+
 def test_grants_are_listed_while_in_force_and_can_be_revoked(cowork: CommandLine) -> None:
     cowork.fill("a.txt")
     cowork.run_plan(DELETE, "--answer", "wait")
@@ -152,7 +177,7 @@ def test_grants_are_listed_while_in_force_and_can_be_revoked(cowork: CommandLine
     assert grant["rootPath"] == str(cowork.inbox)
     revoked = cowork.run("grant", "revoke", grant["id"], "--reason", "enough", "--json")
     assert (revoked.status, revoked.json()["status"]) == (0, "revoked")
-    assert cowork.run("grant", "list").out == "no folder is granted\n"
+    assert cowork.run("grant", "list").out == "nothing is granted\n"
     resumed = cowork.run("resume", "--answer", "approve")
     assert resumed.status == 4
     assert cowork.files() == ["a.txt"]

@@ -133,6 +133,16 @@ def test_a_folder_is_granted_only_for_the_verbs_that_are_named(cowork: CommandLi
     assert verbs == ["Read", "Move"]
 
 
+@pytest.mark.parametrize("host", ["https://api.example.com/x", "me@x.example", "0x7f.1", "*", "a b", "x:0", "\x1b"])
+def test_what_is_no_host_is_refused_in_one_sentence_and_nothing_is_recorded(cowork: CommandLine, host: str) -> None:
+    cowork.fill("a.txt")
+    run = cowork.run_plan(DELETE, "--host", host)
+    assert run.status == 2
+    assert run.says("is not a host")
+    assert "\x1b" not in run.err
+    assert cowork.run("task", "list", "--json").json() == []
+
+
 def test_a_folder_whose_name_has_an_equals_sign_can_be_granted(cowork: CommandLine) -> None:
     (cowork.folder / "a=b").mkdir()
     assert cowork.run("run", cowork.plan(LOOK), "--folder", "a=b").status == 0

@@ -33,6 +33,7 @@ def refusal(path: Path) -> DomainError:
 
 
 ONE_STEP = '[[step]]\nid = "a"\naction = {{ {} }}\n'
+CHANGES = '[[step]]\nid = "a"\nchanges = {}\naction = {{ {} }}\n'
 
 
 def test_a_plan_says_the_same_in_toml_and_in_json(tmp_path: Path) -> None:
@@ -121,6 +122,15 @@ def test_environment_additions_have_one_order(tmp_path: Path) -> None:
     assert request.plan.steps[0].request.env == (("A", "1"), ("B", "2"))
 
 
+@pytest.mark.parametrize("how", ["each", "together"])
+@pytest.mark.parametrize("action", ['kind = "shell.exec", argv = ["x"]', 'kind = "code.run", python = "1"'])
+def test_a_step_says_whether_the_changes_of_its_command_go_together(tmp_path: Path, action: str, how: str) -> None:
+    text = CHANGES.format(f'"{how}"', f'{action}, writes = "staged"')
+    assert plan_of(written(tmp_path, text)).plan.steps[0].changes == how
+    unsaid = ONE_STEP.format(f'{action}, writes = "staged"')
+    assert plan_of(written(tmp_path, unsaid)).plan.steps[0].changes == "each"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -142,6 +152,17 @@ def test_environment_additions_have_one_order(tmp_path: Path) -> None:
         (ONE_STEP.format('kind = "file.write", path = "x", content = "", mode = "rwx"'), 'not "rwx"'),
         (ONE_STEP.format('kind = "file.write", path = "x", content = "", mode = ""'), 'not ""'),
         (ONE_STEP.format('kind = "file.read", path = "x", mode = "644"'), "unknown field `mode`"),
+        (
+            CHANGES.format('"some"', 'kind = "shell.exec", argv = ["x"], writes = "staged"'),
+            "`changes` can't be `'some'`",
+        ),
+        (CHANGES.format("true", 'kind = "shell.exec", argv = ["x"], writes = "staged"'), "`changes` can't be `True`"),
+        (CHANGES.format('"each"', 'kind = "shell.exec", argv = ["x"]'), "step `a`: `changes` goes with a command"),
+        (CHANGES.format('"together"', 'kind = "file.delete", match = "*"'), "step `a`: `changes` goes with a command"),
+        (ONE_STEP.format('kind = "shell.exec", argv = ["x"], changes = "each"'), "unknown field `changes`"),
+        (ONE_STEP.format('kind = "shell.exec", argv = ["x"], writes = "all"'), "`writes` can't be `'all'`"),
+        (ONE_STEP.format('kind = "shell.exec", argv = []'), "`argv` can't be `[]`"),
+        (ONE_STEP.format('kind = "code.run", python_file = "x.py"'), "`python` is missing"),
         (ONE_STEP.format('kind = "shell.exec", argv = "ls"'), "`argv` can't be `'ls'`"),
         (ONE_STEP.format('kind = "file.list", path = 3'), "`path` can't be `3`"),
         (ONE_STEP.format('kind = "file.list", path = "."') * 2, "two steps have the id `a`"),
