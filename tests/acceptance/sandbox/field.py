@@ -71,7 +71,7 @@ class Field(Ground):
     def strangers(self) -> list[str]:
         """Return what stands in the engine's folder, or beside all folders, and should not."""
         beside = {path.name for path in self.base.iterdir()}
-        beside -= {"grant", "grant2", "grant-evil", "out", "state", "home", "plan.toml"}
+        beside -= {"grant", "grant2", "grant-evil", "out", "state", "home", "plan.json"}
         own = {path.name for path in self.state.iterdir()} - OF_THE_STORE
         left = [path for name in ("commands", "blobs/unfinished") for path in (self.state / name).glob("*")]
         return sorted([*beside, *own, *(str(path.relative_to(self.state)) for path in left)])

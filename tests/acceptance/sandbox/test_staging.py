@@ -124,6 +124,7 @@ async def test_a_person_who_says_no_keeps_hooks_out_whatever_the_rules_say(field
         assert all(name in listed for name in PROTECTED), "not every change is on the card"
 
 
+CHANGING = ("shell.exec", "file.write", "file.create", "file.rename", "file.move", "file.delete")
 HOOK_TRICKS = {
     "written": "echo '#!/bin/sh' >.git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
     "folder swapped": "mv .git .g; mkdir -p .git/hooks; echo evil >.git/hooks/pre-commit",
@@ -133,7 +134,7 @@ HOOK_TRICKS = {
     "from ordinary names": "mkdir safe; echo evil >safe/update; mkdir -p q/.git; mv safe q/.git/hooks",
     "linked": "ln -s ../../evil .git/hooks/pre-commit; rm -rf .git/hooks; ln -s ../x .git/hooks; ln -s x .git2",
     "by git": "git init -q .; git config core.fsmonitor ./x; git init -q sub; git -C sub config core.pager x",
-    "a file of that name": "mkdir away; mv .git away/x; echo 'gitdir: ./evil' >.git; mkdir -p e/hooks; echo x >e/hooks/update",
+    "a file of that name": "mkdir away; mv .git away/x; echo 'gitdir: ./e' >.git; mkdir -p e/hooks; >e/hooks/update",
     "bare": "mkdir -p b/hooks b/refs; echo 'ref: refs/heads/x' >b/HEAD; echo x >b/hooks/post-update",
 }
 
@@ -144,9 +145,7 @@ async def test_a_repository_keeps_its_hooks_and_settings(field: Field, trick: st
     field.write({".git/HEAD": "ref: refs/heads/main\n", ".git/config": "[core]\n", ".git/hooks/pre-commit": "mine\n"})
     before = {name: data for name, data in field.tree().items() if name.startswith(".git/")}
     allow = Rule("see", ("file.read", "file.list"), "allow", Conditions(), "this person lets everything be read")
-    own = layer_of_rules(
-        "own", (allow, Rule("ask", "*", "allow_with_confirm", Conditions(), "everything else is asked"))
-    )
+    own = layer_of_rules("own", (allow, Rule("ask", CHANGING, "allow_with_confirm", Conditions(), "the rest is asked")))
 
     def all_but_what_others_run(question: ConfirmationRequested) -> Answer:
         return NO if "host-executed" in question.risk_tags else YES
