@@ -22,6 +22,9 @@ from cowork.adapters.cli.main import run_command
 FILE_CALLS = ("os.", "open", "fcntl.", "sqlite3.", "ctypes.", "shutil.")
 """What a process asks of the operating system, by the names of the interpreter's audit events."""
 
+PROGRAMS = ("cowork.adapters.sandbox.probes", "cowork.adapters.sandbox.stage0")
+"""Sources that are run inside the sandbox: importing one would run it here."""
+
 LOOK = 'title = "Look"\n[[step]]\nid = "list"\naction = { kind = "file.list", path = "." }\n'
 
 
@@ -74,7 +77,8 @@ def command(request: dict[str, Any]) -> int:
 def import_everything() -> None:
     """Import what the package has, and what a command turns out to use besides."""
     for module in pkgutil.walk_packages(cowork.__path__, "cowork."):
-        importlib.import_module(module.name)
+        if module.name not in PROGRAMS:
+            importlib.import_module(module.name)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "in").mkdir()
         (Path(folder) / "plan.toml").write_text(LOOK, encoding="utf-8")

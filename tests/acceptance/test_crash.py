@@ -9,7 +9,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ from cowork.adapters.read_model.dump import dump_tables
 from cowork.engine.application import Application
 from cowork.projections.registry import TABLES
 from tests.acceptance.event_oracle import assert_history_is_sound
+from tests.acceptance.killing import WAYS, Whole
 from tests.acceptance.normal import Normal, Tree, lines_of, tree_of
-from tests.acceptance.workplace import Ended, Forks, Workplace, fork_server, workplace
+from tests.acceptance.workplace import Forks, Workplace, fork_server, workplace
 
 CHUNKS: Final = 8
 MOMENTS: Final = 25
@@ -177,12 +178,10 @@ def residue(place: Workplace) -> list[str]:
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """An undisturbed run: what it left, how long it took, how many events it recorded, how many calls it made."""
+    """An undisturbed run, and what it left behind."""
 
     outcome: Outcome
-    seconds: float
-    events: int
-    calls: int
+    whole: Whole
 
 
 @pytest.fixture(scope="module")
@@ -199,39 +198,10 @@ def reference(forks: Forks) -> Reference:
         ended = place.run(*RUN)
         seconds = time.monotonic() - began
         assert ended.status == 0, ended
-        return Reference(outcome_of(place), seconds, place.recorded(), ended.calls)
+        return Reference(outcome_of(place), Whole(seconds, place.recorded(), ended.calls))
 
 
-Kill = Callable[[Workplace, tuple[str, ...], float, Reference], Ended]
-"""Runs a command and kills it when about this part of a whole run (0 to 1) is done."""
-
-
-def by_the_clock(place: Workplace, arguments: tuple[str, ...], part: float, whole: Reference) -> Ended:
-    """Kill at a moment of the run's length."""
-    running = place.start(*arguments)
-    time.sleep(part * whole.seconds)
-    return running.kill()
-
-
-def after_events(place: Workplace, arguments: tuple[str, ...], part: float, whole: Reference) -> Ended:
-    """Kill when another process sees that so many events are recorded."""
-    wanted = 1 + int(part * whole.events)
-    running = place.start(*arguments)
-    until = time.monotonic() + whole.seconds * 4
-    while place.recorded() < wanted and time.monotonic() < until:
-        time.sleep(0.0002)
-    return running.kill()
-
-
-def before_a_call(place: Workplace, arguments: tuple[str, ...], part: float, whole: Reference) -> Ended:
-    """Kill right before a call of the operating system."""
-    return place.run(*arguments, kill_at_call=1 + int(part * whole.calls))
-
-
-WAYS: Final[tuple[Kill, ...]] = (by_the_clock, after_events, before_a_call)
-
-
-def live_through(place: Workplace, draw: random.Random, moment: int, whole: Reference) -> list[int]:
+def live_through(place: Workplace, draw: random.Random, moment: int, whole: Whole) -> list[int]:
     """Run the plan with kills in between until it has ended; return how many events there were at each kill.
 
     The first kill goes through the whole run, moment by moment and in each way in turn; the others are drawn.
@@ -264,13 +234,14 @@ def test_a_kill_at_any_moment_and_a_resume_come_to_the_same(chunk: int, forks: F
         # On a disk a write takes its time, so that the clock hits other places than in memory.
         with workplace(forks, Path(tempfile.gettempdir()) if moment % 5 == 0 else None) as place:
             arrange(place)
-            kills += live_through(place, draw, moment, reference)
+            kills += live_through(place, draw, moment, reference.whole)
             outcome = outcome_of(place)
             for name in Outcome.__struct_fields__:
                 found, wanted = getattr(outcome, name), getattr(reference.outcome, name)
                 assert found == wanted, f"chunk {chunk}, moment {moment}: another {name}"
     assert len(kills) >= MOMENTS * 0.8
     assert min(kills) == 0, "no kill hit the start"
-    quarters = {4 * events // reference.events for events in kills if 0 < events < reference.events}
+    whole = reference.whole.events
+    quarters = {4 * events // whole for events in kills if 0 < events < whole}
     # On a busy machine a kill comes later than it was meant to, so that one quarter may be missed.
     assert len(quarters) >= 3, "parts of the run were never hit"

@@ -142,6 +142,15 @@ class Workplace:
             return 0
         return int(row[0] or 0)
 
+    def has_task(self) -> bool:
+        """Whether a task is in the log, asked as another process would."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self.store}/events.db?mode=ro", uri=True)) as log:
+                row = log.execute("SELECT count(*) FROM stored_events WHERE topic LIKE 'task.%'").fetchone()
+        except sqlite3.OperationalError:
+            return False
+        return bool(row[0])
+
     def is_being_written(self) -> bool:
         """Whether some process is in the middle of a transaction."""
         with contextlib.closing(sqlite3.connect(self.store / "events.db", timeout=0, isolation_level=None)) as log:
