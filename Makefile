@@ -42,6 +42,10 @@ bench: $(READY) ## measure speed
 	@.ci/bootstrap --group bench
 	@.ci/as-user --group bench $(BIN)/python tests/bench/run.py
 
+.PHONY: seccomp
+seccomp: $(READY) ## make the system call filters of the sandbox again
+	@$(BIN)/python -m cowork.adapters.sandbox.seccomp.build
+
 .PHONY: race
 race: $(READY) ## several processes compete for one store, for many rounds
 	@.ci/as-user $(BIN)/pytest -q tests -m race_long --timeout 3600

@@ -216,7 +216,7 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
         policy_source=policy_source(),
         clock=SystemClock(),
         ids=RandomIds(),
-        self_tests=lambda: self_tests_of(blobs),
+        self_tests=lambda: self_tests_of(blobs, store_dir),
         closing=(files, finder, commands, requests),
         root_allowed_by=root_allowed_by,
     )
@@ -240,13 +240,16 @@ def _network_executor(blobs: BlobStore) -> tuple[Executor, Sequence[Closable]]:
     return NetworkExecutor(blobs), ()
 
 
-def self_tests_of(blobs: BlobStore) -> Sequence[SelfTest]:
-    """Return what tries out on this machine that nothing gets past the file tools, the sandbox and the network."""
+def self_tests_of(blobs: BlobStore, store_dir: Path | None = None) -> Sequence[SelfTest]:
+    """Return what tries out on this machine that nothing gets past the file tools, the sandbox and the network.
+
+    With a store the sandbox is tried where commands will have their areas.
+    """
     from .files.canaries import FileSelfTest
     from .network.canaries import NetworkSelfTest
     from .sandbox.canaries import SandboxSelfTest
 
-    return (FileSelfTest(blobs), SandboxSelfTest(), NetworkSelfTest())
+    return (FileSelfTest(blobs), SandboxSelfTest(store_dir), NetworkSelfTest())
 
 
 async def try_sandbox() -> tuple[Canary, ...]:
