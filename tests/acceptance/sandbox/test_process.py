@@ -32,7 +32,8 @@ def test_a_command_sees_neither_files_outside_nor_the_engine(field: Field, accou
 
 
 def test_what_other_programs_run_is_proposed_and_refused(field: Field) -> None:
-    line = "for f in $1; do mkdir -p $(dirname $f); echo evil >$f; done; mkdir -p n/n/n/n/n/.git/hooks; echo evil >n/n/n/n/n/.git/hooks/x"
+    line = "for f in $1; do mkdir -p $(dirname $f); echo evil >$f; done"
+    deep = "mkdir -p n/n/n/n/n/.git/hooks; echo evil >n/n/n/n/n/.git/hooks/x"
     action = step(
         field, f"{line}; {deep}; echo fine >fine.txt; ln -s $2 o", " ".join(PROTECTED), str(field.out), writes="staged"
     )
