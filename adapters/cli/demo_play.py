@@ -184,14 +184,15 @@ def _look_back(stage: Stage, task_id: str, before: Before) -> ExitStatus:
 
 
 def _explain_end(engine: "Application", task_id: str) -> None:
-    """Say why the task ended as it did, from what was recorded about its refusals."""
+    """Say why the task ended as it did, from what was recorded about what did not get through."""
     from .audit import audit_rows_in
 
-    ends = ("denied", "rejected", "expired")
+    ends = ("denied", "rejected", "expired", "failed")
     refused = [row for row in audit_rows_in(engine, task_id) if row.action_id and row.outcome in ends]
     task = engine.task(task_id)
     output.line()
-    output.line(f"The task is {task.status.replace('_', ' ')}, because of {plural(len(refused), 'refusal')}:")
+    output.line(f"The task is {task.status.replace('_', ' ')}. {plural(len(refused), 'thing')} did not get through:")
     for row in refused:
-        output.line(f"  {visible(row.target)}: {visible(row.outcome_reason or row.reason)} ({visible(row.rule_id)})")
+        by = f" ({visible(row.rule_id)})" if row.outcome == "denied" else ""
+        output.line(f"  {visible(row.target)}: {visible(row.outcome_reason or row.reason)}{by}")
     output.line("That is as it should be: a task that was refused something never counts as completed.")
