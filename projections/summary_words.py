@@ -54,6 +54,9 @@ _ADVICE_BY_CODE: Final = {
     "conflict": "look at what is there now, then run the task again",
     "not_found": "check the path, then run the task again",
     "policy": "change the rule if it should be allowed, then run the task again",
+    "net_denied": "grant the host if it should be reached (`--host`), then run the task again",
+    "net_addr": "leave it: the address is not one of the open network",
+    "exit": "look at what it printed, then run the task again",
     "no_approval": "run the task again and answer the question",
     "unavailable": "leave it: nothing here can carry it out",
     "io": "see to what the operating system refused, then run the task again",
@@ -82,6 +85,9 @@ def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
             return f"to {_TO_DO[kind]} {subject}: begun, without an outcome yet"
         case "unknown":
             return f"perhaps {done}: {why}"
+        case "failed" if text_of(row, "outcome_code") == "exit":
+            # It did run: what did not happen is what it was to change.
+            return f"{done}, without success: {why}"
         case "denied" | "failed" | "rejected" | "expired" | "skipped" | "withdrawn":
             return f"not {done}, {outcome}: {why}"
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
+import msgspec
+
 from cowork.domain import approvals, confirmation, folder_trust, grant, policy_record, sandbox, session, subagent, task
 from cowork.domain.action import (
     Action,
@@ -483,14 +485,7 @@ class History:
 
 
 def _with_question(proposal: task.Proposal, asked: str) -> task.Proposal:
-    return task.Proposal(
-        action=proposal.action,
-        digest=proposal.digest,
-        decision=proposal.decision,
-        facts=proposal.facts,
-        scope_digest=proposal.scope_digest,
-        confirmation_id=asked,
-    )
+    return msgspec.structs.replace(proposal, confirmation_id=asked)
 
 
 def effects_of(action: Action) -> tuple[Effect, ...]:
