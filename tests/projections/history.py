@@ -24,7 +24,7 @@ from cowork.domain.action import (
 )
 from cowork.domain.baseline import BASELINE
 from cowork.domain.confirmation import Card, CardBlock, Item, Pending
-from cowork.domain.effect import CommandReport, Effect, Output, Result
+from cowork.domain.effect import CommandReport, Output, Result
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.facts import Facts, FileState
@@ -36,6 +36,7 @@ from cowork.domain.policy_document import Verdict
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.domain.session import AdoptedLayer
 from cowork.domain.task import Awaiting, Ready, Started, Unknown
+from tests.projections.effects import effects_of
 
 S = TypeVar("S")
 START = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
@@ -486,18 +487,3 @@ class History:
 
 def _with_question(proposal: task.Proposal, asked: str) -> task.Proposal:
     return msgspec.structs.replace(proposal, confirmation_id=asked)
-
-
-def effects_of(action: Action) -> tuple[Effect, ...]:
-    """Return what an executor would report for the action."""
-    match action:
-        case FileCreate(at=at):
-            return (Effect(change="create", at=at, after="sha256:new"),)
-        case FileWrite(at=at):
-            return (Effect(change="update", at=at, before="sha256:old", after="sha256:new"),)
-        case FileMove(at=at, to=to):
-            return (Effect(change="move", at=to, previous=at, before="sha256:x", after="sha256:x"),)
-        case FileDelete(at=at):
-            return (Effect(change="delete", at=at, before="sha256:x", kept="quarantine:q"),)
-        case _:
-            return ()
