@@ -183,6 +183,10 @@ class ActionPipeline:
         match action.phase:
             case Started():
                 return (order_task(task.task_id, _retried(action, facts, decision)),)
+            case Ready(judgement=decided) if _has_moved_on(action, decided.facts, facts) and decision.verdict != "deny":
+                reason = f"{what_changed(action, facts)} since the command saw it"
+                conflict = DeclineAction(action_id=action.action_id, reason_code="conflict", reason=reason)
+                return (order_task(task.task_id, conflict),)
             case Ready():
                 if decision.is_leave:
                     return (order_task(task.task_id, _start(action, "", facts)),)
@@ -250,16 +254,24 @@ def _retried(action: OpenAction, facts: Facts, decision: Decision) -> TaskComman
             reason=f"interrupted, and no longer allowed: {decision.reason}",
         )
     # What a person approved is tried again only on what they were shown, even where nobody would be asked any more.
-    was_approved = bool(action.phase.confirmation_id)
-    if (was_approved and not is_as_shown(action.phase.judgement.facts, facts)) or (
-        needs_answer(decision) and not was_approved
-    ):
+    was_approved, shown = bool(action.phase.confirmation_id), action.phase.judgement.facts
+    has_changed = was_approved and not is_as_shown(shown, facts)
+    if has_changed or _has_moved_on(action, shown, facts) or (needs_answer(decision) and not was_approved):
+        since = "it was approved" if was_approved or not action.staged_by else "the command saw it"
         return RecordFailure(
             action_id=action.action_id,
             reason_code="conflict",
-            reason=f"interrupted, and {what_changed(action, facts)} since it was approved",
+            reason=f"interrupted, and {what_changed(action, facts)} since {since}",
         )
     return _start(action, "", facts)
+
+
+def _has_moved_on(action: OpenAction, seen: Facts, now: Facts) -> bool:
+    """Whether a change that a command made to its copy is about to be made to something that the command never saw.
+
+    Policy lets a plan's own step replace whatever is there. What a command made of a file is made of what was in it.
+    """
+    return bool(action.staged_by) and not is_as_shown(seen, now)
 
 
 def _batch_of(action: OpenAction) -> int:
