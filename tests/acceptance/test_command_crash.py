@@ -175,7 +175,7 @@ def go_through(forks: Forks, reference: Reference, draw: random.Random, moments:
 
 
 def assert_all_was_hit(kills: list[int], moments: int, whole: Whole) -> None:
-    """A kill comes later than it was meant to on a busy machine, so that not every one hits; most do, here and there."""
+    """A kill comes later than it was meant to on a busy machine, so that some miss; most hit, here and there."""
     assert len(kills) >= moments * 0.6
     assert len({4 * events // whole.events for events in kills if 0 < events < whole.events}) >= 2
 
