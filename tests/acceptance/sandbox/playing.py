@@ -20,7 +20,7 @@ from cowork.adapters.sandbox.performing import Bounds
 from cowork.domain.action import Action
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.effect import CommandReport, ResponseReport, Result
-from cowork.domain.event import Event
+from cowork.domain.event import Event, Recorded
 from cowork.domain.plan import Batch, Plan, Step
 from cowork.domain.policy_document import Layer
 from cowork.domain.task import (
@@ -169,18 +169,27 @@ def in_turn(*answers: bool, then: Callable[[], object] = lambda: None) -> Answer
 class Asked:
     """Somebody who is asked, and remembers."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(
+        self, answering: Answering, before: "Callable[[ConfirmationRequested], Awaitable[None]] | None"
+    ) -> None:
         self._answering = answering
+        self._before = before
         self.questions: list[ConfirmationRequested] = []
 
     async def ask(self, question: ConfirmationRequested) -> Answer | None:
         """See the port `Asker`."""
         self.questions.append(question)
+        if self._before is not None:
+            await self._before(question)
         return self._answering(question)
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan is carried out with."""
+    """What a plan is carried out with.
+
+    `during` goes on beside the task, `before_answer` happens between the reading of a question and its answer. With
+    `in_order` each step needs the one before it.
+    """
 
     hosts: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
@@ -191,17 +200,19 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds | None = None
     answering: Answering = approve_all
     during: Callable[[Application, str], Awaitable[None]] | None = None
+    before_answer: Callable[[ConfirmationRequested], Awaitable[None]] | None = None
     together: bool = False
+    in_order: bool = False
     seconds_max: float = SECONDS_MAX
     links_may_drop: bool = False
 
 
 async def play(field: Field, *requests: Action | Batch, setting: Setting | None = None) -> Played:
-    """Carry out one step after the other, each of which waits for no other, and hold the whole against the oracle."""
+    """Carry out a step for each request and hold the whole against the oracle."""
     setting = setting or Setting()
     watch = Watch(field, seconds_max=setting.seconds_max, links_may_drop=setting.links_may_drop)
     with opened(field, setting) as app:
-        asked = Asked(setting.answering)
+        asked = Asked(setting.answering, setting.before_answer)
         lag = Lag()
         printed: list[bytes] = []
         app.watch(lambda _action, _stream, chunk: printed.append(chunk))
@@ -264,6 +275,7 @@ def _request_of(field: Field, requests: Sequence[Action | Batch], setting: Setti
         Step(
             step_id=f"s{number}",
             title=f"step {number}",
+            needs=(f"s{number - 1}",) if setting.in_order and number > 1 else (),
             request=request,
             changes="together" if setting.together else "each",
         )
@@ -286,6 +298,21 @@ def _request_of(field: Field, requests: Sequence[Action | Batch], setting: Setti
         device="here",
         platform="linux",
     )
+
+
+async def recorded(app: Application, kind: type[Event], *, count: int = 1) -> None:
+    """Wait until so many events of that kind have been recorded from here on."""
+    seen = anyio.Event()
+    left = count
+
+    def listen(batch: Sequence[Recorded[Event]]) -> None:
+        nonlocal left
+        left -= sum(isinstance(one.event, kind) for one in batch)
+        if left <= 0:
+            seen.set()
+
+    app.listen(listen)
+    await seen.wait()
 
 
 class Lag:
