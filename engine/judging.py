@@ -15,7 +15,7 @@ from ..domain.task import AskAgain, OpenAction, Proposal, Task
 from . import limits
 from .command_handler import Order, order_confirmation, order_task
 from .deciding import Decided, uses_of
-from .ports import CardItem, CardRenderer, CardRequest, Clock, Ids
+from .ports import CardItem, CardRenderer, CardRequest, Clock, CommandsChanges, Ids
 from .session_view import SessionView
 
 _UNASKED: dict[OnAsk, Literal["skipped", "no_approval"]] = {
@@ -43,14 +43,15 @@ class Judging:
         decided: Sequence[Decided],
         *,
         asked_by: str = "",
-        together: bool = False,
+        staged: CommandsChanges | None = None,
     ) -> tuple[tuple[Proposal, ...], tuple[Order, ...]]:
         """Return the proposals of a step's next actions, and the orders that go with them: a question, uses.
 
-        Of changes that go `together`, nobody is asked about any where one is denied.
+        Of the changes of a command that go together, nobody is asked about any where one is denied.
         """
         names = [f"{task.task_id}.{task.actions + number}" for number in range(1, len(actions) + 1)]
         uses = uses_of(decided, names)
+        together = staged is not None and staged.together
         dropped = on_ask == "wait" and together and any(one.decision.verdict == "deny" for one in decided)
         asks = on_ask == "wait" and not dropped and any(needs_answer(one.decision) for one in decided)
         confirmation_id = self._ids.new("confirmation") if asks else ""
@@ -74,7 +75,8 @@ class Judging:
             for name, p, one in zip(names, proposals, decided, strict=True)
             if p.confirmation_id
         )
-        return proposals, (self._question(task, step, view, confirmation_id, items, asked_by=asked_by), *uses)
+        question = self._question(task, step, view, confirmation_id, items, asked_by=asked_by, staged=staged)
+        return proposals, (question, *uses)
 
     def _question(
         self,
@@ -87,6 +89,7 @@ class Judging:
         asked_by: str = "",
         changed: str = "",
         unknown_outcome: bool = False,
+        staged: CommandsChanges | None = None,
     ) -> Order:
         now = self._clock.now()
         expires_at = now + timedelta(seconds=limits.CONFIRMATION_TTL_S)
@@ -106,6 +109,7 @@ class Judging:
                 expires_at=expires_at,
                 changed=changed,
                 unknown_outcome=unknown_outcome,
+                staged=staged,
             )
         )
         first = items[0].decision

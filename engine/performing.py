@@ -31,7 +31,7 @@ from .command_handler import TASK, CommandHandler, Order, StaleRead, order_task
 from .deciding import decide_all
 from .gathering import Gathering
 from .judging import Judging
-from .ports import Connection, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
+from .ports import CommandsChanges, Connection, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
 from .session_view import SessionView, SessionViews
 from .sight import Sights
 
@@ -143,8 +143,9 @@ class Performing:
         on_ask = "wait" if task.plan is None else task.plan.on_ask
         asked_by = f"action {permit.action_id} of task {task.task_id}: what its command changed"
         together = step.changes == "together"
+        staged = CommandsChanges(command=permit.action, changes=len(changes), together=together)
         proposals, orders = self._judging.judged(
-            task, step, on_ask, view, actions, decided, asked_by=asked_by, together=together
+            task, step, on_ask, view, actions, decided, asked_by=asked_by, staged=staged
         )
         command = RecordSuccess(
             action_id=permit.action_id,

@@ -383,8 +383,22 @@ class CardItem(msgspec.Struct, frozen=True, gc=False):
     facts: Facts
 
 
+class CommandsChanges(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Which command made the changes that a question is about, how many there are with those that need no answer.
+
+    Those that are `together` are made all or none.
+    """
+
+    command: Action
+    changes: int
+    together: bool = False
+
+
 class CardRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Everything that a question may show. `changed` says, in a question asked again, what is no longer as shown."""
+    """Everything that a question may show. `changed` says, in a question asked again, what is no longer as shown.
+
+    `staged` is there where the actions are what a command changed in its copy of a folder.
+    """
 
     confirmation_id: str
     task_id: str
@@ -399,6 +413,7 @@ class CardRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: datetime
     changed: str = ""
     unknown_outcome: bool = False
+    staged: CommandsChanges | None = None
 
 
 class CardRenderer(Protocol):

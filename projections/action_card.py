@@ -28,14 +28,14 @@ def render_card(request: Question) -> Card:
     hides = any(has_escapes(text.replace("\n", "")) for text in _agents_words(request))
     blocks = (
         CardBlock("who", _who(request)),
-        CardBlock("action", action_lines(request.items, places)),
+        CardBlock("action", (*_staged(request), *action_lines(request.items, places))),
         CardBlock("risk", risk_lines(request.items, places, agent_hides=hides)),
         CardBlock("why", _why(request.items)),
         CardBlock("changed", _changed(request)),
         CardBlock("agent", _agent(request)),
         CardBlock("binding", _binding(request)),
     )
-    first = headline(request.items, places)
+    first = headline(request.items, places, request.staged)
     return Card(
         headline=f"Did this happen? {first}" if request.unknown_outcome else first,
         blocks=tuple(block for block in blocks if block.lines),
@@ -51,6 +51,20 @@ def _who(request: Question) -> tuple[str, ...]:
     if request.step_title:
         lines.append(field("step", quoted(request.step_title)))
     lines.append(field("asked by", visible(request.asked_by)))
+    return tuple(lines)
+
+
+def _staged(request: Question) -> tuple[str, ...]:
+    """Return what becomes of the changes of a command when this question is answered."""
+    staged = request.staged
+    if staged is None:
+        return ()
+    others = staged.changes - len(request.items)
+    lines = [field("now", "none of this has happened yet: the command worked on a copy")]
+    if staged.together:
+        lines.append(field("together", f"all or none{f', with {others:,} more that need no answer' if others else ''}"))
+    elif others:
+        lines.append(field("besides", f"{others:,} of its {staged.changes:,} changes were decided without a question"))
     return tuple(lines)
 
 

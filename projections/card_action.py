@@ -23,7 +23,8 @@ from ..domain.action import (
     kind_of,
 )
 from ..domain.facts import Facts, FileState
-from .card_call import code_lines, command_lines, connector_lines, request_lines, subagent_lines
+from .card_call import connector_lines, request_lines, subagent_lines
+from .card_command import code_lines, command_lines
 from .card_headline import headline
 from .card_layout import block, field
 from .card_places import CardPlaces
@@ -127,9 +128,9 @@ def _of_one(item: QuestionItem, places: CardPlaces) -> list[str]:
                 _GOES_TO,
             ]
         case ShellExec():
-            return command_lines(action, places)
+            return command_lines(action, facts, places)
         case CodeRun():
-            return code_lines(action, places)
+            return code_lines(action, facts, places)
         case NetworkRequest():
             return request_lines(action)
         case ConnectorRead() | ConnectorAction():

@@ -26,7 +26,7 @@ from ..domain.action import (
 from ..domain.facts import FileState
 from .card_places import CardPlaces, name_shown
 from .measure import count_words, executable_word, size_words
-from .question import QuestionItem
+from .question import QuestionItem, StagedBy
 from .visible_text import quoted
 
 VERBS: Final[dict[ActionKind, str]] = {
@@ -48,8 +48,24 @@ VERBS: Final[dict[ActionKind, str]] = {
 """What each kind does, in a word or two."""
 
 
-def headline(items: Sequence[QuestionItem], places: CardPlaces) -> str:
-    """Return the question's first line: `Delete 12 files in reports/2023 (3.4 MB)`."""
+def headline(items: Sequence[QuestionItem], places: CardPlaces, staged: StagedBy | None = None) -> str:
+    """Return the question's first line: `Delete 12 files in reports/2023 (3.4 MB)`.
+
+    Of what a command changed: `Keep 12 changes of the command tidy --all`.
+    """
+    if staged is None:
+        return _of_actions(items, places)
+    whose = f"of {_command(staged.command)}"
+    if len(items) == 1:
+        return f"Keep a change {whose}: {_of_actions(items, places)}"
+    return f"Keep {count_words(len(items), 'change')} {whose}"
+
+
+def _command(action: Action) -> str:
+    return f"the command {' '.join(map(name_shown, action.argv))}" if isinstance(action, ShellExec) else "Python code"
+
+
+def _of_actions(items: Sequence[QuestionItem], places: CardPlaces) -> str:
     if len(items) == 1:
         return _of_one(items[0].action, items[0].facts.target, places)
     kinds = {kind_of(item.action) for item in items}

@@ -37,6 +37,25 @@ class QuestionItem(Protocol):
         ...
 
 
+class StagedBy(Protocol):
+    """Which command made the changes that a question is about."""
+
+    @property
+    def command(self) -> Action:
+        """The command, as it was approved or allowed."""
+        ...
+
+    @property
+    def changes(self) -> int:
+        """How many changes it made, with those that need no answer."""
+        ...
+
+    @property
+    def together(self) -> bool:
+        """Whether they are made all or none."""
+        ...
+
+
 class Question(Protocol):
     """Everything that a question may show."""
 
@@ -103,4 +122,9 @@ class Question(Protocol):
     @property
     def unknown_outcome(self) -> bool:
         """Whether it is about an action of which nobody knows if it happened."""
+        ...
+
+    @property
+    def staged(self) -> StagedBy | None:
+        """The command whose changes these are, None where they are an agent's own actions."""
         ...

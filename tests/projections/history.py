@@ -170,7 +170,7 @@ class History:
     def try_out(self) -> None:
         """Try the sandbox out, or let root's process into a session."""
         if self.random.random() < 0.5:
-            standing = self.random.choice(("enforced", "advisory", "absent"))
+            standing: sandbox.Standing = self.random.choice(("enforced", "advisory", "absent"))
             canary = sandbox.Canary(name="env", path="shell", standing=standing, detail="tried")
             self.execute(sandbox, sandbox.SANDBOX_STREAM, sandbox.RecordCheck("sha256:machine", (canary,)))
             return
