@@ -22,7 +22,7 @@ from cowork.domain.action import (
 from cowork.domain.plan import Step
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.projections.audit_log import audit_rows
-from tests.projections.history import effects_of
+from tests.projections.effects import effects_of
 from tests.projections.story import TASK, Story
 
 READ = FileRead(at=Location("grant-1", "a.txt"))

@@ -13,7 +13,7 @@ from cowork.domain.reason import ReasonCode
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.projections.output_files import output_kind, standing_outputs
 from cowork.projections.summary_report import TaskSummary
-from tests.projections.history import effects_of
+from tests.projections.effects import effects_of
 from tests.projections.story import TASK, Story
 
 CONTENT = Content("sha256:new", 12)
