@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import anyio
@@ -14,7 +15,6 @@ from cowork.adapters.bootstrap import open_application
 from cowork.adapters.network.connect_proxy import ConnectProxy
 from cowork.adapters.network.executor import NetworkExecutor
 from cowork.adapters.network.reach import Dial, IsOwn, Resolve
-from cowork.adapters.network.trust_store import Trust
 from cowork.adapters.sandbox.executor import CommandExecutor
 from cowork.adapters.sandbox.performing import Bounds
 from cowork.domain.action import Action
@@ -57,7 +57,6 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     resolve: Resolve
     dial: Dial
     is_own: IsOwn = lambda _address: False
-    trust: Trust | None = None
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +198,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     ways: Ways | None = None
     bounds: Bounds | None = None
     answering: Answering = approve_all
-    during: Callable[[Application, str], Awaitable[None]] | None = None
+    during: Callable[[Application, str], Coroutine[Any, Any, None]] | None = None
     before_answer: Callable[[ConfirmationRequested], Awaitable[None]] | None = None
     together: bool = False
     in_order: bool = False
@@ -251,12 +250,10 @@ def opened(field: Field, setting: Setting) -> Iterator[Application]:
     with contextlib.ExitStack() as stack:
         if setting.ways is not None:
             ways = setting.ways
-            reaching = {"resolve": ways.resolve, "dial": ways.dial, "is_own": ways.is_own}
-            trusting = {} if ways.trust is None else {"trust": ways.trust}
-            stack.enter_context(_made_by("network.connect_proxy.ConnectProxy", partial(ConnectProxy, **reaching)))
-            stack.enter_context(
-                _made_by("network.executor.NetworkExecutor", partial(NetworkExecutor, **reaching, **trusting))
-            )
+            proxy = partial(ConnectProxy, resolve=ways.resolve, dial=ways.dial, is_own=ways.is_own)
+            requests = partial(NetworkExecutor, resolve=ways.resolve, dial=ways.dial, is_own=ways.is_own)
+            stack.enter_context(_made_by("network.connect_proxy.ConnectProxy", proxy))
+            stack.enter_context(_made_by("network.executor.NetworkExecutor", requests))
         if setting.bounds is not None:
             stack.enter_context(
                 _made_by("sandbox.executor.CommandExecutor", partial(CommandExecutor, bounds=setting.bounds))

@@ -289,12 +289,24 @@ ANY_COMMAND = layer_of_rules(
         Rule("asks", ("shell.exec",), "allow_with_confirm", Conditions(), "and is asked about each"),
     ),
 )
+
+
+def _link_instead(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("other.sh")
+
+
+def _empty_folder_instead(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 SWAPS: dict[str, Callable[[Path], object]] = {
     "other bytes": lambda path: path.write_text(OTHER),
     "another file": lambda path: _replace(path, OTHER),
-    "a link": lambda path: (path.unlink(), path.symlink_to("other.sh")),
+    "a link": _link_instead,
     "gone": lambda path: path.unlink(),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a folder": _empty_folder_instead,
 }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cowork.domain.action import Action
 from tests.acceptance.sandbox.commands import Writes, argv, code, shell
 from tests.acceptance.sandbox.field import Field
 from tests.acceptance.sandbox.playing import play
@@ -40,7 +41,7 @@ async def test_nothing_outside_the_granted_folder_is_seen(field: Field, account:
 
 
 async def test_a_command_that_asks_for_a_file_outside_fails(field: Field) -> None:
-    commands = [
+    commands: list[Action] = [
         argv(field, "cat", f"{field.out}/secret.txt"),
         argv(field, "ls", f"{field.home}/.ssh"),
         shell(field, "ls ~/.ssh"),
