@@ -1,18 +1,20 @@
 """The JSON object `TaskSummary`, made of the rows of `task_summary.py`. Every line cites the positions it rests on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from ..domain.effect import Change, Effect
+from .command_runs import CommandRun, command_runs
 from .outcome import Outcome
 from .output_files import OutputKind, output_kind, standing_outputs
 from .place_names import NO_NAMES, PlaceNames
 from .row import Row, number_of, positions_of, text_of, time_of
-from .summary_words import action_words, followup_words, step_words
+from .summary_words import action_words, followup_words, refused_connection_words, step_words
 from .task_actions import POSITIONS as ACTION_POSITIONS
 from .task_actions import effect_in, outcome_in
+from .visible_text import visible
 
 _LEFT_OPEN: Final[frozenset[Outcome]] = frozenset(
     ["failed", "unknown", "denied", "rejected", "expired", "skipped", "withdrawn"]
@@ -98,6 +100,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     outputs: tuple[Output, ...]
     file_changes: tuple[FileChange, ...]
     action_log: tuple[ActionLogLine, ...]
+    commands: tuple[CommandRun, ...]
     followups: tuple[Followup, ...]
     skipped: tuple[Skipped, ...]
     questions: tuple[QuestionLine, ...]
@@ -105,12 +108,13 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SummaryRows(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one task in `summary_tasks`, `summary_steps`, `actions`, `more_effects` and so on."""
+    """The rows of one task in `summary_tasks`, `summary_steps`, `actions`, `more_effects`, `connections` and so on."""
 
     task: Row
     steps: Sequence[Row] = ()
     actions: Sequence[Row] = ()
     more_effects: Sequence[Row] = ()
+    connections: Sequence[Row] = ()
     questions: Sequence[Row] = ()
     subagents: Sequence[Row] = ()
 
@@ -128,6 +132,7 @@ def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
     actions = sorted(rows.actions, key=lambda row: number_of(row, "proposed_position"))
     changes = _changes(actions, rows.more_effects)
     steps = sorted(rows.steps, key=lambda row: number_of(row, "number"))
+    commands = tuple(command_runs(actions, rows.connections))
     questions = sorted(rows.questions, key=lambda row: number_of(row, "requested_position"))
     return TaskSummary(
         task_id=text_of(rows.task, "task_id"),
@@ -135,8 +140,10 @@ def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
         outputs=_outputs(changes, names),
         file_changes=tuple(_file_change(change, names) for change in changes),
         action_log=tuple(_log_line(row, names) for row in actions),
+        commands=commands,
         followups=(
             *(_followup(row, names) for row in actions if outcome_in(row) in _LEFT_OPEN),
+            *_command_followups(commands),
             *(_step_followup(row) for row in steps if number_of(row, "skipped_position")),
             *(_open_question(row) for row in questions if text_of(row, "answer") == "pending"),
         ),
@@ -199,6 +206,18 @@ def _followup(row: Row, names: PlaceNames) -> Followup:
         step_id=text_of(row, "step_id"),
         positions=positions_of(row, *ACTION_POSITIONS),
     )
+
+
+def _command_followups(commands: Sequence[CommandRun]) -> Iterator[Followup]:
+    """Yield what commands were refused, and what they changed that can't be kept."""
+    for run in commands:
+        for line in run.connections:
+            if line.reason_code is not None:
+                text = refused_connection_words(line.host, line.port, line.refused or "", line.reason_code)
+                yield Followup(text=text, action_id=run.action_id, step_id=run.step_id, positions=line.positions)
+        for sentence in run.left_out:
+            text = f"left out of what a command changed: {visible(sentence)}. To do: do it yourself if it is meant"
+            yield Followup(text=text, action_id=run.action_id, step_id=run.step_id, positions=run.positions)
 
 
 def _step_followup(row: Row) -> Followup:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from ..domain.reason import ReasonCode
 from .outcome import Outcome
 from .place_names import PlaceNames
 from .row import Row, text_of
@@ -99,6 +100,12 @@ def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     by_rule = f" (rule {visible(rule)})" if outcome == "denied" and rule else ""
     words = action_words(row, outcome, names)
     return f"{words}{by_rule}. To do: {advice or 'run the task again'}"
+
+
+def refused_connection_words(host: str, port: int, reason: str, code: ReasonCode) -> str:
+    """Return that a command did not reach a host, why, and what a person can do about it."""
+    place = visible(f"{host}:{port}" if host else "what it asked for")
+    return f"not reached, {place}: {visible(reason)}. To do: {_ADVICE_BY_CODE.get(code, 'run the task again')}"
 
 
 def step_words(row: Row) -> str:

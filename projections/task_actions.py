@@ -6,9 +6,11 @@ question, a second attempt, an unknown outcome) is here as it was last; `task_ti
 
 from typing import Final, assert_never
 
+import msgspec
+
 from ..domain.action import Location
 from ..domain.confirmation import ConfirmationEvent
-from ..domain.effect import Change, Effect
+from ..domain.effect import Change, CommandReport, Effect, Result
 from ..domain.event import Recorded
 from ..domain.grant import GrantEvent
 from ..domain.session import SessionEvent
@@ -75,6 +77,7 @@ ACTIONS: Final = Table(
         "outcome_reason": "text",
         "outcome_code": "text",
         "result": "text",
+        "report": "json",
         "recovered": "integer",
         "ended_at": "integer",
         "ended_position": "integer",
@@ -86,6 +89,18 @@ MORE_EFFECTS: Final = Table(
     name="more_effects",
     key={"task_id": "text", "action_id": "text", "number": "integer"},
     columns=EFFECT_COLUMNS,
+)
+CONNECTIONS: Final = Table(
+    name="connections",
+    key={"task_id": "text", "position": "integer"},
+    columns={
+        "action_id": "text",
+        "host": "text",
+        "port": "integer",
+        "address": "text",
+        "reason_code": "text",
+        "reason": "text",
+    },
 )
 POSITIONS: Final = (
     "proposed_position",
@@ -190,16 +205,14 @@ def _declined(recorded: Recorded[ActionDeclined]) -> Changes:
 def _failed(recorded: Recorded[ActionFailed]) -> Changes:
     event = recorded.event
     values = _ended(recorded, "failed", event.reason, event.reason_code)
-    if event.result is not None:
-        values["result"] = event.result.summary
+    values |= _brought_back(event.result)
     return _put(recorded, values)
 
 
 def _succeeded(recorded: Recorded[ActionSucceeded]) -> Changes:
     event = recorded.event
     values = _ended(recorded, "succeeded", None, None)
-    if event.result is not None:
-        values["result"] = event.result.summary
+    values |= _brought_back(event.result)
     if event.recovered:
         values["recovered"] = 1
     effects = event.effects
@@ -213,6 +226,28 @@ def _succeeded(recorded: Recorded[ActionSucceeded]) -> Changes:
         for number, effect in enumerate(effects[1:], start=1)
     )
     return (done, *more)
+
+
+def _brought_back(result: Result | None) -> dict[str, Scalar]:
+    if result is None:
+        return {}
+    values: dict[str, Scalar] = {"result": result.summary}
+    if result.command is not None:
+        values["report"] = json_text(result.command)
+    return values
+
+
+def _connected(recorded: Recorded[ConnectionDecided]) -> Changes:
+    event = recorded.event
+    values: dict[str, Scalar] = {
+        "action_id": event.action_id,
+        "host": event.host,
+        "port": event.port,
+        "address": event.address or None,
+        "reason_code": event.reason_code,
+        "reason": event.reason or None,
+    }
+    return (Put("connections", (event.task_id, recorded.position), values),)
 
 
 def _effect_columns(effect: Effect) -> dict[str, Scalar]:
@@ -246,14 +281,16 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _failed)
     if issubclass(event, ActionOutcomeUnknown):
         return when(event, _unknown)
-    if issubclass(event, ConnectionDecided | LifeEvent | SessionEvent | GrantEvent):
+    if issubclass(event, ConnectionDecided):
+        return when(event, _connected)
+    if issubclass(event, LifeEvent | SessionEvent | GrantEvent):
         return nothing
     if issubclass(event, SubagentEvent | ConfirmationEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_ACTIONS: Final = Fold("task_actions", 2, (ACTIONS, MORE_EFFECTS), _choose)
+TASK_ACTIONS: Final = Fold("task_actions", 3, (ACTIONS, MORE_EFFECTS, CONNECTIONS), _choose)
 
 
 def outcome_in(row: Row) -> Outcome:
@@ -275,3 +312,9 @@ def effect_in(row: Row) -> Effect | None:
         before=text_of(row, "digest_before"),
         after=text_of(row, "digest_after"),
     )
+
+
+def report_in(row: Row) -> CommandReport | None:
+    """Return how the row's command ended; None where it is no command, or has not ended."""
+    text = text_of(row, "report")
+    return msgspec.json.decode(text, type=CommandReport) if text else None

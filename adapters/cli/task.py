@@ -107,6 +107,7 @@ def summary_in(engine: "Application", task: "Task") -> "TaskSummary":
         steps=engine.rows("summary_steps", where),
         actions=engine.rows("actions", where),
         more_effects=engine.rows("more_effects", where),
+        connections=engine.rows("connections", where),
         questions=engine.rows("summary_questions", where),
         subagents=engine.rows("summary_subagents", where),
     )

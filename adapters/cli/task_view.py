@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from ...projections.command_runs import CommandRun
+from ...projections.measure import size_words
 from ...projections.summary_report import TaskSummary
 from ...projections.task_status import Task
 from ...projections.task_timeline import TASK_GROUP, TimelineGroup
 from ...projections.visible_text import quoted, visible
 from . import output
-from .layout import clock_time, in_columns
+from .layout import clock_time, in_columns, plural
 
 
 def print_task(task: Task, groups: Sequence[TimelineGroup]) -> None:
@@ -63,6 +65,20 @@ def print_summary(task: Task, summary: TaskSummary) -> None:
         "actions",
         ((f"  {clock_time(one.timestamp)[11:]}", one.outcome, one.action, one.details) for one in summary.action_log),
     )
+    _listing("commands", (_command_row(one) for one in summary.commands))
+    _listing(
+        "reached by commands",
+        (
+            (
+                f"  {'refused' if one.reason_code else 'reached'}",
+                f"{visible(one.host)}:{one.port}",
+                plural(one.times, "time"),
+                visible(one.refused or ", ".join(one.addresses)),
+            )
+            for command in summary.commands
+            for one in command.connections
+        ),
+    )
     _listing(
         "questions",
         (
@@ -76,6 +92,18 @@ def print_summary(task: Task, summary: TaskSummary) -> None:
         "said by agents, not checked",
         ((f"  {visible(one.by)}", visible(one.about), quoted(one.text)) for one in summary.claims),
     )
+
+
+def _command_row(run: CommandRun) -> tuple[str, ...]:
+    if run.signal is not None:
+        ended = f"signal {run.signal}"
+    else:
+        ended = "-" if run.exit_code is None else f"exit code {run.exit_code}"
+    notes = [f"{size_words(run.stdout_bytes)} of output"]
+    notes += [f"{size_words(run.stderr_bytes)} of errors"] if run.stderr_bytes else []
+    notes += [f"{plural(run.hidden, 'file')} hidden by policy"] if run.hidden else []
+    notes += [f"{plural(len(run.left_out), 'change')} left out"] if run.left_out else []
+    return f"  {run.action_id}", ended, f"{run.milliseconds / 1000:.2f} s", ", ".join(notes)
 
 
 def _listing(title: str, rows: Iterable[tuple[str, ...]]) -> None:

@@ -194,6 +194,7 @@ class Story(History):
             steps=model.rows("summary_steps", {"task_id": TASK}),
             actions=model.rows("actions", {"task_id": TASK}),
             more_effects=model.rows("more_effects", {"task_id": TASK}),
+            connections=model.rows("connections", {"task_id": TASK}),
             questions=model.rows("summary_questions", {"task_id": TASK}),
             subagents=model.rows("summary_subagents", {"task_id": TASK}),
         )

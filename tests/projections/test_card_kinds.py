@@ -7,6 +7,7 @@ from inline_snapshot import snapshot
 
 from cowork.domain.action import (
     ACTION_TYPES,
+    Action,
     ActionKind,
     CodeRun,
     ConnectorAction,
@@ -316,7 +317,7 @@ which is    sh reads its line as 6 commands
 
 def test_what_a_command_changed_is_asked_about_as_its_changes() -> None:
     command = ShellExec(argv=("sh", "tidy.sh"), cwd=Location("g1", "."), writes="staged")
-    changes = [
+    changes: list[Action] = [
         FileWrite(at=A, content=CONTENT),
         FileCreate(at=B, content=CONTENT, mode=0o755),
         FileDelete(at=Location("g1", "old.txt")),
