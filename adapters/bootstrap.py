@@ -203,7 +203,8 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     store_dir = store_dir.resolve()
     blobs = FileBlobStore(store_dir / "blobs")
     files, finder = FileExecutor(blobs, store_dir), GlobFinder()
-    commands = OnDemand(frozenset(["shell.exec", "code.run"]), lambda: _command_executor(blobs, store_dir))
+    locks = FileTaskLocks(store_dir / "locks")
+    commands = OnDemand(frozenset(["shell.exec", "code.run"]), lambda: _command_executor(blobs, store_dir, locks))
     requests = OnDemand(frozenset(["network.request"]), lambda: _network_executor(blobs))
     return assemble(
         store=store,
@@ -212,7 +213,7 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
         executors=(files, commands, requests),
         finder=finder,
         opener=FileFolderOpener(store_dir, policy_dirs=(default_config_dir(), ORGANISATION_FOLDER)),
-        locks=FileTaskLocks(store_dir / "locks"),
+        locks=locks,
         policy_source=policy_source(),
         clock=SystemClock(),
         ids=RandomIds(),
@@ -222,16 +223,31 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     )
 
 
-def _command_executor(blobs: BlobStore, store_dir: Path) -> tuple[Executor, Sequence[Closable]]:
+def _command_executor(blobs: BlobStore, store_dir: Path, locks: TaskLocks) -> tuple[Executor, Sequence[Closable]]:
     from .files.holding import GrantedFolders
     from .network.connect_proxy import ConnectProxy
     from .sandbox.executor import CommandExecutor
 
+    _clear_areas(store_dir, locks)
     holder = GrantedFolders()
     executor = CommandExecutor(
         blobs=blobs, state_dir=store_dir, holder=holder, egress=ConnectProxy(), environment=dict(os.environ)
     )
     return executor, (holder,)
+
+
+def _clear_areas(store_dir: Path, locks: TaskLocks) -> None:
+    """Remove what commands left whose task nobody is running: they were killed, and the task was not resumed."""
+    from .sandbox.area import area_names, clear
+
+    for name in area_names(store_dir):
+        task_id = name.partition(".")[0]
+        if not task_id.startswith("task-"):
+            # A self test's, perhaps of another process, and no task's lock says whether it is still running.
+            continue
+        with locks.hold(task_id) as idle:
+            if idle:
+                clear(store_dir, name)
 
 
 def _network_executor(blobs: BlobStore) -> tuple[Executor, Sequence[Closable]]:

@@ -62,11 +62,21 @@ class Confinement(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     network: Literal["none", "proxy"] = "none"
 
 
-class Input(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A file beneath a grant that a command names in its arguments, and `sha256:<hex>` of what it held."""
+class Input(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
+    """A file beneath a grant that a command names in its arguments, and `sha256:<hex>` of what it held.
+
+    Only of what the command may see: `size` (bytes) and `links` are what policy may ask about besides the path.
+    """
 
     path: str
     digest: str
+    size: int = 0
+    links: int = 1
+
+    @property
+    def state(self) -> FileState:
+        """The file as policy is asked about it."""
+        return FileState("file", size=self.size, links=self.links)
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):

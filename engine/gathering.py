@@ -9,6 +9,7 @@ from ..domain.facts import Facts, Obstacle
 from .ports import Clock, Executor
 from .sandbox_check import SandboxCheck
 from .session_view import SessionView
+from .sight import Sights
 
 _COMMANDS: tuple[ActionKind, ...] = ("shell.exec", "code.run")
 
@@ -20,6 +21,7 @@ class Gathering:
         self._executors: dict[ActionKind, Executor] = {kind: one for one in executors for kind in one.kinds}
         self._check = check
         self._clock = clock
+        self.sights = Sights()
 
     def executor(self, action: Action) -> Executor:
         """Return the executor of the action's kind."""
@@ -40,7 +42,21 @@ class Gathering:
                 closed = Facts(now=now, batch=len(actions), available=False, obstacle=Obstacle("unavailable", missing))
                 return [closed for _ in actions]
         facts = await executor.observe(actions, view.scope, now, batch=len(actions))
+        if kind in _COMMANDS:
+            facts = [self._seen(action, one, view) for action, one in zip(actions, facts, strict=True)]
         return facts if len(actions) == 1 else _with_clashes(actions, facts)
+
+    def _seen(self, action: Action, facts: Facts, view: SessionView) -> Facts:
+        """Return the facts without the files that the command will not see.
+
+        A digest of a hidden file would prove that it is there, and a short secret can be guessed from it.
+        """
+        if not facts.inputs:
+            return facts
+        sight = self.sights.of(view, facts.now)
+        (cwd,) = locations_of(action)
+        inputs = tuple(one for one in facts.inputs if not sight.hides(cwd.grant_id, one.path, one.state))
+        return msgspec.structs.replace(facts, inputs=inputs)
 
 
 def _with_clashes(actions: Sequence[Action], facts: Sequence[Facts]) -> list[Facts]:

@@ -33,7 +33,6 @@ from .gathering import Gathering
 from .judging import Judging
 from .ports import CommandsChanges, Connection, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
 from .session_view import SessionView, SessionViews
-from .sight import Sights
 
 OutputListener: TypeAlias = Callable[[str, Literal["stdout", "stderr"], bytes], None]
 """Shown what a command prints while it runs: the action's id, the stream, masked bytes. Nothing is kept of it."""
@@ -72,7 +71,6 @@ class Performing:
         self._gathering = gathering
         self._judging = judging
         self._outputs = outputs
-        self._sights = Sights()
 
     async def perform(
         self, task: Task, step: Step, action: Action, facts: Facts, started: Recorded[Event], view: SessionView
@@ -104,7 +102,7 @@ class Performing:
             digest=event.digest,
             facts=facts,
             scope=view.scope,
-            sight=self._sights.of(view, task_id, facts.now),
+            sight=self._gathering.sights.of(view, facts.now),
             witness=_Witness(self._handler, task_id, event.action_id, self._outputs.show),
         )
 

@@ -18,17 +18,16 @@ class PolicySight:
     the view is the same, the answer about the same place is, too, except where rules hold only at certain times.
     """
 
-    def __init__(self, view: SessionView, task_id: str, now: datetime) -> None:
+    def __init__(self, view: SessionView, now: datetime) -> None:
         self.view = view
-        self._task_id = task_id
         self._now = now
         self._seen: dict[tuple[str, str, str, int, int], bool] = {}
         # Looking about is not what a limit on reading counts, and must not be stopped by an unknown count.
         self._usage = view.policy.usage({}) if view.policy.has_limits else ()
 
-    def fits(self, view: SessionView, task_id: str) -> bool:
+    def fits(self, view: SessionView) -> bool:
         """Whether what was answered under the one view still holds under the other."""
-        return self.view is view and self._task_id == task_id and not view.policy.has_windows
+        return self.view is view and not view.policy.has_windows
 
     def hides(self, grant_id: str, path: str, state: FileState) -> bool:
         """Whether a file may not be read, or a folder not be listed, without a person. See the port `Sight`."""
@@ -44,8 +43,7 @@ class PolicySight:
         look = FileList(at=at) if state.kind == "folder" else FileRead(at=at)
         facts = Facts(now=self._now, target=state, usage=self._usage)
         view = self.view
-        verdict = view.policy.verdict(look, facts, view.scope, session=view.session_id, task=self._task_id)
-        return verdict != "allow"
+        return view.policy.verdict(look, facts, view.scope, session=view.session_id) != "allow"
 
 
 class Sights:
@@ -54,9 +52,9 @@ class Sights:
     def __init__(self) -> None:
         self._sights: dict[str, PolicySight] = {}
 
-    def of(self, view: SessionView, task_id: str, now: datetime) -> PolicySight:
-        """Return the sight of a task in a session as it is now."""
+    def of(self, view: SessionView, now: datetime) -> PolicySight:
+        """Return the sight of a session as it is now."""
         known = self._sights.get(view.session_id)
-        if known is None or not known.fits(view, task_id):
-            known = self._sights[view.session_id] = PolicySight(view, task_id, now)
+        if known is None or not known.fits(view):
+            known = self._sights[view.session_id] = PolicySight(view, now)
         return known

@@ -12,7 +12,7 @@ Nothing here is worth keeping: after a crash the area is removed.
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -102,15 +102,12 @@ def clear(state_dir: Path, name: str) -> None:
         raise DomainError("unavailable", f"what command `{name}` left can't be removed: {_words(error)}") from error
 
 
-def clear_all(state_dir: Path, keep: Collection[str] = ()) -> None:
-    """Remove the areas of all commands but those named: after a crash, once nothing runs any more."""
+def area_names(state_dir: Path) -> list[str]:
+    """Return the names of all areas there are: of commands that run, and of those that a crash left."""
     try:
-        names = os.listdir(state_dir / os.fsdecode(_AREAS))
+        return sorted(os.listdir(state_dir / os.fsdecode(_AREAS)))
     except FileNotFoundError:
-        return
-    for name in names:
-        if name not in keep:
-            clear(state_dir, name)
+        return []
 
 
 def _make(

@@ -97,11 +97,13 @@ class Performing(msgspec.Struct, kw_only=True):
         if obstacle is not None:
             return Failed(obstacle.code, obstacle.message)
         files = named_files(self.action, self.folder, self.root)
-        now, before = set(inputs_of(files)), set(self.permit.facts.inputs)
+        sees = self.permit.sight
+        inputs = [one for one in inputs_of(files) if not sees.hides(self.folder.grant_id, one.path, one.state)]
+        now, before = set(inputs), set(self.permit.facts.inputs)
         if now != before:
             changed = min(one.path for one in now ^ before)
             return Failed("conflict", f"`{changed}`, which the command names, is no longer as it was shown")
-        return files
+        return {one.path: files[one.path].data for one in inputs}
 
     async def _prepare(self, files: dict[str, bytes]) -> Area:
         work = partial(

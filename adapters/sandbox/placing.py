@@ -7,9 +7,11 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
+
+import msgspec
 
 from ...domain.action import CommandAction, ShellExec
 from ...domain.facts import Input, Obstacle
@@ -65,26 +67,36 @@ def _opened_beneath(root: int, parts: Sequence[str]) -> Iterator[int]:
         os.close(folder)
 
 
-def named_files(action: CommandAction, folder: FolderScope, root: int) -> dict[str, bytes]:
+class NamedFile(msgspec.Struct, frozen=True):
+    """A file that a command names: what it holds, and how many names it has."""
+
+    data: bytes
+    links: int
+
+
+def named_files(action: CommandAction, folder: FolderScope, root: int) -> dict[str, NamedFile]:
     """Return the files beneath the granted folder that the arguments name, by path, and what they hold.
 
     A file may be named relative to the working folder or absolutely, alone or behind a `=`. The first 16 count, and
     files of up to 1 MiB: scripts, as a rule. A larger one is data.
     """
     words = action.argv if isinstance(action, ShellExec) else action.args
-    found: dict[str, bytes] = {}
+    found: dict[str, NamedFile] = {}
     for path in _paths_of(words, action.cwd.path, folder):
         if len(found) == COMMAND_INPUTS_MAX:
             break
-        data = None if path in found else _read_small(root, path)
-        if data is not None:
-            found[path] = data
+        file = None if path in found else _read_small(root, path)
+        if file is not None:
+            found[path] = file
     return found
 
 
-def inputs_of(files: dict[str, bytes]) -> tuple[Input, ...]:
+def inputs_of(files: Mapping[str, NamedFile]) -> tuple[Input, ...]:
     """Return the files as facts: what an approval is bound to."""
-    return tuple(Input(path, f"sha256:{hashlib.sha256(data).hexdigest()}") for path, data in files.items())
+    return tuple(
+        Input(path, f"sha256:{hashlib.sha256(file.data).hexdigest()}", len(file.data), file.links)
+        for path, file in files.items()
+    )
 
 
 def _paths_of(words: Sequence[str], cwd: str, folder: FolderScope) -> Iterator[str]:
@@ -117,8 +129,8 @@ def _path_beneath(text: str, cwd: str, folder: FolderScope) -> str | None:
     return None if find_problem(path, root_allowed=False) is not None else path
 
 
-def _read_small(root: int, path: str) -> bytes | None:
-    """Return what a small regular file holds; None for anything else, and for what can't be read."""
+def _read_small(root: int, path: str) -> NamedFile | None:
+    """Return a small regular file; None for anything else, and for what can't be read."""
     parts = components(path)
     try:
         with _opened_beneath(root, parts[:-1]) as parent:
@@ -130,6 +142,6 @@ def _read_small(root: int, path: str) -> bytes | None:
                 if not is_same_object(os.fstat(file), seen):
                     return None
                 data = b"".join(chunks_of(file))
-                return data if len(data) <= COMMAND_INPUT_BYTES_MAX else None
+                return NamedFile(data, seen.st_nlink) if len(data) <= COMMAND_INPUT_BYTES_MAX else None
     except OSError:
         return None

@@ -22,7 +22,7 @@ from cowork.domain.action import (
 )
 from cowork.domain.effect import CommandReport, Output, Result
 from cowork.domain.errors import DomainError
-from cowork.domain.facts import ABSENT, Confinement, Facts, Input, Obstacle
+from cowork.domain.facts import ABSENT, Confinement, Facts, FileState, Input, Obstacle
 from cowork.domain.plan import Step
 from cowork.domain.policy_document import Conditions, Layer, Rule, layer_of_rules
 from cowork.domain.reason import ReasonCode
@@ -92,7 +92,7 @@ class Run:
 
     def hides(self, path: str) -> bool:
         """Whether policy keeps a file from the command."""
-        return self.permit.sight.hides(self._grant_id, path, ABSENT)
+        return self.permit.sight.hides(self._grant_id, path, FileState("file", size=1))
 
     @property
     def _grant_id(self) -> str:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from cowork.domain.baseline import BASELINE
 from cowork.domain.errors import DomainError
+from cowork.domain.facts import Input
 from cowork.domain.grant import HostGranted, HostRevoked
 from cowork.domain.policy_document import Rule
 from cowork.domain.sandbox import Canary, SandboxChecked
@@ -147,5 +150,22 @@ async def test_what_a_command_may_see_is_what_may_be_read(rig: Rig) -> None:
         seen.update({path: run.hides(path) for path in ("a.txt", ".env", "server.pem", ".hidden/x")})
 
     with_commands(rig, look=look)
-    await rig.run(command("look"), asker=Says(approve=True))
-    assert seen == {"a.txt": True, ".env": True, "server.pem": True, ".hidden/x": True}
+    await rig.run(command("look"), rules=BASELINE, asker=Says(approve=True))
+    assert seen == {"a.txt": False, ".env": True, "server.pem": True, ".hidden/x": True}
+
+
+async def test_of_files_that_a_command_names_and_will_not_see_nothing_is_on_record(rig: Rig) -> None:
+    commands = with_commands(rig, look=nothing)
+    shown = Input("run.sh", "sha256:shown", 10)
+    commands.inputs = (shown, Input(".env", "sha256:secret", 10), Input("second-name.txt", "sha256:linked", 10, 2))
+    task = await rig.run(command("look"), rules=BASELINE, asker=Says(approve=True))
+    assert task.status == "completed"
+    assert commands.ran[0].facts.inputs == (shown,)
+    log = b"".join(msgspec.json.encode(recorded.event) for recorded in rig.app.store.read_log(after=0, limit=1000))
+    assert b"sha256:shown" in log
+    assert b"sha256:secret" not in log
+    assert b"sha256:linked" not in log
+
+
+async def nothing(run: Run) -> None:
+    """Do nothing."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cowork.adapters.sandbox.area import clear, clear_all, prepare
+from cowork.adapters.sandbox.area import area_names, clear, prepare
 from cowork.domain.errors import DomainError
 from tests.adapters.sandbox.overlay import Stage, hiding, stage_in, write_tree
 
@@ -84,15 +84,17 @@ def test_a_removal_that_was_broken_off_is_finished_by_the_next(stage: Stage) -> 
 
 def test_there_is_nothing_to_clear_before_the_first_command(stage: Stage) -> None:
     clear(stage.state, "act_1")
-    clear_all(stage.state)
+    assert area_names(stage.state) == []
     assert list(stage.state.iterdir()) == []
 
 
-def test_after_a_crash_the_areas_of_all_commands_but_some_are_cleared(stage: Stage) -> None:
-    for name in ("act_1", "act_2", "act_3"):
+def test_after_a_crash_the_areas_that_are_left_can_be_found_and_cleared(stage: Stage) -> None:
+    for name in ("act_2", "act_1", "act_3"):
         stage.run(stage.prepare(name=name), "mkdir x; chmod 000 x")
-    clear_all(stage.state, keep=["act_2"])
-    assert [place.name for place in (stage.state / "commands").iterdir()] == ["act_2"]
+    assert area_names(stage.state) == ["act_1", "act_2", "act_3"]
+    clear(stage.state, "act_1")
+    clear(stage.state, "act_3")
+    assert area_names(stage.state) == ["act_2"]
 
 
 def test_an_area_that_was_left_is_replaced_by_a_fresh_one(stage: Stage) -> None:

@@ -208,7 +208,7 @@ class TestInputs:
             "/etc/passwd",
         )
         facts = await ground.facts(ground.shell(*words, cwd="sub"))
-        assert facts.inputs == (Input("sub/s.sh", digest(b"echo 1\n")), Input("x.py", digest(b"print(1)\n")))
+        assert facts.inputs == (Input("sub/s.sh", digest(b"echo 1\n"), 7), Input("x.py", digest(b"print(1)\n"), 9))
 
     async def test_no_more_than_sixteen_are_bound(self, ground: Ground) -> None:
         for number in range(20):
