@@ -3,6 +3,7 @@
 import os
 import unicodedata
 
+import msgspec
 import pytest
 
 from cowork.domain.action import FileCreate, FileWrite, Location
@@ -107,12 +108,11 @@ async def test_no_listed_place_is_changed_however_deep_it_lies_and_is_spelled(fi
 
 @pytest.mark.parametrize("rules", ["the baseline", "anything goes"])
 async def test_a_person_who_says_no_keeps_hooks_out_whatever_the_rules_say(field: Field, rules: str) -> None:
-    def only_the_command(question: ConfirmationRequested) -> Answer:
-        return YES if "sh -c" in question.card.headline else NO
-
-    setting = Setting(
-        rules=ANYTHING_GOES if rules == "anything goes" else None, answering=only_the_command, seconds_max=20
-    )
+    # Yes to the command, and no to whatever comes after it.
+    answering = in_turn(True, *[False] * 8)
+    setting = Setting(rules=ANYTHING_GOES if rules == "anything goes" else None, answering=answering, seconds_max=20)
+    if rules == "anything goes":
+        setting = msgspec.structs.replace(setting, answering=in_turn(*[False] * 8))
     played = await write_all(field, [*PROTECTED, "safe.txt"], setting)
     assert set(field.tree()) == ({"safe.txt"} if rules == "anything goes" else set())
     for ran in played.changes:
