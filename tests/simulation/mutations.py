@@ -8,15 +8,17 @@ import msgspec
 import pytest
 
 from cowork.adapters.files import deleting, moving, writing
-from cowork.domain import confirmation, task
-from cowork.domain.action import kind_of
+from cowork.domain import confirmation, task, task_action
 from cowork.domain.confirmation import Approved, Expired, Rejected
 from cowork.domain.event import Event, Recorded
-from cowork.engine import action_pipeline, command_handler
+from cowork.engine import action_pipeline, command_handler, performing, scheduler
 from cowork.engine.action_pipeline import ActionPipeline
 from cowork.engine.command_handler import CommandHandler
-from cowork.engine.ports import Permit
+from cowork.engine.deciding import Decided, decide_all
+from cowork.engine.performing import Performing
+from cowork.engine.ports import NotApplied, Permit, Unclear
 from cowork.engine.recovery import Recovery
+from cowork.engine.sandbox_check import SandboxCheck
 from cowork.engine.scheduler import Scheduler
 from cowork.projections.fold import Fold
 from cowork.projections.row import RowChange
@@ -36,7 +38,7 @@ def act_before_recording(patch: pytest.MonkeyPatch) -> None:
 
     async def carry_out(self: Any, of: Any, step: Any, action: Any) -> None:
         view = self._views.view(of.session_id)
-        (facts,) = await self._gather([action.action], view)
+        (facts,) = await self._gathering.gather([action.action], view)
         permit = Permit(
             position=0,
             action_id=action.action_id,
@@ -48,7 +50,7 @@ def act_before_recording(patch: pytest.MonkeyPatch) -> None:
             sight=SilentSight(),
             witness=NoWitness(),
         )
-        await self._executors[kind_of(action.action)].perform(permit)
+        await self._gathering.executor(action.action).perform(permit)
         await recorded_first(self, of, step, action)
 
     patch.setattr(ActionPipeline, "carry_out", carry_out)
@@ -109,7 +111,8 @@ def replace_whatever_is_there(patch: pytest.MonkeyPatch) -> None:
 
 def go_on_when_paused(patch: pytest.MonkeyPatch) -> None:
     """A pause or a cancellation does not keep the next action from starting."""
-    patch.setattr(task, "_running", lambda one: one)
+    for module in (task, task_action):
+        patch.setattr(module, "running", lambda one: one)
 
 
 def project_with_a_memory(patch: pytest.MonkeyPatch) -> None:
@@ -123,6 +126,85 @@ def project_with_a_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Fold, "on", on)
 
 
+def let_changes_through(patch: pytest.MonkeyPatch) -> None:
+    """What a command changed is made without asking policy about it."""
+
+    def decide(*about: Any) -> list[Decided]:
+        allowed = [msgspec.structs.replace(one.decision, verdict="allow") for one in decide_all(*about)]
+        return [Decided(facts, decision) for facts, decision in zip(about[1], allowed, strict=True)]
+
+    patch.setattr(performing, "decide_all", decide)
+
+
+def forget_who_goes_together(patch: pytest.MonkeyPatch) -> None:
+    """Changes that go together are made one by one."""
+    for module in (scheduler, task_action):
+        patch.setattr(module, "siblings_of", lambda _task, _action: [])
+
+
+def compare_with_nothing(patch: pytest.MonkeyPatch) -> None:
+    """What somebody did while a command ran is not looked for."""
+    patch.setattr(performing, "_is_what_was_seen", lambda _base, _now: True)
+
+
+def forget_what_was_seen(patch: pytest.MonkeyPatch) -> None:
+    """What somebody did between the end of a command and the making of its changes is not looked for."""
+    patch.setattr(action_pipeline, "_has_moved_on", lambda _action, _seen, _now: False)
+
+
+def take_changes_of_the_dead(patch: pytest.MonkeyPatch) -> None:
+    """A command's changes are proposed although its task was cancelled meanwhile."""
+    succeeded: Any = getattr(task_action, "_succeeded")  # noqa: B009 - a private name, broken on purpose
+
+    def running(of: Any) -> Any:
+        return msgspec.structs.replace(of, status="running")
+
+    async def record_staged(self: Any, of: Any, step: Any, permit: Any, done: Any) -> None:
+        now = self._handler.load(of.task_id, command_handler.TASK).state
+        command, orders = await self._decided(running(now), step, permit, done, self._views.view(of.session_id))
+        order = command_handler.order_task(of.task_id, command)
+        await self._handler.execute(order, *orders, actor="engine", cause=permit.action_id)
+
+    patch.setattr(Performing, "_record_staged", record_staged)
+    patch.setattr(task_action, "_succeeded", lambda command, of, action: succeeded(command, running(of), action))
+
+
+def record_connections_afterwards(patch: pytest.MonkeyPatch) -> None:
+    """A connection goes on record when the next one is made."""
+    witness: Any = getattr(performing, "_Witness")  # noqa: B009 - a private name, broken on purpose
+    at_once: Any = witness.connection
+    before: dict[Any, Any] = {}
+
+    async def connection(self: Any, told: Any) -> None:
+        late, before[self] = before.get(self), told
+        if late is not None:
+            await at_once(self, late)
+
+    patch.setattr(witness, "connection", connection)
+
+
+def repeat_what_is_unclear(patch: pytest.MonkeyPatch) -> None:
+    """What may have happened counts as not having happened."""
+    looked = ActionPipeline.look
+
+    async def look(self: ActionPipeline, *about: Any) -> Any:
+        finding = await looked(self, *about)
+        return NotApplied() if isinstance(finding, Unclear) else finding
+
+    patch.setattr(ActionPipeline, "look", look)
+
+
+def trust_any_sandbox(patch: pytest.MonkeyPatch) -> None:
+    """Whether the sandbox holds is found out, and means nothing."""
+    found_out = SandboxCheck.find_missing
+
+    async def find_missing(self: SandboxCheck, *, network: bool) -> str | None:
+        await found_out(self, network=network)
+        return None
+
+    patch.setattr(SandboxCheck, "find_missing", find_missing)
+
+
 MUTATIONS: tuple[tuple[Break, str], ...] = (
     (skip_the_second_look, "invariant 1"),
     (act_before_recording, "no action that was begun answers for it"),
@@ -133,4 +215,12 @@ MUTATIONS: tuple[tuple[Break, str], ...] = (
     (replace_whatever_is_there, "no action that was begun answers for it"),
     (go_on_when_paused, "invariant 8"),
     (project_with_a_memory, "invariant 6"),
+    (let_changes_through, "invariant 3"),
+    (forget_who_goes_together, "with which it goes together"),
+    (compare_with_nothing, "was let through on something that its command never saw"),
+    (forget_what_was_seen, "was begun unasked on something that its command never saw"),
+    (take_changes_of_the_dead, "its task was cancelled"),
+    (record_connections_afterwards, "that is not on record"),
+    (repeat_what_is_unclear, "reached out 2 times"),
+    (trust_any_sandbox, "without a sandbox that holds"),
 )

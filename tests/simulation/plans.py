@@ -1,9 +1,11 @@
 """Random plans: sensible steps, batches and clashes, and steps that no sensible agent would ask for."""
 
 from random import Random
+from typing import Literal
 
 from cowork.domain.action import (
     Action,
+    CodeRun,
     Content,
     FileCreate,
     FileDelete,
@@ -31,6 +33,7 @@ from cowork.domain.policy_document import (
 from cowork.engine.application import PlannedTask
 from cowork.engine.policy_records import NOTHING_STANDING, RUN
 from cowork.engine.ports import StandingLayers
+from tests.simulation.outside import HOSTS
 from tests.simulation.tree import CLOSED, FOLDERS, NAMES, Tree, digest_of
 
 HOSTILE = (
@@ -48,7 +51,14 @@ HOSTILE = (
     *CLOSED,
 )
 
-OPEN = layer_of_rules(RUN, (Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),))
+OPEN = layer_of_rules(
+    RUN,
+    (
+        Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),
+        Rule("commands", ("shell.exec", "code.run"), "allow", reason="for once"),
+        Rule("hosts", ("network.request",), "allow", Conditions(host_in_allowlist=True), "for once"),
+    ),
+)
 CAREFUL = layer_of_rules(
     RUN,
     (
@@ -91,7 +101,16 @@ def random_plan(random: Random, tree: Tree) -> PlannedTask:
     for number in range(random.randint(2, 6)):
         needs = tuple(one.step_id for one in steps if random.random() < 0.15)
         request = _request(random, tree, contents)
-        steps.append(Step(step_id=f"s{number}", title=f"step {number}", needs=needs, request=request))
+        together = isinstance(request, ShellExec | CodeRun) and random.random() < 0.4
+        steps.append(
+            Step(
+                step_id=f"s{number}",
+                title=f"step {number}",
+                needs=needs,
+                request=request,
+                changes="together" if together else "each",
+            )
+        )
     on_ask = random.choice(ON_ASK)
     return PlannedTask(Plan(title="a plan", steps=tuple(steps), on_ask=on_ask), tuple(contents))
 
@@ -117,7 +136,7 @@ def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
         contents.append(data)
         return Content(digest_of(data), len(data))
 
-    match random.randrange(12):
+    match random.randrange(15):
         case 0:
             return FileList(at=Location("", random.choice((".", *FOLDERS))), recursive=random.random() < 0.5)
         case 1:
@@ -137,6 +156,16 @@ def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
             return FileMove(at=place(*FOLDERS), to=place(*MOVED, new=True))
         case 10:
             return FileDelete(at=place(*FOLDERS))
+        case 11:
+            method = random.choice(("GET", "POST", "POST"))
+            return NetworkRequest(method=method, url=random.choice(("https://x.test/", "https://y.test/in")))
         case _:
-            shell = ShellExec(argv=("true",), cwd=Location("", "."))
-            return random.choice((FileDelete(at=place()), shell, NetworkRequest(method="GET", url="https://x.test/")))
+            return _command(random)
+
+
+def _command(random: Random) -> Action:
+    hosts = tuple(random.sample(HOSTS, random.choice((0, 0, 0, 1, 2))))
+    writes: Literal["none", "staged"] = "none" if random.random() < 0.2 else "staged"
+    if random.random() < 0.5:
+        return CodeRun(python="tidy()", cwd=Location("", "."), network=hosts, writes=writes)
+    return ShellExec(argv=("tidy",), cwd=Location("", "."), network=hosts, writes=writes)

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import anyio
+import msgspec
 
 from cowork.adapters.blobs.memory import MemoryBlobStore
 from cowork.adapters.bootstrap import assemble
@@ -27,6 +28,7 @@ from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
 from cowork.domain.folder_trust import TrustedFolders
 from cowork.domain.policy_remember import REMEMBER_SCOPES, Wish
+from cowork.domain.sandbox import Standing
 from cowork.domain.scope import VERBS
 from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, TaskQueued
 from cowork.engine.application import Answer, Application, FolderRequest, RunRequest
@@ -34,16 +36,22 @@ from cowork.engine.policy_records import NOTHING_STANDING
 from cowork.engine.ports import StandingLayers
 from cowork.engine.remembering import Offer
 from cowork.projections.registry import TABLES
-from tests.engine.rig import CountedIds, HandClock, HandLocks
+from tests.engine.rig import HELD, CountedIds, HandClock, HandLocks, HandTest
 from tests.simulation.account import still_open, unexplained
+from tests.simulation.account_outside import unanswered
 from tests.simulation.faults import Crash, FaultyExecutor, FaultyStore, FileFaults, Odds, as_if_killed, without_threads
+from tests.simulation.outside import HOSTS, Ledger, SimulatedCommands, SimulatedRequests, World
 from tests.simulation.plans import MACHINES, RULES, random_plan
 from tests.simulation.tree import Tree
 
 ROUNDS = 10
 SETTLING_ROUNDS_MAX = 40
 PERSON = "person:ann"
-_DEEDS = (*("edit",) * 5, *("answer",) * 5, "wrong", "pause", "revoke", "cancel", "wait", "forget", "rule")
+_DEEDS = (
+    *("edit",) * 5,
+    *("answer",) * 5,
+    *("wrong", "pause", "revoke", "cancel", "wait", "forget", "forget", "rule", "sandbox"),
+)
 
 
 class Found(AssertionError):  # noqa: N818 - what a simulation is for, and not an error of its own
@@ -74,6 +82,8 @@ class Simulation:
         self._looked_at = (-1, 0)
         self._closing: list[Any] = []
         self._machine = NOTHING_STANDING
+        self._ledger = Ledger(self.log)
+        self._self_test = HandTest()
         self._person = self._application(faulty=False)
         self._engine = self._application(faulty=True)
 
@@ -90,22 +100,34 @@ class Simulation:
             executor.done = self._performed
             executor.now = self._edits
             self._at_work = executor
+            executors: tuple[Any, ...] = (executor, *self._outside(files))
         else:
             store = MemoryEventStore(self._rows)
-            executor = files = FileExecutor(self._blobs, self._tree.state)
+            files = FileExecutor(self._blobs, self._tree.state)
+            executors = (files,)
         self._closing += [files, finder]
         return assemble(
             store=store,
             read_model=self._read_model,
             blobs=self._blobs,
-            executors=(executor,),
+            executors=executors,
             finder=finder,
             opener=FileFolderOpener(self._tree.state),
             locks=self._locks,
             policy_source=self,
             clock=self._clock,
             ids=self._ids,
+            self_tests=lambda: (self._self_test,),
         )
+
+    def _outside(self, files: FileExecutor) -> list[FaultyExecutor]:
+        """Return the executors of commands and requests of the process that runs tasks."""
+        world = World(self._random, self._tree, self._blobs, files, self._ledger, self._moment, self._note_at_stake)
+        parts = (SimulatedCommands(world), SimulatedRequests(world))
+        return [FaultyExecutor(one, self._random, self._moment, self._is_quiet) for one in parts]
+
+    def _note_at_stake(self, paths: list[str]) -> None:
+        self._at_work.looking_at = paths
 
     def close(self) -> None:
         """Let go of the folders that executors hold open."""
@@ -166,6 +188,8 @@ class Simulation:
                         await self._person.policies.revoke_approval(name, by=PERSON)
                 case "rule":
                     self._machine = self._random.choice(MACHINES)
+                case "sandbox":
+                    self._change_sandbox()
                 case "wait":
                     self._clock.move(timedelta(hours=self._random.choice((1, 25))))
                 case "pause" | "cancel" if self._random.random() < 0.5:
@@ -173,7 +197,7 @@ class Simulation:
                         end = self._person.pause if kind == "pause" else self._person.cancel
                         await end(task_id, by=PERSON)
                 case "revoke" if self._random.random() < 0.3:
-                    grants = self._person.rows("grants")
+                    grants = [*self._person.rows("grants"), *self._person.rows("host_grants")]
                     if grants:
                         await self._person.revoke(str(self._random.choice(grants)["grant_id"]), by=PERSON)
                 case _:
@@ -182,6 +206,13 @@ class Simulation:
                 self._tell(f"person: {kind} {when}")
         except DomainError as error:
             self._tell(f"person: {kind} {when} refused: {error.message}")
+
+    def _change_sandbox(self) -> None:
+        """Install something on this machine: what is there to hold commands is another, and may not hold."""
+        holds = self._random.random() < 0.6
+        self._self_test.machine = f"machine {self._random.randint(1, 10**6)}"
+        standing: Standing = "enforced" if holds else "absent"
+        self._self_test.canaries = (msgspec.structs.replace(HELD, standing=standing),)
 
     async def _answer(self, *, wrong: bool = False, everything: bool = False) -> None:
         rows = self._person.rows("confirmations", {"status": "pending"})
@@ -273,6 +304,7 @@ class Simulation:
             planned=random_plan(self._random, self._tree),
             planner="chance",
             folders=(folder,),
+            hosts=tuple(self._random.sample(HOSTS, self._random.choice((0, 1, 1, 2)))),
             own=self._random.choice(RULES),
             user="ann",
             device="laptop",
@@ -344,6 +376,7 @@ class Simulation:
         complaints += [
             f"action {name} took effect, and the log says it failed" for name in sorted(failed & took_effect)
         ]
+        complaints += unanswered(log, self._ledger)
         if at_rest:
             complaints += [f"`{name}` was left behind" for name in self._tree.leftovers()]
             complaints += [f"task {name} has not ended" for name in self._unfinished()]

@@ -7,7 +7,10 @@ from cowork.domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
     ActionDeclined,
+    ActionDenied,
+    ActionFailed,
     ActionOutcomeUnknown,
+    ActionProposed,
     ActionStarted,
     ActionSucceeded,
     TaskBlocked,
@@ -61,8 +64,14 @@ def test_what_can_happen_does_happen() -> None:
                     turns.add("answered by an approval")
                 case PolicyAdopted(layers=layers) if one.version > 2 and len(layers) > 1:
                     turns.add("under other rules")
-                case ActionDeclined(reason_code=code):
+                case ActionDeclined(reason_code=code) | ActionFailed(reason_code=code):
                     turns.add(code)
+                case ActionDenied(decision=decision, facts=facts):
+                    turns.add(decision.reason_code or "")
+                    if facts.obstacle is not None and "while the command ran" in facts.obstacle.message:
+                        turns.add("changed while the command ran")
+                case ActionProposed(together=True):
+                    turns.add("together")
                 case _:
                     pass
         turns |= {line.partition("] ")[2].partition(" ")[0] for line in life.story}
@@ -70,5 +79,7 @@ def test_what_can_happen_does_happen() -> None:
     wanted = {end.__name__ for end in ends} | {"asked again", "another attempt", "found done after a crash"}
     wanted |= {"rejected", "expired", "skipped", "no_approval", "withdrawn", "GrantRevoked", "ConfirmationWithdrawn"}
     wanted |= {"ApprovalRemembered", "ApprovalUsed", "ApprovalRevoked", "answered by an approval", "under other rules"}
+    wanted |= {"ChangesStaged", "ConnectionDecided", "SandboxChecked", "HostRevoked"}
+    wanted |= {"together", "changed while the command ran", "net_denied", "unavailable", "exit", "limit"}
     wanted |= {"CRASH", "person:", "edit:", "refused:"}
     assert wanted - turns == set()

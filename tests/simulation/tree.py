@@ -132,6 +132,10 @@ class Tree:
     def is_outside_untouched(self) -> bool:
         return dict(self._files(self.outside)) == self.outside_before
 
+    def present_files(self) -> list[str]:
+        """Return the paths of the files that are in the folder right now."""
+        return sorted(path for path, _ in self._files(self.work))
+
     def present(self) -> set[str]:
         """Return the digests of all contents in the tree, in quarantine and in files that are half way."""
         folders = (self.work, self.state)
