@@ -24,14 +24,16 @@ def report_notes(report: CommandReport) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def exit_words(report: CommandReport) -> str:
-    """Return how a command ended: `exit code 3`, `signal 9`, or that a bound ended it."""
-    if report.signal is not None:
-        return f"signal {report.signal}"
-    return "stopped" if report.exit_code is None else f"exit code {report.exit_code}"
-
-
 def result_words(result: Result) -> str:
     """Return what came back: the executor's sentence, and of a command what else there is to know."""
     notes = () if result.command is None else report_notes(result.command)
     return ", ".join((visible(result.summary), *notes))
+
+
+def besides_words(result: Result) -> str:
+    """Return what there is to know of a result whose end was told already: `0.92 s, 21 bytes of output`."""
+    report = result.command
+    if report is None:
+        return visible(result.summary)
+    took = f"{report.milliseconds / 1000:.2f} s"
+    return ", ".join((took, f"{size_words(report.stdout.content.size)} of output", *report_notes(report)))

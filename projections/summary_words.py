@@ -57,7 +57,7 @@ _ADVICE_BY_CODE: Final = {
     "policy": "change the rule if it should be allowed, then run the task again",
     "net_denied": "grant the host if it should be reached (`--host`), then run the task again",
     "net_addr": "leave it: the address is not one of the open network",
-    "exit": "look at what it printed, then run the task again",
+    "exit": "run the task again after a look at what it printed",
     "no_approval": "run the task again and answer the question",
     "unavailable": "leave it: nothing here can carry it out",
     "io": "see to what the operating system refused, then run the task again",
@@ -95,7 +95,10 @@ def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
 
 def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     """Return what a person can do about an action that did not succeed."""
-    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(text_of(row, "outcome_code"), "")
+    code = text_of(row, "outcome_code")
+    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(code, "")
+    if code == "exit":
+        advice = f"{advice} (cowork task output {text_of(row, 'action_id')})"
     rule = text_of(row, "rule_id")
     by_rule = f" (rule {visible(rule)})" if outcome == "denied" and rule else ""
     words = action_words(row, outcome, names)

@@ -1,5 +1,6 @@
 """An action in words for a line on a screen: `move a.csv to invoices/a.csv`. All of it visible text."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from ...domain.action import (
@@ -23,6 +24,7 @@ from ...domain.action import (
 from ...projections.measure import executable_word
 from ...projections.place_names import PlaceNames
 from ...projections.visible_text import quoted, visible
+from .layout import plural
 
 
 def words_of(action: Action, names: PlaceNames) -> str:
@@ -44,10 +46,10 @@ def words_of(action: Action, names: PlaceNames) -> str:
             return f"move {_place(at, names)} to {_place(to, names)}"
         case FileDelete(at=at):
             return f"delete {_place(at, names)}"
-        case ShellExec(argv=argv):
-            return f"run {' '.join(map(quoted, argv))}"
-        case CodeRun(python=python):
-            return f"run Python, {len(python.splitlines())} lines"
+        case ShellExec(argv=argv, network=network):
+            return f"run {' '.join(map(quoted, argv))}{_reaching(network)}"
+        case CodeRun(python=python, network=network):
+            return f"run Python, {plural(len(python.splitlines()), 'line')}{_reaching(network)}"
         case NetworkRequest(method=method, url=url):
             return f"{visible(method)} {visible(url)}"
         case ConnectorRead(connector=connector, tool=tool) | ConnectorAction(connector=connector, tool=tool):
@@ -56,6 +58,10 @@ def words_of(action: Action, names: PlaceNames) -> str:
             return f"start an agent {quoted(title)}"
         case _:
             assert_never(action)
+
+
+def _reaching(hosts: Sequence[str]) -> str:
+    return f", with {', '.join(map(visible, hosts))} within reach" if hosts else ""
 
 
 def _place(place: Location, names: PlaceNames) -> str:

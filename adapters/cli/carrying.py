@@ -47,6 +47,7 @@ class Carrier:
         self._task_id = ""
         self.interrupted_by = ""
         app.listen(self.view.on_events)
+        app.watch(self.view.on_output)
 
     def _choose_asker(self, options: Options, viewing: Viewing, answer: AnswerMode) -> "Asker | None":
         match answer:

@@ -8,8 +8,9 @@ from ...domain.confirmation import (
     ConfirmationRequested,
     ConfirmationWithdrawn,
 )
+from ...domain.effect import Result
 from ...domain.event import Event
-from ...domain.grant import FolderGranted, GrantNarrowed, GrantRevoked
+from ...domain.grant import FolderGranted, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ...domain.session import ROOT_ALLOWANCES, GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ...domain.task import (
     ActionAllowed,
@@ -21,6 +22,8 @@ from ...domain.task import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
@@ -32,6 +35,7 @@ from ...domain.task import (
     TaskQueued,
 )
 from ...projections.place_names import PlaceNames
+from ...projections.report_words import besides_words, result_words
 from ...projections.visible_text import quoted, visible
 from .action_words import words_of
 from .layout import plural
@@ -50,11 +54,18 @@ def what_happened(event: Event, names: PlaceNames) -> str:
         case ActionStarted():
             return f"{visible(event.action_id)}{'' if event.attempt == 1 else f'  attempt {event.attempt}'}"
         case ActionSucceeded():
-            summary = "" if event.result is None else f"  {visible(event.result.summary)}"
+            summary = "" if event.result is None else f"  {result_words(event.result)}{_left_out(event.result)}"
             found = "  (found done after a restart)" if event.recovered else ""
             return f"{visible(event.action_id)}{summary}{found}"
-        case ActionDeclined(action_id=name, reason=reason) | ActionFailed(action_id=name, reason=reason):
+        case ActionDeclined(action_id=name, reason=reason):
             return f"{visible(name)}  {visible(reason)}"
+        case ActionFailed(action_id=name, reason=reason, result=result):
+            came_of_it = "" if result is None else f"  ({besides_words(result)})"
+            return f"{visible(name)}  {visible(reason)}{came_of_it}"
+        case ChangesStaged():
+            return f"{visible(event.action_id)}  {plural(event.actions, 'change')} to decide about"
+        case ConnectionDecided():
+            return f"{visible(event.action_id)}  {connection_words(event)}"
         case ActionOutcomeUnknown():
             return f"{visible(event.action_id)}  {visible(event.observed)}"
         case StepBegun():
@@ -81,6 +92,19 @@ def what_happened(event: Event, names: PlaceNames) -> str:
             return _about_the_frame(event)
 
 
+def connection_words(event: ConnectionDecided) -> str:
+    """Return which host a command asked to reach, and whether it was let through."""
+    place = visible(f"{event.host}:{event.port}") if event.host else "no host that could be read"
+    if event.reason_code is None:
+        return f"connection to {place} at {visible(event.address)}"
+    return f"no connection to {place}: {visible(event.reason)}"
+
+
+def _left_out(result: Result) -> str:
+    left_out = () if result.command is None else result.command.left_out
+    return "".join(f"; left out: {visible(sentence)}" for sentence in left_out) if len(left_out) > 1 else ""
+
+
 def _about_the_frame(event: Event) -> str:
     match event:
         case SessionStarted():
@@ -95,9 +119,11 @@ def _about_the_frame(event: Event) -> str:
             return visible(event.reason)
         case FolderGranted():
             return f"{visible(event.name)}: {visible(event.root_path)} ({_listed(event.verbs)})"
+        case HostGranted():
+            return visible(event.host)
         case GrantNarrowed():
             return f"now only {_listed(event.verbs) or 'nothing'}"
-        case GrantRevoked():
+        case GrantRevoked() | HostRevoked():
             return visible(event.reason)
         case ConfirmationRequested():
             # A card holds visible text already.

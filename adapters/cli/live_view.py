@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,7 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from ...domain.event import Event, Recorded
+from ...domain.task import OutcomeEvent
 from .layout import plural
+from .printed_text import PrintedLine, PrintedText, Stream
 from .progress import Line, Progress, StepNow, Word
 from .view import GLYPHS
 
@@ -35,9 +37,14 @@ _QUESTIONS_SHOWN_MAX: Final = 5
 
 
 class LiveView:
-    """Draws with rich. Texts are `Text` objects, so that nothing in a file's name is taken for markup."""
+    """Draws with rich. Texts are `Text` objects, so that nothing in a file's name is taken for markup.
 
-    def __init__(self) -> None:
+    The last line that a command printed moves with it; with `verbose`, every line stays.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._printed = PrintedText()
         self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._progress: Progress | None = None
         self._live: Live | None = None
@@ -66,12 +73,24 @@ class LiveView:
         """Print what is done above the region, and draw the region again now and then."""
         if self._progress is None:
             return
+        for recorded in events:
+            if isinstance(recorded.event, OutcomeEvent):
+                self._show_printed(self._printed.end(recorded.event.action_id))
         # An open question is in the moving region, and then on the screen as a card.
         lines = [one for recorded in events for one in self._progress.on(recorded) if one.word != "asked"]
         if lines:
             self._guarded(lambda: self._console.print(*map(_text, lines), sep="\n"))
         if lines or time.monotonic() - self._drawn_at > _REFRESH_S:
             self.tick()
+
+    def on_output(self, action_id: str, stream: Stream, chunk: bytes) -> None:
+        """Take in what a command prints; its last line is drawn with the next look."""
+        self._show_printed(self._printed.take(action_id, stream, chunk))
+
+    def _show_printed(self, lines: Iterable[PrintedLine]) -> None:
+        shown = [Text(f"  {line.shown()}", style="dim", overflow="fold") for line in lines]
+        if shown and self._verbose and self._progress is not None:
+            self._guarded(lambda: self._console.print(*shown, sep="\n"))
 
     def tick(self) -> None:
         """Draw the region again."""
@@ -113,6 +132,8 @@ class LiveView:
         rows += [_step_row(step, spin) for step in progress.steps.values() if step.is_large and _moves(step)]
         if progress.running and not rows:
             rows.append(_one_line(f"{spin} running   {progress.running}", "blue"))
+        if progress.running and self._printed.last:
+            rows.append(_one_line(f"  | {self._printed.last}", "dim"))
         waiting = list(progress.questions.items())
         for confirmation_id, headline in waiting[:_QUESTIONS_SHOWN_MAX]:
             rows.append(_one_line(f"? waiting   {headline}  {confirmation_id}", "bold yellow"))

@@ -53,14 +53,19 @@ class Viewing:
 
     Attributes:
         plain: No redrawing, no boxes.
-        verbose: Every event.
+        verbose: Every event, and what commands print.
     """
 
     plain: Annotated[
         bool, Parameter(name="--plain", negative="", help="One line after the other, no redrawing, no boxes.")
     ] = False
     verbose: Annotated[
-        bool, Parameter(name=["--verbose", "-v"], negative="", help="Show every event, also of large batches.")
+        bool,
+        Parameter(
+            name=["--verbose", "-v"],
+            negative="",
+            help="Show every event, also of large batches, and what commands print.",
+        ),
     ] = False
 
 

@@ -32,6 +32,16 @@ def document(value: object) -> None:
     line(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def raw(data: bytes) -> None:
+    """Write bytes to standard output as they are."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        _drop(sys.stdout, error)
+
+
 def object_line(value: object) -> None:
     """Write a value as JSON on one line."""
     import msgspec

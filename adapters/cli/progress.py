@@ -30,6 +30,8 @@ from ...domain.task import (
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
     Proposed,
     StepBegun,
     StepSkipped,
@@ -44,10 +46,11 @@ from ...domain.task import (
 )
 from ...projections.outcome import outcome_of_refusal
 from ...projections.place_names import PlaceNames
+from ...projections.report_words import besides_words, result_words
 from ...projections.visible_text import visible
 from .action_words import words_of
 from .event_json import event_name
-from .event_words import what_happened
+from .event_words import connection_words, what_happened
 from .layout import plural
 
 SHOWN_ACTIONS_MAX: Final = 20
@@ -55,6 +58,9 @@ SHOWN_ACTIONS_MAX: Final = 20
 
 SHOWN_REFUSALS_MAX: Final = 10
 """How many actions of such a step that did not succeed get a line of their own."""
+
+SHOWN_CONNECTIONS_MAX: Final = 5
+"""How many refused connections of a command get a line of their own."""
 
 Word: TypeAlias = Literal[
     "done",
@@ -87,6 +93,7 @@ class _Action(msgspec.Struct):
     words: str
     rule_id: str = ""
     started_at: datetime | None = None
+    refused_connections: int = 0
 
 
 class StepNow(msgspec.Struct):
@@ -179,6 +186,10 @@ class Progress:
                 self._start(event.action_id, recorded.origin.at)
             case ActionDenied() | ActionDeclined() | ActionFailed() | ActionOutcomeUnknown() | ActionSucceeded():
                 yield from self._end(event, recorded.origin.at)
+            case ChangesStaged():
+                yield from self._staged(event)
+            case ConnectionDecided():
+                yield from self._connection(event)
             case ConfirmationRequested():
                 self.questions[event.confirmation_id] = event.card.headline
                 yield Line("asked", event.card.headline, event.confirmation_id)
@@ -212,6 +223,24 @@ class Progress:
         if action is not None:
             action.started_at = at
             self.running = action.words
+
+    def _staged(self, event: ChangesStaged) -> Iterator[Line]:
+        step = self.steps.get(event.step_id)
+        if step is not None:
+            step.actions = event.step_actions
+        action = self._actions.get(event.action_id)
+        yield Line("note", f"{plural(event.actions, 'change')} to decide about", "" if action is None else action.words)
+
+    def _connection(self, event: ConnectionDecided) -> Iterator[Line]:
+        """Yield that a command was refused a host; what it reached is in the summary."""
+        action = self._actions.get(event.action_id)
+        if event.reason_code is None or action is None:
+            return
+        action.refused_connections += 1
+        if action.refused_connections <= SHOWN_CONNECTIONS_MAX:
+            yield Line("denied", connection_words(event), action.words)
+        elif action.refused_connections == SHOWN_CONNECTIONS_MAX + 1:
+            yield Line("note", "further connections that were refused are in `cowork task summary`", action.words)
 
     def _end(
         self,
@@ -270,12 +299,12 @@ def _ended(
                 "withdrawn": "withdrawn",
             }
             return words.get(outcome, "denied"), visible(reason)
-        case ActionFailed(reason=reason):
-            return "failed", visible(reason)
+        case ActionFailed(reason=reason, result=result):
+            return "failed", visible(reason) if result is None else f"{visible(reason)}  ({besides_words(result)})"
         case ActionOutcomeUnknown(observed=observed):
             return "unknown", visible(observed)
         case ActionSucceeded(result=result, recovered=recovered):
-            return "done", "found done after a restart" if recovered else visible(result.summary) if result else ""
+            return "done", "found done after a restart" if recovered else result_words(result) if result else ""
 
 
 def _of_large(step: StepNow, line: Line) -> Iterator[Line]:

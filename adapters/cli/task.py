@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 from . import output
 from .opening import opened, person
 from .options import PLAIN_OPTIONS, Options, TaskId
+from .task_output import show_output
 
 if TYPE_CHECKING:
     from ...engine.application import Application
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ...projections.summary_report import TaskSummary
     from ...projections.task_status import Task
 
-app = App(name="task", help="List, show, summarise, pause and cancel tasks.")
+app = App(name="task", help="List, show, summarise, pause and cancel tasks, and see what their actions brought back.")
+app.command(show_output, name="output")
 
 
 @app.command(name="list")

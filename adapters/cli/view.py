@@ -1,13 +1,15 @@
 """How a running task is shown: as JSON lines, as plain lines, or with a moving region at the bottom of a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
 
 from ...domain.event import Event, Recorded
+from ...domain.task import OutcomeEvent
 from . import output
 from .event_json import event_object
 from .options import Options, Viewing
+from .printed_text import PrintedLine, PrintedText, Stream
 from .progress import Line, Progress, StepNow, Word
 from .terminal import can_redraw
 
@@ -41,6 +43,10 @@ class View(Protocol):
         """Show what was recorded. Never raises: a task does not depend on its view."""
         ...
 
+    def on_output(self, action_id: str, stream: Stream, chunk: bytes) -> None:
+        """Show what a command prints while it runs, or not. Never raises."""
+        ...
+
     def tick(self) -> None:
         """Draw again what moves, a few times a second."""
         ...
@@ -66,6 +72,9 @@ class JsonView:
             output.object_line(event_object(recorded))
         output.flush()
 
+    def on_output(self, action_id: str, stream: Stream, chunk: bytes) -> None:
+        """Nothing: the lines are events, and what was printed is kept with the action's result."""
+
     def tick(self) -> None:
         """Nothing moves."""
 
@@ -78,9 +87,14 @@ class JsonView:
 
 
 class PlainView:
-    """One line after the other, no redrawing; a large batch says how far it is each tenth of the way."""
+    """One line after the other, no redrawing; a large batch says how far it is each tenth of the way.
 
-    def __init__(self) -> None:
+    With `verbose`, what commands print is shown line by line.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._printed = PrintedText()
         self._progress: Progress | None = None
         self._tenths: dict[str, int] = {}
 
@@ -93,11 +107,23 @@ class PlainView:
         if self._progress is None:
             return
         for recorded in events:
+            if isinstance(recorded.event, OutcomeEvent):
+                self._print(self._printed.end(recorded.event.action_id))
             for line in self._progress.on(recorded):
                 output.line(plain_line(line))
         for step in self._progress.steps.values():
             self._print_tenth(step)
         output.flush()
+
+    def on_output(self, action_id: str, stream: Stream, chunk: bytes) -> None:
+        """Print the lines that a command has printed, where that was asked for."""
+        if self._verbose:
+            self._print(self._printed.take(action_id, stream, chunk))
+            output.flush()
+
+    def _print(self, lines: Iterable[PrintedLine]) -> None:
+        for line in lines:
+            output.line(plain_line(Line("note", line.shown())))
 
     def _print_tenth(self, step: StepNow) -> None:
         if not step.is_large or step.ended == step.actions:
@@ -131,5 +157,5 @@ def view_for(options: Options, viewing: Viewing) -> View:
     if can_redraw(options, viewing):
         from .live_view import LiveView
 
-        return LiveView()
-    return PlainView()
+        return LiveView(verbose=viewing.verbose)
+    return PlainView(verbose=viewing.verbose)

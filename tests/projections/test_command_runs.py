@@ -5,7 +5,7 @@ from cowork.domain.action import Content, FileRead, Location, ShellExec
 from cowork.domain.effect import CommandReport, Output, Result
 from cowork.domain.plan import Step
 from cowork.domain.reason import ReasonCode
-from cowork.projections.report_words import exit_words, report_notes, result_words
+from cowork.projections.report_words import besides_words, report_notes, result_words
 from tests.projections.story import TASK, Story
 
 COMMAND = ShellExec(argv=("fetch", "--all"), cwd=Location("grant-1", "."), network=("api.example",))
@@ -86,7 +86,8 @@ def test_a_refused_connection_is_seen_even_where_its_command_succeeded() -> None
 
 
 def test_the_same_refusal_a_hundred_times_is_one_line() -> None:
-    story = running(*[("evil.example", 443, "net_denied")] * 100, ("evil.example", 22, "net_denied"))
+    refused: tuple[str, int, ReasonCode] = ("evil.example", 443, "net_denied")
+    story = running(*[refused] * 100, ("evil.example", 22, "net_denied"))
     (run,) = story.summary().commands
     assert [(one.port, one.times) for one in run.connections] == [(443, 100), (22, 1)]
     assert len(run.connections[0].positions) == 100
@@ -109,6 +110,8 @@ def test_a_failed_command_keeps_its_exit_code_and_its_report() -> None:
     story.tell(failure)
     (run,) = story.summary().commands
     assert (run.exit_code, run.stderr_bytes) == (3, 9)
+    (text,) = [one.text for one in story.summary().followups]
+    assert f"(cowork task output {TASK}.1)" in text
     (line,) = story.summary().action_log
     assert (line.outcome, "without success: it ended with 3" in line.details) == ("failed", True)
 
@@ -136,11 +139,7 @@ def test_a_report_in_words_says_what_a_person_would_not_guess() -> None:
     assert report_notes(one) == ("1 file hidden by policy", "left out: `a\\x1b` is a link")
     assert result_words(Result(summary="x: exit code 0", command=one)).startswith("x: exit code 0, 1 file hidden")
     assert result_words(Result(summary="3 lines\x1b")) == "3 lines\\x1b"
-
-
-def test_how_a_command_ended_in_words() -> None:
-    ends = [(3, None, "exit code 3"), (None, 9, "signal 9"), (None, None, "stopped")]
-    for exit_code, signal, words in ends:
-        assert (
-            exit_words(CommandReport(exit_code=exit_code, signal=signal, stdout=output(0), stderr=output(0))) == words
-        )
+    assert besides_words(Result(summary="x: exit code 0", command=REPORT)).startswith(
+        "1.50 s, 1.2 KB of output, 30 bytes"
+    )
+    assert besides_words(Result(summary="3 lines\x1b")) == "3 lines\\x1b"
