@@ -41,7 +41,15 @@ def serve(requests: Path) -> None:
 def main() -> int:
     """Lay the wire, run the command, and return its status."""
     requests = os.environ.pop("REQUESTS")
-    server_command = ["unshare", "--net", sys.executable, "-m", __spec__.name if __spec__ else "", "serve", requests]
+    server_command = [
+        "unshare",
+        "--net",
+        sys.executable,
+        "-m",
+        "tests.acceptance.sandbox.public_server",
+        "serve",
+        requests,
+    ]
     with (
         tempfile.NamedTemporaryFile("w", suffix=".hosts") as hosts,
         subprocess.Popen(server_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server,
@@ -71,4 +79,6 @@ def _ip(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(Path(sys.argv[2])) if sys.argv[1] == "serve" else main())
+    if sys.argv[1] == "serve":
+        serve(Path(sys.argv[2]))
+    sys.exit(main())
