@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from . import output
@@ -11,20 +10,8 @@ from .options import PLAIN_OPTIONS, Options
 
 if TYPE_CHECKING:
     from ...domain.action import Content
-    from ...domain.effect import Result
-    from ...domain.task import ActionFailed, ActionSucceeded
     from ...engine.application import Application
-
-
-class ActionOutput(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an action brought back. `result` has digests and sizes; the bytes themselves are printed with `--raw`."""
-
-    task_id: str
-    action_id: str
-    outcome: str
-    reason: str = ""
-    position: int
-    result: "Result"
+    from ...projections.action_output import ActionOutput
 
 
 def show_output(
@@ -72,10 +59,11 @@ def show_output(
         output.note(f"{cut:,} more bytes were not kept")
 
 
-def _ended(engine: "Application", action_id: str) -> ActionOutput:
-    """Return how an action ended last. Raises `DomainError` not_found, conflict (it has not ended)."""
+def _ended(engine: "Application", action_id: str) -> "ActionOutput":
+    """Return how an action ended last. Raises `DomainError` invalid (no action's id) or not_found."""
     from ...domain.errors import DomainError
     from ...domain.task import ActionFailed, ActionSucceeded
+    from ...projections.action_output import output_of
     from ...projections.visible_text import visible
 
     task_id = action_id.rpartition(".")[0]
@@ -84,33 +72,18 @@ def _ended(engine: "Application", action_id: str) -> ActionOutput:
         raise DomainError("invalid", f"{name} is no action's id", "it is a task's id, a dot and a number")
     engine.task(task_id)
     ends = [
-        frame.recorded
-        for frame in engine.replay(task_id)
-        if isinstance(frame.recorded.event, ActionSucceeded | ActionFailed)
-        and frame.recorded.event.action_id == action_id
+        output_of(recorded.event, recorded.position)
+        for recorded in (frame.recorded for frame in engine.replay(task_id))
+        if isinstance(recorded.event, ActionSucceeded | ActionFailed) and recorded.event.action_id == action_id
     ]
     if not ends:
         raise DomainError("not_found", f"action {name} has not ended, or there is none", f"cowork task show {task_id}")
-    event: ActionSucceeded | ActionFailed = ends[-1].event  # type: ignore[assignment]
-    if event.result is None:
+    if ends[-1] is None:
         raise DomainError("not_found", f"action {name} brought nothing back", f"cowork task show {task_id}")
-    return _described(event, event.result, ends[-1].position)
+    return ends[-1]
 
 
-def _described(event: "ActionSucceeded | ActionFailed", result: "Result", position: int) -> ActionOutput:
-    from ...domain.task import ActionFailed
-
-    return ActionOutput(
-        task_id=event.task_id,
-        action_id=event.action_id,
-        outcome="failed" if isinstance(event, ActionFailed) else "succeeded",
-        reason=event.reason if isinstance(event, ActionFailed) else "",
-        position=position,
-        result=result,
-    )
-
-
-def _content(found: ActionOutput, *, stderr: bool) -> "tuple[Content | None, int]":
+def _content(found: "ActionOutput", *, stderr: bool) -> "tuple[Content | None, int]":
     """Return what was kept of one stream and how many bytes were not. Raises `DomainError` invalid."""
     from ...domain.action import Content
     from ...domain.errors import DomainError

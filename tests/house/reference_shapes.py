@@ -165,7 +165,7 @@ class Shapes:
         ("projections.confirmation_inbox", "Confirmation", "`cowork confirmation list` (a list), and its others"),
         ("projections.active_grants", "FolderGrant", "`cowork grant list` (a list, with `HostGrant`s) and `revoke`"),
         ("projections.active_grants", "HostGrant", "`cowork grant list` (in its list, after the folders) and `revoke`"),
-        ("adapters.cli.task_output", "ActionOutput", "`cowork task output`"),
+        ("projections.action_output", "ActionOutput", "`cowork task output`"),
         ("adapters.cli.policy_show", "LayerInForce", "`cowork policy show` (a list)"),
         ("adapters.cli.policy_check", "PolicyFileCheck", "`cowork policy check` (a list)"),
         ("adapters.cli.policy_test", "PolicyTest", "`cowork policy test`"),
