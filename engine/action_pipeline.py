@@ -183,11 +183,9 @@ class ActionPipeline:
         match action.phase:
             case Started():
                 return (order_task(task.task_id, _retried(action, facts, decision)),)
-            case Ready(judgement=decided) if _has_moved_on(action, decided.facts, facts) and decision.verdict != "deny":
-                reason = f"{what_changed(action, facts)} since the command saw it"
-                conflict = DeclineAction(action_id=action.action_id, reason_code="conflict", reason=reason)
-                return (order_task(task.task_id, conflict),)
-            case Ready():
+            case Ready(judgement=decided):
+                if decision.verdict != "deny" and _has_moved_on(action, decided.facts, facts):
+                    return _moved_on(task, action, facts)
                 if decision.is_leave:
                     return (order_task(task.task_id, _start(action, "", facts)),)
             case Awaiting(judgement=shown, confirmation_id=asked):
@@ -197,6 +195,9 @@ class ActionPipeline:
                 same = is_as_shown(shown.facts, facts) or answer.request.purpose == "unknown_outcome"
                 if decision.verdict != "deny" and same:
                     return (order_task(task.task_id, _start(action, asked, facts)),)
+                if decision.verdict != "deny" and _has_moved_on(action, shown.facts, facts):
+                    # Asking again would offer to put an old copy over what somebody did meanwhile.
+                    return _moved_on(task, action, facts)
             case Unknown() | Proposed():
                 raise DomainError("conflict", f"action `{action.action_id}` can't be carried out now")
             case _:
@@ -272,6 +273,12 @@ def _has_moved_on(action: OpenAction, seen: Facts, now: Facts) -> bool:
     Policy lets a plan's own step replace whatever is there. What a command made of a file is made of what was in it.
     """
     return bool(action.staged_by) and not is_as_shown(seen, now)
+
+
+def _moved_on(task: Task, action: OpenAction, facts: Facts) -> tuple[Order, ...]:
+    reason = f"{what_changed(action, facts)} since the command saw it"
+    conflict = DeclineAction(action_id=action.action_id, reason_code="conflict", reason=reason)
+    return (order_task(task.task_id, conflict),)
 
 
 def _batch_of(action: OpenAction) -> int:
