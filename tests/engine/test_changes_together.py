@@ -9,7 +9,8 @@ from cowork.adapters.files.executor import FileExecutor
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.plan import Step
 from cowork.domain.policy_document import Rule, layer_of_rules
-from cowork.engine.ports import Outcome, Permit
+from cowork.engine.ports import Finding, Outcome, Permit, Unclear
+from tests.engine.breaking import Died
 from tests.engine.commands import (
     ASKS_ABOUT_DELETING,
     NOT_THE_SECOND,
@@ -20,6 +21,7 @@ from tests.engine.commands import (
     rules,
     together,
     with_commands,
+    with_executors,
     write_both,
 )
 from tests.engine.rig import Rig, Says
@@ -83,38 +85,54 @@ async def test_a_no_lets_go_of_all_that_goes_together(rig: Rig) -> None:
     rig.assert_clean()
 
 
-async def test_a_no_to_the_second_question_lets_go_of_what_the_first_one_approved(rig: Rig) -> None:
-    async def delete_both(run: Run) -> None:
-        await run.delete("a.txt")
-        await run.delete("b.txt")
+async def delete_both(run: Run) -> None:
+    await run.delete("a.txt")
+    await run.delete("b.txt")
 
+
+async def test_a_change_that_somebody_overtook_after_the_yes_lets_go_of_what_goes_together_with_it(rig: Rig) -> None:
     with_commands(rig, tidy=delete_both)
     task = await rig.run(together(), rules=ASKS_ABOUT_DELETING)
     await rig.answer()
-    rig.write("a.txt", "another a")
-    rig.write("b.txt", "another b")
-    assert (await rig.app.carry_on(task.task_id)).status == "awaiting_confirmation"
-    await rig.answer(approve=False)
-    assert (await rig.app.carry_on(task.task_id)).status == "blocked"
-    assert outcomes(rig) == ["a.txt: rejected", "b.txt: withdrawn"]
-    assert not rig.app.rows("confirmations", {"status": "pending"})
+    rig.write("a.txt", "somebody else's")
+    assert (await rig.app.carry_on(task.task_id)).status == "failed"
+    assert outcomes(rig) == ["a.txt: conflict", "b.txt: withdrawn"]
+    assert (rig.files()["a.txt"], rig.files()["b.txt"]) == ("somebody else's", "b")
     rig.assert_clean()
 
 
-async def test_what_was_approved_waits_while_what_it_goes_together_with_is_asked_about_again(rig: Rig) -> None:
-    async def delete_both(run: Run) -> None:
-        await run.delete("a.txt")
-        await run.delete("b.txt")
+@pytest.mark.parametrize("answer", [True, False])
+async def test_what_was_approved_waits_while_it_is_asked_what_became_of_what_it_goes_together_with(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    async def die(self: FileExecutor, permit: Permit) -> Outcome:
+        raise Died
 
-    with_commands(rig, tidy=delete_both)
+    async def nobody_knows(self: FileExecutor, permit: Permit) -> Finding:
+        return Unclear("half of it")
+
+    perform = FileExecutor.perform
+    commands = with_commands(rig, tidy=delete_both)
     task = await rig.run(together(), rules=ASKS_ABOUT_DELETING)
     await rig.answer()
-    rig.write("a.txt", "another a")
-    assert (await rig.app.carry_on(task.task_id)).status == "awaiting_confirmation"
+    with monkeypatch.context() as broken:
+        broken.setattr(FileExecutor, "perform", die)
+        with pytest.raises(Died):
+            await rig.app.carry_on(task.task_id)
+        broken.setattr(FileExecutor, "perform", perform)
+        broken.setattr(FileExecutor, "reconcile", nobody_knows)
+        with_executors(rig, commands)
+        assert (await rig.app.carry_on(task.task_id)).status == "awaiting_confirmation"
     assert {"a.txt", "b.txt"} <= set(rig.files())
-    await rig.answer()
-    assert (await rig.app.carry_on(task.task_id)).status == "completed"
-    assert not {"a.txt", "b.txt"} & set(rig.files())
+    await rig.answer(approve=answer)
+    ended = await rig.app.carry_on(task.task_id)
+    assert not rig.app.rows("confirmations", {"status": "pending"})
+    if answer:
+        assert ended.status == "completed"
+        assert not {"a.txt", "b.txt"} & set(rig.files())
+    else:
+        assert outcomes(rig) == ["a.txt: unknown", "b.txt: withdrawn"]
+        assert "b.txt" in rig.files()
     rig.assert_clean()
 
 
