@@ -36,6 +36,7 @@ from ..domain.task import (
     SkipStep,
     StartTask,
     Task,
+    Unknown,
     open_questions,
     siblings_of,
 )
@@ -190,7 +191,9 @@ class Scheduler:
                 return
             current = task.open_actions.get(action.action_id)
             # Of changes that go together, one may have been refused meanwhile, or still waits for an answer.
-            if current is not None and not any(isinstance(one.phase, Awaiting) for one in siblings_of(task, current)):
+            if current is not None and not any(
+                isinstance(one.phase, Awaiting | Unknown) for one in siblings_of(task, current)
+            ):
                 await self._pipeline.carry_out(task, steps[action.step_id], current)
 
     # Questions
@@ -277,8 +280,10 @@ class Scheduler:
         ]
 
     def _waits_for_siblings(self, task: Task, action: OpenAction) -> bool:
-        """Whether something that it goes together with was asked about again, and nobody has answered yet."""
-        phases = (one.phase for one in siblings_of(task, action))
+        """Whether something that it goes together with was asked about again, or nobody knows what became of it."""
+        phases = [one.phase for one in siblings_of(task, action)]
+        if any(isinstance(phase, Unknown) for phase in phases):
+            return True
         asked = {phase.confirmation_id for phase in phases if isinstance(phase, Awaiting)}
         return any(isinstance(self._handler.load(name, CONFIRMATION).state, Pending) for name in asked)
 
