@@ -140,7 +140,7 @@ FILES: Final = {
 AT_MOST_ONCE: Final = ("post", "fetch")
 """The steps of which a crash may leave nobody knowing whether they happened."""
 
-_TIMES: Final = re.compile(r"\b\d+\.\d\d s\b")
+_TIMES: Final = re.compile(r'\b\d+\.\d\d s\b|(?<="milliseconds": )\d+')
 
 
 class Server:
@@ -235,7 +235,8 @@ class CommandPlace:
         return Left(tree_of(self.place.inbox), [self._in_every_run(line) for line in lines_of(summary)], ends)
 
     def _in_every_run(self, line: str) -> str:
-        return _TIMES.sub("N s", line).replace(f":{self.server.port}", ":PORT")
+        timeless = _TIMES.sub("N", line).replace(f'"port": {self.server.port}', '"port": "PORT"')
+        return timeless.replace(f":{self.server.port}", ":PORT")
 
     def areas(self) -> list[str]:
         """Return the areas of commands that are in the store."""
