@@ -236,8 +236,9 @@ def test_rebuilt_projections_say_the_same_as_before(done: CommandLine) -> None:
 
 
 def test_doctor_names_what_holds_here_and_changes_nothing(done: CommandLine) -> None:
-    assert done.run("doctor").status == 0
-    # The first one put its result on record; the next one finds the same.
+    # The first one puts its result on record, the second one has it in the read model; from then on nothing is new.
+    for _ in range(2):
+        assert done.run("doctor").status == 0
     before = {path: path.stat().st_mtime_ns for path in done.store.rglob("*.db")}
     run = done.run("doctor", "--json")
     checks = {check["name"]: check for check in run.json()["checks"]}
