@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ..domain.action import CodeRun, CommandAction, ShellExec
-from ..domain.facts import Confinement, Facts
+from ..domain.facts import Confinement, Facts, Input
 from .card_call import body_lines, value_shown
 from .card_layout import block, field
 from .card_places import CardPlaces, name_shown
-from .measure import count_words
+from .measure import count_words, size_words
 from .shell_segments import READ_HERE, Segment, segments_of, unknown_of
 from .visible_text import quoted, visible, visible_line, visible_lines
 
@@ -77,7 +77,7 @@ def _surroundings(action: CommandAction, facts: Facts, places: CardPlaces) -> li
     return [
         field("in", places.shown(action.cwd)),
         field("in full", places.resolved(action.cwd) or "no granted folder covers it"),
-        *block("names", [f"{name_shown(one.path)}, {_head(one.digest)}" for one in facts.inputs]),
+        *block("names", [_named(one) for one in facts.inputs]),
         *block("environment", [f"{name_shown(name)}={value_shown(name, value)}" for name, value in action.env]),
         *body_lines("input", action.stdin),
         field("network", hosts),
@@ -92,6 +92,12 @@ _WRITES: Final = {
     "none": "nothing: it cannot change the folder",
     "staged": "a copy: what it changed is shown and decided, one by one or together, before any of it is kept",
 }
+
+
+def _named(given: Input) -> str:
+    """Return a file that the arguments name: the command gets these very bytes."""
+    links = f", has {count_words(given.links, 'name')}" if given.links > 1 else ""
+    return f"{name_shown(given.path)} ({size_words(given.size)}, {_head(given.digest)}{links})"
 
 
 def _head(digest: str) -> str:

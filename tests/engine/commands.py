@@ -207,4 +207,6 @@ def outcomes(rig: Rig) -> list[str]:
                 words.append(f"{staged[name]}: {code}")
             case ActionDenied(action_id=name, decision=decision) if name in staged:
                 words.append(f"{staged[name]}: {decision.reason_code}")
+            case _:
+                pass
     return words

@@ -56,7 +56,7 @@ def test_a_command_is_shown_with_what_holds_it_and_the_files_that_it_names() -> 
     facts = Facts(
         now=NOW,
         confinement=Confinement(sandbox="bubblewrap 0.8.0", seccomp="sha256:filter", landlock=7),
-        inputs=(Input("tools/s.sh", "sha256:0123456789abcdef0123"), Input("a b\u202e.sh", "sha256:ff")),
+        inputs=(Input("tools/s.sh", "sha256:0123456789abcdef0123", 120), Input("a b\u202e.sh", "sha256:ff", 7, 2)),
     )
     command = ShellExec(argv=("./tools/s.sh", "--all"), cwd=Location("g1", "."))
     assert _shown(card_of([command], facts)) == snapshot("""\
@@ -66,8 +66,8 @@ run         "./tools/s.sh"
             "--all"
 in          .
 in full     /home/ann/reports
-names       tools/s.sh, sha256:0123456789ab
-            "a b\\u202e.sh", sha256:ff
+names       tools/s.sh (120 bytes, sha256:0123456789ab)
+            "a b\\u202e.sh" (7 bytes, sha256:ff, has 2 names)
 network     none
 sees        that granted folder, less what the rules hide, and the system's programs; nothing else
 writes      nothing: it cannot change the folder
