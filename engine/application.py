@@ -41,7 +41,7 @@ from .command_handler import (
     order_task,
 )
 from .inquiry import Inquiry
-from .performing import OutputListener, Outputs
+from .performing import Outputs
 from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords, adopting, in_force
 from .ports import (
@@ -62,6 +62,7 @@ from .replay import Frame, replay
 from .running_as_root import RunningAsRoot
 from .sandbox_check import SandboxCheck
 from .scheduler import Answer, Asker, Scheduler
+from .witnessing import OutputListener
 
 if TYPE_CHECKING:
     # For annotations of those who ask: what answers is loaded when it is asked.

@@ -4,8 +4,7 @@ What a command changed in its own copy of a folder comes back as actions. They a
 in the same commit that says how the command ended: a crash finds both on record, or neither.
 """
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import anyio
 import msgspec
@@ -18,7 +17,6 @@ from ..domain.plan import Step
 from ..domain.task import (
     ActionStarted,
     NoTask,
-    RecordConnection,
     RecordFailure,
     RecordSuccess,
     RecordUnknown,
@@ -31,11 +29,9 @@ from .command_handler import TASK, CommandHandler, Order, StaleRead, order_task
 from .deciding import decide_all
 from .gathering import Gathering
 from .judging import Judging
-from .ports import CommandsChanges, Connection, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
+from .ports import CommandsChanges, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
 from .session_view import SessionView, SessionViews
-
-OutputListener: TypeAlias = Callable[[str, Literal["stdout", "stderr"], bytes], None]
-"""Shown what a command prints while it runs: the action's id, the stream, masked bytes. Nothing is kept of it."""
+from .witnessing import OutputListener, Witnessing
 
 
 class Outputs:
@@ -103,7 +99,7 @@ class Performing:
             facts=facts,
             scope=view.scope,
             sight=self._gathering.sights.of(view, facts.now),
-            witness=_Witness(self._handler, task_id, event.action_id, self._outputs.show),
+            witness=Witnessing(self._handler, self._views, view, task_id, event.action_id, self._outputs.show),
         )
 
     async def _record(self, task_id: str, cause: str, command: TaskCommand) -> None:
@@ -154,32 +150,6 @@ class Performing:
             together=together,
         )
         return command, orders
-
-
-class _Witness:
-    """Puts the connections of a running command on record."""
-
-    def __init__(self, handler: CommandHandler, task_id: str, action_id: str, on_output: OutputListener) -> None:
-        self._handler = handler
-        self._task_id = task_id
-        self._action_id = action_id
-        self._on_output = on_output
-
-    async def connection(self, connection: Connection) -> None:
-        """See the port `Witness`."""
-        command = RecordConnection(
-            action_id=self._action_id,
-            host=connection.host,
-            port=connection.port,
-            address=connection.address,
-            reason_code=connection.reason_code,
-            reason=connection.reason,
-        )
-        await self._handler.execute(order_task(self._task_id, command), actor="engine", cause=self._action_id)
-
-    def output(self, stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
-        """See the port `Witness`."""
-        self._on_output(self._action_id, stream, chunk)
 
 
 def _held_against(change: StagedChange, facts: Facts) -> Facts:

@@ -95,6 +95,23 @@ async def test_a_host_that_is_revoked_after_the_question_stops_its_command(rig: 
     rig.assert_clean()
 
 
+async def test_a_host_that_is_revoked_while_a_command_runs_is_closed_to_it_from_then_on(rig: Rig) -> None:
+    async def fetch(run: Run) -> None:
+        await run.connect("api.example")
+        (granted,) = rig.events(HostGranted)
+        await rig.app.revoke(granted.grant_id, by=PERSON)
+        with pytest.raises(DomainError, match="taken back while the command ran"):
+            await run.connect("api.example")
+
+    with_commands(rig, fetch=fetch)
+    await rig.run(command("fetch", hosts=("api.example",)), hosts=("api.example",), asker=Says(approve=True))
+    assert [(one.address, one.reason_code) for one in rig.events(ConnectionDecided)] == [
+        ("192.0.2.7", None),
+        ("", "net_denied"),
+    ]
+    rig.assert_clean()
+
+
 async def test_a_host_that_is_none_opens_no_session(rig: Rig) -> None:
     with pytest.raises(DomainError, match="is not a host") as refused:
         await rig.start(command("fetch"), hosts=("https://api.example/x",))
