@@ -20,6 +20,7 @@ from cowork.engine.ports import NotApplied, Permit, Unclear
 from cowork.engine.recovery import Recovery
 from cowork.engine.sandbox_check import SandboxCheck
 from cowork.engine.scheduler import Scheduler
+from cowork.engine.witnessing import Witnessing
 from cowork.projections.fold import Fold
 from cowork.projections.row import RowChange
 from tests.adapters.files.cases.bystanders import NoWitness, SilentSight
@@ -171,16 +172,15 @@ def take_changes_of_the_dead(patch: pytest.MonkeyPatch) -> None:
 
 def record_connections_afterwards(patch: pytest.MonkeyPatch) -> None:
     """A connection goes on record when the next one is made."""
-    witness: Any = getattr(performing, "_Witness")  # noqa: B009 - a private name, broken on purpose
-    at_once: Any = witness.connection
+    at_once = Witnessing.connection
     before: dict[Any, Any] = {}
 
-    async def connection(self: Any, told: Any) -> None:
+    async def connection(self: Witnessing, told: Any) -> None:
         late, before[self] = before.get(self), told
         if late is not None:
             await at_once(self, late)
 
-    patch.setattr(witness, "connection", connection)
+    patch.setattr(Witnessing, "connection", connection)
 
 
 def repeat_what_is_unclear(patch: pytest.MonkeyPatch) -> None:
