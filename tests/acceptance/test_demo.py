@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -22,6 +23,8 @@ TIDY = {
     "pictures/scan.jpg",
     "read me first.txt",
     "reports/inbox.md",
+    "reports/totals.csv",
+    "reports/totals.svg",
     "todo.txt",
 }
 
@@ -47,10 +50,31 @@ def test_without_a_terminal_it_answers_with_the_commands_that_a_person_would_use
     assert set(_files(root / "inbox")) == TIDY
     typed = re.findall(r"^  \$ (cowork .*)$", run.out, re.MULTILINE)
     answers = [line for line in typed if re.fullmatch(r"cowork confirmation approve \S+ --digest [0-9a-f]{8}", line)]
-    assert len(answers) == 5
-    assert len([line for line in typed if line.startswith("cowork resume task-")]) == 2
-    assert "[exit status 4]" in run.out
+    assert len(answers) == 7
+    assert len([line for line in typed if line.startswith("cowork resume task-")]) == 3
+    assert "[exit status 1]" in run.out
     assert re.search(r"checked \d+ events.* 0 violations", run.out)
+
+
+def test_its_program_runs_in_the_sandbox_and_what_it_makes_is_decided_on_its_way_into_the_folder(
+    played: tuple[Path, Ended], cowork: CommandLine
+) -> None:
+    root, _ = played
+    totals = (root / "inbox/reports/totals.csv").read_text(encoding="utf-8").splitlines()
+    assert totals == ["invoice,total", "Rechnung März,410.00", "invoice-2024-03,83.30", "invoice-2024-04,79.45"]
+    chart = ET.parse(root / "inbox/reports/totals.svg").getroot()
+    labels = [text.text for text in chart.iter("{http://www.w3.org/2000/svg}text")]
+    assert labels[:2] == ["Rechnung März", "410.00"]
+    rows = cowork.run("audit", "log", "--json", "--store", str(root / "store")).json()
+    (program,) = [row for row in rows if row["kind"] == "code.run"]
+    made = {row["target"]: row["outcome"] for row in rows if row["stagedBy"] == program["actionId"]}
+    assert made == {"reports/totals.csv": "succeeded", "reports/totals.svg": "succeeded"}
+
+
+def test_its_tries_to_send_the_invoices_away_are_refused_and_in_the_summary(played: tuple[Path, Ended]) -> None:
+    _, run = played
+    assert "not sent POST https://collector.example/, denied: the host was not granted" in run.out
+    assert re.search(r"create_connection.*, without success: .*Operation not permitted", run.out)
 
 
 def test_it_shows_no_secret_and_no_hidden_character_and_its_sums_are_right(played: tuple[Path, Ended]) -> None:
@@ -74,7 +98,7 @@ def test_what_it_leaves_behind_is_what_the_ordinary_commands_show(
     tasks = {task["title"]: task for task in cowork.run("task", "list", "--json", *store).json()}
     assert {title: task["status"] for title, task in tasks.items()} == {
         "Look at the inbox": "completed",
-        "Tidy the inbox": "blocked",
+        "Tidy the inbox": "failed",
     }
     task_id = tasks["Tidy the inbox"]["taskId"]
     for look in (["task", "summary", task_id], ["audit", "log", "--task", task_id]):
@@ -86,6 +110,7 @@ def test_what_it_leaves_behind_is_what_the_ordinary_commands_show(
     refused = [row for row in cowork.run("audit", "log", "--json", *store).json() if row["verdict"] == "deny"]
     assert sorted((row["ruleId"], row["target"].rpartition("/")[2]) for row in refused) == [
         ("invariant.path", "diary.txt"),
+        ("no-network", ""),
         ("sensitive-files-stay-closed", ".env"),
     ]
 
@@ -124,15 +149,20 @@ def _press_at_each_question(terminal: Terminal, keys: str) -> None:
 
 
 def test_in_a_terminal_it_asks_and_the_answers_count(cowork: CommandLine, terminal: Terminal) -> None:
-    _press_at_each_question(terminal, "aaaaa")
+    _press_at_each_question(terminal, "aaaaaa")
+    # The program is longer than the screen: there is no yes to it before its end was shown.
+    terminal.read_until("Space for more")
+    terminal.press(" ")
+    terminal.read_until(KEYS, count=7)
+    terminal.press("a")
     assert terminal.ended(60) == 0, terminal.text
     assert "$ cowork confirmation approve" not in terminal.text
     assert set(_files(cowork.folder / "demo/inbox")) == TIDY
 
 
 def test_what_is_rejected_is_left_and_the_demo_says_the_truth_about_it(cowork: CommandLine, terminal: Terminal) -> None:
-    # Both deletions are refused; what needs them is then not even asked about.
-    _press_at_each_question(terminal, "rr")
+    # Both deletions are refused, and the command; what needs the deletions is then not even asked about.
+    _press_at_each_question(terminal, "rrr")
     assert terminal.ended(60) == 0, terminal.text
     names = set(_files(cowork.folder / "demo/inbox"))
     assert names >= {"IMG_0001 (1).png", "invoice-2024-03.csv", "reports/inbox.md"}
@@ -141,11 +171,11 @@ def test_what_is_rejected_is_left_and_the_demo_says_the_truth_about_it(cowork: C
 
 
 def test_a_demo_that_is_left_says_how_it_goes_on(cowork: CommandLine, terminal: Terminal) -> None:
-    _press_at_each_question(terminal, "qq")
+    _press_at_each_question(terminal, "qqq")
     assert terminal.ended(60) == 3, terminal.text
     command = re.search(r"cowork (resume task-\w+ --store \S+)", terminal.text.rpartition("whenever you like")[2])
     assert command is not None, terminal.text
-    assert cowork.run(*command[1].split(), "--answer", "approve").status == 4
+    assert cowork.run(*command[1].split(), "--answer", "approve").status == 1
     assert set(_files(cowork.folder / "demo/inbox")) == TIDY
 
 
