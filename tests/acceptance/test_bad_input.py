@@ -280,7 +280,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_that_was_not_kept(cowork: Comman
         "$1" run plan.toml --folder inbox --answer approve; status=$?
         rm disk/filler
         "$1" task list --json >tasks.json || exit 91
-        "$1" doctor >doctor.txt || exit 92
+        "$1" doctor >doctor.txt; [ $? -le 1 ] || exit 92
         "$1" resume --answer approve >resumed.txt; echo $? >resumed.status
         exit $status
     """

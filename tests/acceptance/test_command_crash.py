@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from cowork.adapters.bootstrap import open_application
-from cowork.domain.task import ActionOutcomeUnknown, Started, Unknown
+from cowork.domain.task import ActionOutcomeUnknown
 from tests.acceptance.command_place import (
     AT_MOST_ONCE,
     DISK,
@@ -111,7 +111,8 @@ def next_command(of: CommandPlace) -> tuple[str, ...]:
         if task.is_final:
             return ()
         actions = task.open_actions.values()
-        at_stake = any(one.step_id in AT_MOST_ONCE and isinstance(one.phase, Started | Unknown) for one in actions)
+        # Begun before, and not settled: it is open what became of it, or the question about that was asked already.
+        at_stake = any(one.step_id in AT_MOST_ONCE and one.attempts > 0 for one in actions)
     return (*RESUME, "wait" if at_stake else "approve")
 
 

@@ -1,6 +1,7 @@
 """What a case is, what an action came to, and the one oracle that every case is held against."""
 
 import contextlib
+import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -107,6 +108,8 @@ async def run_case(case: Case, base: Path, drivers: Drivers) -> list[Answer]:
 def watched(ground: Ground, case: Case) -> Iterator[None]:
     """The oracle: nothing outside changed, no canary inside, nothing left over, nobody called, no memory eaten."""
     before = ground.untouchable(links_may_drop=case.links_may_drop)
+    # What tests before this one left to the collector is not this one's.
+    gc.collect()
     descriptors, memory = len(os.listdir("/proc/self/fd")), _rss_bytes()
     yield
     assert _rss_bytes() - memory < RSS_GROWTH_BYTES_MAX, f"{case.id}: used too much memory"
