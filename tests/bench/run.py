@@ -15,7 +15,20 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("actions", "analysis", "backtest", "files", "long", "log", "network", "policy", "sandbox", "start", "syncs")
+PARTS = (
+    "actions",
+    "analysis",
+    "backtest",
+    "files",
+    "long",
+    "log",
+    "network",
+    "policy",
+    "resolver",
+    "sandbox",
+    "start",
+    "syncs",
+)
 
 
 def main() -> None:
@@ -46,6 +59,7 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
     from tests.bench.network import measure_network
     from tests.bench.policy import measure_rules
     from tests.bench.policy_analysis import measure_analysis
+    from tests.bench.resolver import measure_resolver
     from tests.bench.sandbox import measure_sandbox
     from tests.bench.single import measure_policy, measure_start
 
@@ -70,6 +84,8 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
         figures += measure_analysis(min(rounds, 3))
     if "backtest" in parts:
         figures += measure_backtest(folder, rounds)
+    if "resolver" in parts:
+        figures += measure_resolver(folder, rounds)
     if "sandbox" in parts:
         figures += measure_sandbox(folder, rounds)
     if "start" in parts:
