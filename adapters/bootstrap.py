@@ -36,7 +36,7 @@ from ..engine.ports import (
 )
 from ..engine.recovery import Recovery
 from ..engine.remembering import Remembering
-from ..engine.sandbox_check import SandboxCheck
+from ..engine.sandbox_check import SandboxCheck, try_out
 from ..engine.scheduler import Scheduler
 from ..engine.session_view import SessionViews
 from ..projections.action_card import render_card
@@ -272,7 +272,7 @@ async def try_sandbox() -> tuple[Canary, ...]:
     """Try everything out where there is no store to put the result on record."""
     from .blobs.memory import MemoryBlobStore
 
-    return tuple([canary for one in self_tests_of(MemoryBlobStore()) for canary in await one.run()])
+    return await try_out(self_tests_of(MemoryBlobStore()))
 
 
 def assemble(

@@ -8,6 +8,11 @@ from .command_handler import SANDBOX, CommandHandler, order_sandbox
 from .ports import SelfTest
 
 
+async def try_out(self_tests: Sequence[SelfTest]) -> tuple[Canary, ...]:
+    """Run every self test and return all that was found."""
+    return tuple([canary for one in self_tests for canary in await one.run()])
+
+
 class SandboxCheck:
     """Makes the self test when it has not been made of this machine as it is now. One per process."""
 
@@ -19,7 +24,7 @@ class SandboxCheck:
     async def run(self) -> tuple[Canary, ...]:
         """Try everything out, put the result on record where it is a new one, and return it."""
         fingerprint = self.fingerprint()
-        canaries = tuple([canary for one in self._self_tests() for canary in await one.run()])
+        canaries = await try_out(self._self_tests())
         order = order_sandbox(RecordCheck(fingerprint, canaries))
         await self._handler.execute(order, actor="engine", cause="self-test")
         return canaries
