@@ -10,6 +10,7 @@ import msgspec
 from .action import (
     MODE_MAX,
     Action,
+    ActionKind,
     CodeRun,
     ConnectorAction,
     ConnectorRead,
@@ -58,6 +59,9 @@ def find_refusal(action: Action, facts: Facts, scope: Scope) -> Refusal | None:
     if not facts.available:
         missing = f"{kind_of(action)} can't be carried out here"
         return _refused("unavailable", "unavailable", facts.obstacle.message if facts.obstacle else missing)
+    beyond = _find_refusal_of_kind(action, facts, scope)
+    if beyond is not None:
+        return beyond
     names = refused_names(action.env) if isinstance(action, (ShellExec, CodeRun)) else ()
     if names:
         listed = ", ".join(f"`{name}`" for name in names)
@@ -75,6 +79,20 @@ def find_refusal(action: Action, facts: Facts, scope: Scope) -> Refusal | None:
     if facts.obstacle is not None:
         return _refused(facts.obstacle.code, "obstacle", facts.obstacle.message)
     return _find_refusal_of_target(action, facts)
+
+
+def _find_refusal_of_kind(action: Action, facts: Facts, scope: Scope) -> Refusal | None:
+    """Refuse what a subagent was not given, whatever it is about: a kind of action, a connector, or any more time."""
+    if scope.until is not None and facts.now >= scope.until:
+        return _refused("no_grant", "subagent-deadline", f"its time was over at {scope.until:%Y-%m-%d %H:%M:%S} UTC")
+    kinds: tuple[ActionKind, ...] = ("network.request",) if hosts_of(action) else ()
+    for kind in (kind_of(action), *kinds):
+        if scope.kinds is not None and kind not in scope.kinds:
+            return _refused("no_grant", "subagent-kinds", f"{kind} is not among what this subagent was given")
+    called = action.connector if isinstance(action, (ConnectorRead, ConnectorAction)) else ""
+    if called and scope.connectors is not None and called not in scope.connectors:
+        return _refused("no_grant", "subagent-connectors", f"connector `{called}` was not given to this subagent")
+    return None
 
 
 def _find_refusal_of_place(place: Location, verb: Verb, action: Action, facts: Facts, scope: Scope) -> Refusal | None:

@@ -108,6 +108,12 @@ BASELINE: Final = layer_of_rules(
             "the host was not granted",
             code="net_denied",
         ),
+        Rule(
+            "subagents-can-do-no-more",
+            "subagent.spawn",
+            "allow",
+            reason="a subagent can do no more than the task that starts it",
+        ),
         Rule("no-connectors", ("connector.read", "connector.action"), "deny", reason="connectors are closed"),
     ),
 )

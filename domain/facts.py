@@ -87,6 +87,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     whether an executor for the kind is installed; `preview` a text diff for the person (not a fact of policy).
     `labels` name the untrusted origins of the input, None where they can't be told; `depth` is that of the subagent
     that asks, 0 for the session's own agent; `usage` is what each limit of the policy has counted so far.
+    `claimed_by` names the other agent of the same task that is writing at one of the places, empty where none is.
     `confinement` and `inputs` are of commands: what would hold it, and the files that its arguments name.
     """
 
@@ -101,5 +102,6 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     labels: tuple[str, ...] | None = ()
     depth: int = 0
     usage: tuple[tuple[str, int], ...] = ()
+    claimed_by: str = ""
     confinement: Confinement | None = None
     inputs: tuple[Input, ...] = ()

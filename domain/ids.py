@@ -31,6 +31,25 @@ def format_id(prefix: str, time_ms: int, entropy: int) -> str:
     return f"{prefix}-{''.join(pairs)}"
 
 
+_SPAWNED: Final = "-s"
+
+
+def child_task_id(action: str) -> TaskId:
+    """Return the id of the task of the subagent that an action starts: the same after a crash, so it starts once."""
+    task, _, number = action.rpartition(".")
+    return TaskId(f"{task}{_SPAWNED}{number}")
+
+
+def subagent_id(child_task: str) -> SubagentId:
+    """Return the id of the subagent that carries a task out: `subagent-…` for its `task-…`."""
+    return SubagentId(f"subagent-{child_task.partition('-')[2]}")
+
+
+def root_task_id(task: str) -> TaskId:
+    """Return the id of the task that a person started, given that task's or any of its subagents'."""
+    return TaskId("-".join(task.split("-")[:2]))
+
+
 def action_id(task_id: TaskId, sequence: int) -> ActionId:
     """Return the id of a task's `sequence`-th action (from 1): the same after a crash, so nothing is proposed twice."""
     return ActionId(f"{task_id}.{sequence}")

@@ -17,6 +17,15 @@ ON_ASK: tuple[OnAsk, ...] = get_args(OnAsk)
 BatchKind: TypeAlias = Literal["file.read", "file.rename", "file.move", "file.delete"]
 
 
+class Listed(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="listed", omit_defaults=True):
+    """One request for several actions, carried out in their order, each decided alone, asked about in one question.
+
+    All of one group of kinds (files, or commands, or requests). Plans made by the engine have them: an undo does.
+    """
+
+    actions: tuple[Action, ...]
+
+
 class Batch(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="batch", omit_defaults=True):
     """One request for many files: everything that `match` matches, each its own action. `to` is a folder."""
 
@@ -25,7 +34,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind
     to: str = ""
 
 
-Request: TypeAlias = Action | Batch
+Request: TypeAlias = Action | Batch | Listed
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
@@ -44,12 +53,16 @@ class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
-    """Steps in the order of the plan. `on_ask` says what to do where a step would have to ask a person."""
+    """Steps in the order of the plan. `on_ask` says what to do where a step would have to ask a person.
+
+    `answer_within_s` (seconds) is how long a question waits for its answer; without it, as long as the engine lets it.
+    """
 
     title: str
     steps: tuple[Step, ...]
     on_ask: OnAsk = "wait"
     source_digest: str = ""
+    answer_within_s: int | None = None
 
 
 def check_plan(plan: Plan) -> None:

@@ -12,6 +12,8 @@ Everything is a value: the same action, facts, scope, layers and approvals give 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from .action import Action, connections_of
 from .action_invariant import Refusal, find_refusal
 from .baseline import FLOOR
@@ -27,6 +29,7 @@ from .risk import derive_risk_tags
 from .scope import Scope
 
 EVALUATION_BROKE: Final = "invariant.evaluation-broke"
+CLAIMED: Final = "invariant.claimed-path"
 _FRAMES_MAX: Final = 1024
 """How many scopes are kept ready: as many as there are sessions at work."""
 
@@ -84,7 +87,7 @@ class Policy:
             # The network of a command is the network: what no rule lets a request reach, no command reaches either.
             asked = request_of(connection, facts, scope, session=session, task=task)
             said = _stricter(said, self.answer(asked, scope, tags))
-        return said
+        return _claimed(said, facts) if facts.claimed_by and said.is_leave else said
 
     def verdict(self, action: Action, facts: Facts, scope: Scope, *, session: str = "", task: str = "") -> Verdict:
         """Return what `decide` says of an action that opens no connection, without its explanation or approvals."""
@@ -128,6 +131,20 @@ class Policy:
 def _stricter(one: Decision, other: Decision) -> Decision:
     """Return the decision that allows less; the first where both allow as much."""
     return other if _strictness(other) > _strictness(one) else one
+
+
+def _claimed(said: Decision, facts: Facts) -> Decision:
+    """Return the question that a leave becomes where another agent writes at the same place: no rule may skip it."""
+    return msgspec.structs.replace(
+        said,
+        verdict="allow_with_confirm",
+        rule_id=CLAIMED,
+        reason=f"`{facts.claimed_by}` is writing there, too",
+        layer=INVARIANT,
+        rememberable=False,
+        approval_id="",
+        confirm_rules=(f"{INVARIANT}:{CLAIMED}",),
+    )
 
 
 def _strictness(decision: Decision) -> int:

@@ -25,6 +25,10 @@ ReasonCode = Literal[
     "net_denied",  # the host is not among those granted, or is none
     "net_addr",  # the host's address is private, special or a machine's own
     "exit",  # a command ended with an error; what it changed was dropped
+    "interrupted",  # a person stopped it before it had done anything
+    "budget",  # more than the task may use up
+    "subagent",  # a subagent's task did not succeed
+    "blocked",  # a subagent's task was denied what it needed
     "io",  # the operating system refused
     "unknown",  # a crash left it open whether it happened
 ]

@@ -2,15 +2,20 @@
 
 import hashlib
 from datetime import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
+from .action import ActionKind
 from .path import components, is_beneath, normal
+from .policy_host import is_listed, parse_host
 from .reason import ReasonCode
 
 Verb: TypeAlias = Literal["read", "create", "write", "move", "delete"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
+
+WHOLE: Final = (".",)
+"""All of a granted folder."""
 
 
 class FolderIdentity(msgspec.Struct, frozen=True, gc=False):
@@ -21,7 +26,10 @@ class FolderIdentity(msgspec.Struct, frozen=True, gc=False):
 
 
 class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
-    """One granted folder. `output_roots` are paths below it (`.` is all of it); `name` is how plans call it."""
+    """One granted folder. `output_roots` are paths below it (`.` is all of it); `name` is how plans call it.
+
+    `within` are the paths below it that are covered at all: a subagent may be kept to a part of a granted folder.
+    """
 
     grant_id: str
     name: str
@@ -31,6 +39,7 @@ class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     identity: FolderIdentity
     expires_at: datetime | None = None
     revoked: bool = False
+    within: tuple[str, ...] = WHOLE
 
     def absolute(self, path: str) -> str:
         """Return a path below the folder as an absolute one."""
@@ -40,6 +49,14 @@ class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     def is_output(self, path: str) -> bool:
         """Whether the path lies beneath one of the output roots."""
         return any(is_beneath(path, root) for root in self.output_roots)
+
+    def covers(self, path: str) -> bool:
+        """Whether the path lies in the part of the folder that is covered."""
+        return self.within == WHOLE or any(is_beneath(path, part) for part in self.within)
+
+    def is_on_the_way(self, path: str) -> bool:
+        """Whether the path is a folder above a part that is covered: it has to be passed, and nothing else in it."""
+        return any(is_beneath(part, path) for part in self.within)
 
 
 class GrantedHost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
@@ -51,10 +68,16 @@ class GrantedHost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
 
 
 class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Every grant of a session or subagent, those no longer in force included (so that a refusal can name them)."""
+    """Every grant of a session or subagent, those no longer in force included (so that a refusal can name them).
+
+    A subagent may be kept to some kinds of actions and some connectors (None: to none in particular), and to a time.
+    """
 
     folders: tuple[FolderScope, ...] = ()
     hosts: tuple[GrantedHost, ...] = ()
+    kinds: tuple[ActionKind, ...] | None = None
+    connectors: tuple[str, ...] | None = None
+    until: datetime | None = None
 
     @property
     def open_hosts(self) -> tuple[str, ...]:
@@ -92,6 +115,10 @@ def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -
         return NotCovered("no_grant", "invariant.grant-revoked", f"the grant of `{folder.name}` was revoked")
     if folder.expires_at is not None and now >= folder.expires_at:
         return NotCovered("no_grant", "invariant.grant-expired", f"the grant of `{folder.name}` has expired")
+    if not folder.covers(path):
+        return NotCovered(
+            "no_grant", "invariant.grant-within", f"`{path}` lies outside the part of `{folder.name}` given"
+        )
     if verb not in folder.verbs:
         return NotCovered("no_grant", "invariant.grant-verb", f"the grant of `{folder.name}` does not cover {verb}")
     return None
@@ -100,31 +127,54 @@ def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -
 def attenuate(parent: Scope, wished: Scope) -> Scope:
     """Return what a child may have of what it wishes for: never more than its parent has.
 
-    A wished grant keeps the verbs, output roots and life time that the parent's grant of the same id has too; one
-    that the parent lacks is dropped. A wished host is kept where the parent has that very grant.
+    A wished grant keeps the verbs, parts, output roots and life time that the parent's grant of the same id has too; one
+    that the parent lacks is dropped. A wished host is kept where the parent's grant of that id lets it be reached.
     """
-    folders = []
-    for wish in wished.folders:
-        held = parent.folder(wish.grant_id)
-        if held is None:
-            continue
-        ends = [t for t in (held.expires_at, wish.expires_at) if t is not None]
-        folders.append(
-            msgspec.structs.replace(
-                held,
-                verbs=tuple(verb for verb in held.verbs if verb in wish.verbs),
-                output_roots=tuple(_narrowed_roots(held.output_roots, wish.output_roots)),
-                expires_at=min(ends) if ends else None,
-                revoked=held.revoked or wish.revoked,
-            )
-        )
-    held_hosts = {host.grant_id: host for host in parent.hosts}
-    hosts = (
-        msgspec.structs.replace(held_hosts[wish.grant_id], revoked=held_hosts[wish.grant_id].revoked or wish.revoked)
-        for wish in wished.hosts
-        if wish.grant_id in held_hosts and held_hosts[wish.grant_id].host == wish.host
+    held = {folder.grant_id: folder for folder in parent.folders}
+    hosts = {host.grant_id: host for host in parent.hosts}
+    return Scope(
+        tuple(_narrowed(held[wish.grant_id], wish) for wish in wished.folders if wish.grant_id in held),
+        tuple(
+            msgspec.structs.replace(wish, revoked=hosts[wish.grant_id].revoked or wish.revoked)
+            for wish in wished.hosts
+            if wish.grant_id in hosts and _reaches(hosts[wish.grant_id].host, wish.host)
+        ),
+        _in_both(parent.kinds, wished.kinds),
+        _in_both(parent.connectors, wished.connectors),
+        _earlier(parent.until, wished.until),
     )
-    return Scope(tuple(folders), tuple(hosts))
+
+
+def _narrowed(held: FolderScope, wish: FolderScope) -> FolderScope:
+    return msgspec.structs.replace(
+        held,
+        verbs=tuple(verb for verb in held.verbs if verb in wish.verbs),
+        output_roots=tuple(_narrowed_roots(held.output_roots, wish.output_roots)),
+        expires_at=_earlier(held.expires_at, wish.expires_at),
+        revoked=held.revoked or wish.revoked,
+        within=tuple(_narrowed_roots(held.within, wish.within)),
+    )
+
+
+def _reaches(held: str, wish: str) -> bool:
+    if held == wish:
+        return True
+    host = parse_host(wish)
+    return host is not None and is_listed(host, (held,))
+
+
+T = TypeVar("T")
+
+
+def _in_both(held: tuple[T, ...] | None, wished: tuple[T, ...] | None) -> tuple[T, ...] | None:
+    if held is None or wished is None:
+        return wished if held is None else held
+    return tuple(one for one in held if one in wished)
+
+
+def _earlier(held: datetime | None, wished: datetime | None) -> datetime | None:
+    ends = [t for t in (held, wished) if t is not None]
+    return min(ends) if ends else None
 
 
 def _narrowed_roots(held: tuple[str, ...], wished: tuple[str, ...]) -> list[str]:

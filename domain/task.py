@@ -7,29 +7,38 @@ here.
 
 from typing import assert_never
 
+from .budget import raised
 from .errors import DomainError
 from .plan import check_plan
-from .task_action import decide_question, declined, not_begun, propose, record, running, start
+from .task_action import decide_question, declined, not_begun, propose, record, running, settle_unknown, start
 from .task_command import (
     AdoptPlan,
     AskAgain,
     AwaitConfirmation,
     CancelTask,
     DeclineAction,
+    ExhaustBudget,
     FinishTask,
+    InterruptTask,
     PauseTask,
     Proposal,
     ProposeActions,
     QueueTask,
+    RaiseBudget,
     RecordConnection,
     RecordFailure,
+    RecordProgress,
     RecordSuccess,
     RecordUnknown,
+    ReportUsage,
     ResumeTask,
+    SendMessage,
+    SettleUnknown,
     SkipStep,
     StartAction,
     StartPlanning,
     StartTask,
+    SteerTask,
     TaskCommand,
 )
 from .task_event import (
@@ -47,22 +56,31 @@ from .task_event import (
     ConnectionDecided,
     EndEvent,
     LifeEvent,
+    MessageStrategy,
     OutcomeEvent,
+    PathsClaimed,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
     TaskBlocked,
+    TaskBudgetExhausted,
+    TaskBudgetRaised,
     TaskCancelled,
     TaskCompleted,
     TaskEnded,
     TaskEvent,
     TaskFailed,
+    TaskInterrupted,
+    TaskMessaged,
     TaskPaused,
     TaskPlanned,
     TaskPlanningStarted,
+    TaskProgressed,
     TaskQueued,
     TaskResumed,
     TaskStarted,
+    TaskSteered,
+    UsageReported,
 )
 from .task_state import (
     FAILURE_CODES,
@@ -77,6 +95,7 @@ from .task_state import (
     OpenAction,
     Proposed,
     Ready,
+    Repeat,
     Settled,
     Started,
     Tally,
@@ -90,6 +109,7 @@ from .task_state import (
     open_questions,
     siblings_of,
 )
+from .task_steering import message, steer
 
 __all__ = [
     "FAILURE_CODES",
@@ -116,51 +136,69 @@ __all__ = [
     "ConnectionDecided",
     "DeclineAction",
     "EndEvent",
+    "ExhaustBudget",
     "FinalStatus",
     "FinishTask",
+    "InterruptTask",
     "Judgement",
     "LifeEvent",
+    "MessageStrategy",
     "NoTask",
     "OpenAction",
     "OutcomeEvent",
+    "PathsClaimed",
     "PauseTask",
     "Proposal",
     "ProposeActions",
     "Proposed",
     "QueueTask",
+    "RaiseBudget",
     "Ready",
     "RecordConnection",
     "RecordFailure",
+    "RecordProgress",
     "RecordSuccess",
     "RecordUnknown",
+    "Repeat",
+    "ReportUsage",
     "ResumeTask",
+    "SendMessage",
+    "SettleUnknown",
     "Settled",
     "SkipStep",
     "StartAction",
     "StartPlanning",
     "StartTask",
     "Started",
+    "SteerTask",
     "StepBegun",
     "StepSkipped",
     "Tally",
     "Task",
     "TaskAwaitingConfirmation",
     "TaskBlocked",
+    "TaskBudgetExhausted",
+    "TaskBudgetRaised",
     "TaskCancelled",
     "TaskCommand",
     "TaskCompleted",
     "TaskEnded",
     "TaskEvent",
     "TaskFailed",
+    "TaskInterrupted",
+    "TaskMessaged",
     "TaskPaused",
     "TaskPlanned",
     "TaskPlanningStarted",
+    "TaskProgressed",
     "TaskQueued",
     "TaskResumed",
     "TaskStarted",
     "TaskState",
     "TaskStatus",
+    "TaskSteered",
     "Unknown",
+    "UsageReported",
     "decide",
     "evolve",
     "existing",
@@ -177,8 +215,10 @@ def decide(command: TaskCommand, state: TaskState) -> tuple[TaskEvent, ...]:
             return (_queue(command, state),)
         case StartPlanning() | AdoptPlan() | StartTask():
             return _decide_beginning(command, existing(state))
-        case PauseTask() | ResumeTask() | AwaitConfirmation() | FinishTask() | CancelTask():
+        case PauseTask() | InterruptTask() | ResumeTask() | AwaitConfirmation() | FinishTask() | CancelTask():
             return _decide_life(command, existing(state))
+        case SendMessage() | SteerTask() | RecordProgress() | ReportUsage() | ExhaustBudget() | RaiseBudget():
+            return _decide_course(command, existing(state))
         case ProposeActions():
             return propose(command, existing(state))
         case SkipStep(step_id=step_id, reason=reason, reason_code=code):
@@ -186,11 +226,13 @@ def decide(command: TaskCommand, state: TaskState) -> tuple[TaskEvent, ...]:
             not_begun(task, step_id)
             return (StepSkipped(task_id=task.task_id, step_id=step_id, reason=reason, reason_code=code),)
         case StartAction():
-            return (start(command, running(existing(state))),)
+            return start(command, running(existing(state)))
         case AskAgain() | DeclineAction():
             return decide_question(command, existing(state))
         case RecordSuccess() | RecordFailure() | RecordUnknown() | RecordConnection():
             return record(command, existing(state))
+        case SettleUnknown():
+            return settle_unknown(command, existing(state))
         case _:
             assert_never(command)
 
@@ -204,6 +246,10 @@ def _queue(command: QueueTask, state: TaskState) -> TaskQueued:
         title=command.title,
         prompt=command.prompt,
         parent_task_id=command.parent_task_id,
+        subagent_id=command.subagent_id,
+        priority=command.priority,
+        budget=command.budget,
+        undoes=command.undoes,
     )
 
 
@@ -229,7 +275,7 @@ def _expect(task: Task, status: TaskStatus) -> None:
 
 
 def _decide_life(
-    command: PauseTask | ResumeTask | AwaitConfirmation | FinishTask | CancelTask, task: Task
+    command: PauseTask | InterruptTask | ResumeTask | AwaitConfirmation | FinishTask | CancelTask, task: Task
 ) -> tuple[TaskEvent, ...]:
     if task.is_final:
         if isinstance(command, CancelTask) and task.status == "cancelled":
@@ -239,10 +285,12 @@ def _decide_life(
         case PauseTask(reason=reason):
             return () if task.status == "paused" else (TaskPaused(task_id=task.task_id, reason=reason),)
         case ResumeTask():
-            waits = task.status in ("paused", "awaiting_confirmation")
+            waits = task.status in ("paused", "awaiting_confirmation", "budget_exhausted")
             return (TaskResumed(task_id=task.task_id),) if waits else ()
-        case AwaitConfirmation():
-            asked = open_questions(task)
+        case InterruptTask(reason=reason):
+            return () if task.is_interrupted else (TaskInterrupted(task_id=task.task_id, reason=reason),)
+        case AwaitConfirmation(of_subagents=theirs):
+            asked = (*open_questions(task), *theirs)
             if task.status != "running" or not asked:
                 return ()
             return (TaskAwaitingConfirmation(task_id=task.task_id, confirmation_ids=asked),)
@@ -256,6 +304,58 @@ def _decide_life(
             )
         case _:
             assert_never(command)
+
+
+def _decide_course(
+    command: SendMessage | SteerTask | RecordProgress | ReportUsage | ExhaustBudget | RaiseBudget, task: Task
+) -> tuple[TaskEvent, ...]:
+    match command:
+        case RecordProgress(running_ms=running_ms):
+            return _progress(task, running_ms)
+        case ReportUsage(tokens=tokens, cost_micros=cost, reported_by=by):
+            if tokens < 0 or cost < 0:
+                raise DomainError("invalid", "what was used up can't be less than nothing")
+            used = UsageReported(task_id=task.task_id, tokens=tokens, cost_micros=cost, reported_by=by)
+            return (used,) if tokens or cost else ()
+        case _:
+            pass
+    if task.is_final:
+        raise DomainError("conflict", f"task `{task.task_id}` has ended: it is {task.status}")
+    match command:
+        case SendMessage():
+            return message(command, task)
+        case SteerTask():
+            return steer(command, task)
+        case ExhaustBudget(of_task=of_task, overrun=over):
+            if task.status != "running":
+                return ()
+            exhausted = TaskBudgetExhausted(
+                task_id=task.task_id,
+                of_task=of_task,
+                measure=over.measure,
+                bound=over.bound,
+                needed=over.needed,
+            )
+            return (exhausted,)
+        case RaiseBudget(by=by):
+            budget = raised(task.budget, by)
+            return () if budget == task.budget else (TaskBudgetRaised(task_id=task.task_id, by=by, budget=budget),)
+        case _:
+            assert_never(command)
+
+
+def _progress(task: Task, running_ms: int) -> tuple[TaskProgressed, ...]:
+    steps = () if task.plan is None else task.plan.steps
+    settled = [step for step in steps if step.step_id in task.steps and task.steps[step.step_id].is_settled]
+    progressed = TaskProgressed(
+        task_id=task.task_id,
+        running_ms=max(running_ms, 0),
+        actions=task.actions,
+        settled=task.actions - len(task.open_actions),
+        steps_settled=len(settled),
+        steps=len(steps),
+    )
+    return (progressed,)
 
 
 def _by_id(action: OpenAction) -> tuple[int, str]:

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
+from .action import Action
+from .action_invariant import required_verbs
 from .errors import DomainError
+from .facts import Facts
 from .ids import TaskId, action_id
 from .reason import ReasonCode
 from .task_command import (
@@ -15,6 +18,7 @@ from .task_command import (
     RecordFailure,
     RecordSuccess,
     RecordUnknown,
+    SettleUnknown,
     StartAction,
 )
 from .task_event import (
@@ -29,6 +33,7 @@ from .task_event import (
     ActionSucceeded,
     ChangesStaged,
     ConnectionDecided,
+    PathsClaimed,
     StepBegun,
     TaskEvent,
 )
@@ -100,6 +105,7 @@ def _proposed(
         elif dropped and not _is_refused(proposal):
             yield _let_go(task, name, proposal.digest, "withdrawn", _TOGETHER)
         elif start and proposal.decision.is_leave:
+            yield from _claims(task, name, proposal.action, proposal.facts)
             yield ActionStarted(task_id=task.task_id, action_id=name, digest=proposal.digest, attempt=1)
 
 
@@ -156,7 +162,17 @@ def _decided(task_id: str, name: str, proposal: Proposal) -> ActionAllowed | Act
             assert_never(verdict)
 
 
-def start(command: StartAction, task: Task) -> ActionStarted:
+def _claims(task: Task, name: str, action: Action, facts: Facts) -> Iterator[PathsClaimed]:
+    """Yield the claim of what an action is about to write, where others of the same tree might want to as well."""
+    if not task.is_in_tree:
+        return
+    places = dict.fromkeys(at for at, verb in required_verbs(action, facts) if verb != "read")
+    new = tuple(at for at in places if at not in task.claims)
+    if new:
+        yield PathsClaimed(task_id=task.task_id, action_id=name, places=new)
+
+
+def start(command: StartAction, task: Task) -> tuple[TaskEvent, ...]:
     """Return the start of an action that has leave for it. Raises `DomainError` denied."""
     action = open_action(task, command.action_id)
     if command.digest != action.digest:
@@ -176,7 +192,7 @@ def start(command: StartAction, task: Task) -> ActionStarted:
             raise DomainError("denied", f"nothing was decided about action `{command.action_id}`")
         case _:
             assert_never(action.phase)
-    return ActionStarted(
+    started = ActionStarted(
         task_id=task.task_id,
         action_id=action.action_id,
         digest=action.digest,
@@ -184,6 +200,8 @@ def start(command: StartAction, task: Task) -> ActionStarted:
         confirmation_id=approval,
         facts=command.facts,
     )
+    facts = command.facts or action.phase.judgement.facts
+    return (*_claims(task, action.action_id, action.action, facts), started)
 
 
 def decide_question(command: AskAgain | DeclineAction, task: Task) -> tuple[TaskEvent, ...]:
@@ -272,6 +290,33 @@ def record(
             return (connection,)
         case _:
             assert_never(command)
+
+
+def settle_unknown(command: SettleUnknown, task: Task) -> tuple[TaskEvent, ...]:
+    """Return the end of an attempt of which only a person can tell whether it happened."""
+    action = open_action(task, command.action_id)
+    if not action.attempts or not isinstance(action.phase, Unknown | Awaiting):
+        raise DomainError("conflict", f"action `{command.action_id}` is not one whose outcome is unknown")
+    if command.happened:
+        happened = ActionSucceeded(
+            task_id=task.task_id,
+            action_id=action.action_id,
+            digest=action.digest,
+            attempt=action.attempts,
+            recovered=True,
+            said_by=command.said_by,
+        )
+        return (happened,)
+    not_happened = ActionFailed(
+        task_id=task.task_id,
+        action_id=action.action_id,
+        digest=action.digest,
+        attempt=action.attempts,
+        reason_code="unknown",
+        reason=f"it was interrupted, and {command.said_by} says that it did not happen",
+        said_by=command.said_by,
+    )
+    return (not_happened, *_without_siblings(task, action))
 
 
 def _succeeded(command: RecordSuccess, task: Task, action: OpenAction) -> Iterator[TaskEvent]:

@@ -5,11 +5,13 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from .action import Action
+from .budget import NO_BUDGET, Budget, Overrun, Usage
 from .effect import Effect, Result
 from .facts import Facts
 from .plan import Plan
 from .policy_decision import Decision
 from .reason import ReasonCode
+from .task_event import MessageStrategy
 
 
 class QueueTask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -20,6 +22,10 @@ class QueueTask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     title: str
     prompt: str = ""
     parent_task_id: str = ""
+    subagent_id: str = ""
+    priority: int = 0
+    budget: Budget = NO_BUDGET
+    undoes: str = ""
 
 
 class StartPlanning(msgspec.Struct, frozen=True, gc=False):
@@ -134,6 +140,14 @@ class RecordUnknown(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     observed: str
 
 
+class SettleUnknown(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Take a person's word for whether an attempt happened that nobody else can tell about."""
+
+    action_id: str
+    happened: bool
+    said_by: str
+
+
 class SkipStep(msgspec.Struct, frozen=True, gc=False):
     """Leave a step out whose needs did not succeed, or, with a reason code, whose request can't be met."""
 
@@ -143,13 +157,63 @@ class SkipStep(msgspec.Struct, frozen=True, gc=False):
 
 
 class AwaitConfirmation(msgspec.Struct, frozen=True, gc=False):
-    """Stop until one of the open questions is answered."""
+    """Stop until one of the open questions is answered; `of_subagents` are those that its subagents wait for."""
+
+    of_subagents: tuple[str, ...] = ()
 
 
 class PauseTask(msgspec.Struct, frozen=True, gc=False):
     """Stop after the action at hand."""
 
     reason: str
+
+
+class InterruptTask(msgspec.Struct, frozen=True, gc=False):
+    """Stop at once, in the middle of what is under way."""
+
+    reason: str
+
+
+class SendMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Say something to the agent."""
+
+    text: str
+    strategy: MessageStrategy
+    said_by: str
+
+
+class SteerTask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Follow another plan from here on; what was begun stays as it is."""
+
+    plan: Plan
+    said_by: str
+
+
+class RecordProgress(msgspec.Struct, frozen=True, gc=False):
+    """Note how far the task is, and that it was at work for so many milliseconds since the last time."""
+
+    running_ms: int
+
+
+class ReportUsage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Note what a planner used up."""
+
+    tokens: int = 0
+    cost_micros: int = 0
+    reported_by: str
+
+
+class ExhaustBudget(msgspec.Struct, frozen=True, gc=False):
+    """Stop, because the next action has no room in the budget of `of_task`."""
+
+    of_task: str
+    overrun: Overrun
+
+
+class RaiseBudget(msgspec.Struct, frozen=True, gc=False):
+    """Give the task more room."""
+
+    by: Usage
 
 
 class ResumeTask(msgspec.Struct, frozen=True, gc=False):
@@ -179,9 +243,17 @@ TaskCommand: TypeAlias = (
     | RecordFailure
     | RecordUnknown
     | RecordConnection
+    | SettleUnknown
     | SkipStep
     | AwaitConfirmation
     | PauseTask
+    | InterruptTask
+    | SendMessage
+    | SteerTask
+    | RecordProgress
+    | ReportUsage
+    | ExhaustBudget
+    | RaiseBudget
     | ResumeTask
     | FinishTask
     | CancelTask

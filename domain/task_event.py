@@ -1,8 +1,9 @@
 """What happens to a task and to each of its actions: the events of the task aggregate."""
 
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-from .action import Action
+from .action import Action, Location
+from .budget import NO_BUDGET, Budget, Measure, Usage
 from .effect import Effect, Result
 from .event import Event
 from .facts import Facts
@@ -10,11 +11,17 @@ from .plan import Plan
 from .policy_decision import Decision
 from .reason import ReasonCode
 
+MessageStrategy: TypeAlias = Literal["queue", "steer"]
+"""What becomes of a message that arrives while a task is under way."""
+
 # Events: the task
 
 
 class TaskQueued(Event, frozen=True, kw_only=True):
-    """A person handed over a piece of work."""
+    """A person handed over a piece of work, or a subagent was given one: then `subagent_id` and `parent_task_id` say so.
+
+    Of waiting tasks the one with the highest `priority` goes first. `undoes` names the task or action that it undoes.
+    """
 
     TOPIC: ClassVar[str] = "task.queued.v1"
     task_id: str
@@ -22,6 +29,10 @@ class TaskQueued(Event, frozen=True, kw_only=True):
     title: str
     prompt: str = ""
     parent_task_id: str = ""
+    subagent_id: str = ""
+    priority: int = 0
+    budget: Budget = NO_BUDGET
+    undoes: str = ""
 
 
 class TaskPlanningStarted(Event, frozen=True, kw_only=True):
@@ -61,6 +72,93 @@ class TaskPaused(Event, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "task.paused.v1"
     task_id: str
     reason: str
+
+
+class TaskInterrupted(Event, frozen=True, kw_only=True):
+    """The task stops at once: what is under way is cut off, and looked at afterwards."""
+
+    TOPIC: ClassVar[str] = "task.interrupted.v1"
+    task_id: str
+    reason: str
+
+
+class TaskMessaged(Event, frozen=True, kw_only=True):
+    """A person said something to the agent while the task was under way.
+
+    `steer`: it counts from here on. `queue`: it is for after the plan as it stands.
+    """
+
+    TOPIC: ClassVar[str] = "task.messaged.v1"
+    task_id: str
+    text: str
+    strategy: MessageStrategy
+    said_by: str
+
+
+class TaskSteered(Event, frozen=True, kw_only=True):
+    """From here on the task follows this plan. Steps that were begun are in it as they were; `dropped` are left out."""
+
+    TOPIC: ClassVar[str] = "task.steered.v1"
+    task_id: str
+    plan: Plan
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    said_by: str
+
+
+class TaskProgressed(Event, frozen=True, kw_only=True):
+    """How far the task is: recorded every so often while it runs, and whenever it stops.
+
+    `running_ms` is the time it was at work since the last such event; `settled` of `actions` have ended.
+    """
+
+    TOPIC: ClassVar[str] = "task.progressed.v1"
+    task_id: str
+    running_ms: int
+    actions: int
+    settled: int
+    steps_settled: int
+    steps: int
+
+
+class UsageReported(Event, frozen=True, kw_only=True):
+    """What a planner used up for the task: tokens, and money in millionths of the currency it reports in."""
+
+    TOPIC: ClassVar[str] = "task.usage_reported.v1"
+    task_id: str
+    tokens: int = 0
+    cost_micros: int = 0
+    reported_by: str
+
+
+class TaskBudgetExhausted(Event, frozen=True, kw_only=True):
+    """The next action has no room in the budget of `of_task` (this task's own, or one above it): nothing more starts."""
+
+    TOPIC: ClassVar[str] = "task.budget_exhausted.v1"
+    task_id: str
+    of_task: str
+    measure: Measure
+    bound: int
+    needed: int
+
+
+class TaskBudgetRaised(Event, frozen=True, kw_only=True):
+    """A person gave the task more room: `budget` is what holds from here on."""
+
+    TOPIC: ClassVar[str] = "task.budget_raised.v1"
+    task_id: str
+    by: Usage
+    budget: Budget
+
+
+class PathsClaimed(Event, frozen=True, kw_only=True):
+    """The task is about to write these places: until it has ended, nobody else of its tree does so unasked."""
+
+    TOPIC: ClassVar[str] = "task.paths_claimed.v1"
+    task_id: str
+    action_id: str
+    places: tuple[Location, ...]
 
 
 class TaskResumed(Event, frozen=True, kw_only=True):
@@ -204,7 +302,7 @@ class ActionStarted(Event, frozen=True, kw_only=True):
 
 
 class ActionSucceeded(Event, frozen=True, kw_only=True):
-    """It was carried out. `recovered` says that a restart found it done."""
+    """It was carried out. `recovered` says that a restart found it done; `said_by` that a person says so."""
 
     TOPIC: ClassVar[str] = "task.action_succeeded.v1"
     task_id: str
@@ -214,10 +312,15 @@ class ActionSucceeded(Event, frozen=True, kw_only=True):
     effects: tuple[Effect, ...] = ()
     result: Result | None = None
     recovered: bool = False
+    said_by: str = ""
 
 
 class ActionFailed(Event, frozen=True, kw_only=True):
-    """It was tried, and nothing was changed. `result` is what it brought back nevertheless."""
+    """It was tried, and nothing was changed. `result` is what it brought back nevertheless.
+
+    Of a subagent it says that its task did not succeed; what that changed is in that task's own events. `said_by` says
+    that it is a person's word that it did not happen.
+    """
 
     TOPIC: ClassVar[str] = "task.action_failed.v1"
     task_id: str
@@ -227,6 +330,7 @@ class ActionFailed(Event, frozen=True, kw_only=True):
     reason_code: ReasonCode
     reason: str
     result: Result | None = None
+    said_by: str = ""
 
 
 class ChangesStaged(Event, frozen=True, kw_only=True):
@@ -278,7 +382,15 @@ LifeEvent: TypeAlias = (
     | TaskStarted
     | TaskAwaitingConfirmation
     | TaskPaused
+    | TaskInterrupted
     | TaskResumed
+    | TaskMessaged
+    | TaskSteered
+    | TaskProgressed
+    | UsageReported
+    | TaskBudgetExhausted
+    | TaskBudgetRaised
+    | PathsClaimed
     | StepBegun
     | StepSkipped
     | ChangesStaged

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, assert_never, get_args
 
 import msgspec
-from rpds import HashTrieMap
+from rpds import HashTrieMap, HashTrieSet
 
-from .action import Action, ActionKind, kind_of
+from .action import Action, ActionKind, Location, SubagentSpawn, kind_of
+from .budget import NO_BUDGET, NO_USAGE, Budget, Usage, minus, plus, reservation, settlement
+from .effect import Result
 from .errors import DomainError
 from .facts import Facts
+from .ids import child_task_id
 from .plan import Plan
 from .policy_decision import Decision
 from .reason import ReasonCode
@@ -31,20 +34,28 @@ from .task_event import (
     ChangesStaged,
     ConnectionDecided,
     LifeEvent,
+    PathsClaimed,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
     TaskBlocked,
+    TaskBudgetExhausted,
+    TaskBudgetRaised,
     TaskCancelled,
     TaskCompleted,
     TaskEvent,
     TaskFailed,
+    TaskInterrupted,
+    TaskMessaged,
     TaskPaused,
     TaskPlanned,
     TaskPlanningStarted,
+    TaskProgressed,
     TaskQueued,
     TaskResumed,
     TaskStarted,
+    TaskSteered,
+    UsageReported,
 )
 
 TaskStatus: TypeAlias = Literal[
@@ -54,6 +65,7 @@ TaskStatus: TypeAlias = Literal[
     "running",
     "awaiting_confirmation",
     "paused",
+    "budget_exhausted",
     "completed",
     "completed_with_skips",
     "failed",
@@ -146,12 +158,24 @@ def _no_actions() -> HashTrieMap[str, OpenAction]:
     return HashTrieMap()
 
 
+def _no_claims() -> HashTrieSet[Location]:
+    return HashTrieSet()
+
+
 def _no_counts() -> HashTrieMap[str, int]:
     return HashTrieMap()
 
 
 def _no_tallies() -> HashTrieMap[str, Tally]:
     return HashTrieMap()
+
+
+class Repeat(msgspec.Struct, frozen=True, gc=False):
+    """How often in a row the same action brought the same result and changed nothing."""
+
+    digest: str = ""
+    outcome: str = ""
+    count: int = 0
 
 
 class NoTask(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +185,9 @@ class NoTask(msgspec.Struct, frozen=True, gc=False):
 class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies.
 
-    `step_ids` are those of the plan; `started_kinds` counts the actions that were started, by their kind.
+    `step_ids` are those of the plan; `started_kinds` counts the actions that were started, by their kind. `spent` is
+    what its own actions took, `reserved` what those under way will take at least; `children` are the tasks of its
+    subagents. `claims` are the places that it writes. `queued_messages` are for after the plan as it stands.
     """
 
     task_id: str
@@ -174,12 +200,29 @@ class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=_no_tallies)
     actions: int = 0
     pause_reason: str = ""
+    parent_task_id: str = ""
+    subagent_id: str = ""
+    priority: int = 0
+    undoes: str = ""
+    budget: Budget = NO_BUDGET
+    spent: Usage = NO_USAGE
+    reserved: Usage = NO_USAGE
+    children: tuple[str, ...] = ()
+    claims: HashTrieSet[Location] = msgspec.field(default_factory=_no_claims)
+    queued_messages: tuple[TaskMessaged, ...] = ()
+    repeat: Repeat = Repeat()
+    is_interrupted: bool = False
     started_kinds: HashTrieMap[str, int] = msgspec.field(default_factory=_no_counts)
 
     @property
     def is_final(self) -> bool:
         """Whether the task has ended for good."""
         return self.status in FINAL_STATUSES
+
+    @property
+    def is_in_tree(self) -> bool:
+        """Whether others write beside it: it is a subagent's, or has subagents."""
+        return bool(self.subagent_id or self.children)
 
 
 TaskState: TypeAlias = NoTask | Task
@@ -223,7 +266,17 @@ def evolve(state: TaskState, event: TaskEvent) -> TaskState:
     """Return the state after an event."""
     match event:
         case TaskQueued() if isinstance(state, NoTask):
-            return Task(task_id=event.task_id, session_id=event.session_id, title=event.title, status="queued")
+            return Task(
+                task_id=event.task_id,
+                session_id=event.session_id,
+                title=event.title,
+                status="queued",
+                parent_task_id=event.parent_task_id,
+                subagent_id=event.subagent_id,
+                priority=event.priority,
+                undoes=event.undoes,
+                budget=event.budget,
+            )
         case (
             ActionProposed()
             | ActionAllowed()
@@ -248,11 +301,21 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
         case TaskPlanned(plan=plan):
             return _with(task, status="ready", plan=plan, step_ids=frozenset(step.step_id for step in plan.steps))
         case TaskStarted() | TaskResumed():
-            return _with(task, status="running", pause_reason="")
+            return _with(task, status="running", pause_reason="", repeat=Repeat(), is_interrupted=False)
         case TaskAwaitingConfirmation():
             return _with(task, status="awaiting_confirmation")
-        case TaskPaused(reason=reason):
-            return _with(task, status="paused", pause_reason=reason)
+        case TaskPaused(reason=reason) | TaskInterrupted(reason=reason):
+            return _with(task, status="paused", pause_reason=reason, is_interrupted=isinstance(event, TaskInterrupted))
+        case (
+            TaskMessaged()
+            | TaskSteered()
+            | TaskProgressed()
+            | UsageReported()
+            | TaskBudgetExhausted()
+            | TaskBudgetRaised()
+            | PathsClaimed()
+        ):
+            return _evolve_course(task, event)
         case TaskCompleted(skipped=skipped):
             return _with(task, status="completed_with_skips" if skipped else "completed")
         case TaskFailed():
@@ -274,6 +337,33 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
 
 
 _with = msgspec.structs.replace
+
+CourseEvent: TypeAlias = (
+    TaskMessaged | TaskSteered | TaskProgressed | UsageReported | TaskBudgetExhausted | TaskBudgetRaised | PathsClaimed
+)
+"""What happens along the way: words, other plans, what was used up and what is claimed."""
+
+
+def _evolve_course(task: Task, event: CourseEvent) -> Task:
+    match event:
+        case TaskMessaged(strategy="queue"):
+            return _with(task, queued_messages=(*task.queued_messages, event))
+        case TaskMessaged():
+            return task
+        case TaskSteered(plan=plan):
+            return _with(task, plan=plan, step_ids=frozenset(step.step_id for step in plan.steps), queued_messages=())
+        case TaskProgressed(running_ms=running_ms):
+            return _with(task, spent=plus(task.spent, Usage(wall_ms=running_ms)))
+        case UsageReported(tokens=tokens, cost_micros=cost):
+            return _with(task, spent=plus(task.spent, Usage(tokens=tokens, cost_micros=cost)))
+        case TaskBudgetExhausted():
+            return _with(task, status="budget_exhausted")
+        case TaskBudgetRaised(budget=budget):
+            return _with(task, budget=budget)
+        case PathsClaimed(places=places):
+            return _with(task, claims=task.claims.update(places))
+        case _:
+            assert_never(event)
 
 
 def _left_out(code: ReasonCode | None) -> Tally:
@@ -304,9 +394,7 @@ def _evolve_action(task: Task, event: ActionEvent) -> Task:
         case ActionConfirmationRequired():
             return _put(task, event.action_id, Awaiting(_judgement(event), event.confirmation_id))
         case ActionStarted():
-            action = open_action(task, event.action_id)
-            task = _put(task, event.action_id, _started(action, event), event.attempt)
-            return _counted(task, kind_of(action.action)) if event.attempt == 1 else task
+            return _begin(task, open_action(task, event.action_id), event)
         case ActionOutcomeUnknown():
             return _put(
                 task, event.action_id, Unknown(_last_judgement(open_action(task, event.action_id)), event.observed)
@@ -316,10 +404,14 @@ def _evolve_action(task: Task, event: ActionEvent) -> Task:
             return _settle(task, event.action_id, "failed" if failed else "denied")
         case ActionDeclined():
             return _settle(task, event.action_id, _HOW_DECLINED.get(event.reason_code, "denied"))
-        case ActionSucceeded():
-            return _settle(task, event.action_id, "succeeded")
-        case ActionFailed():
-            return _settle(task, event.action_id, "failed")
+        case ActionSucceeded(result=result):
+            spent = _spend(task, event.action_id, result, succeeded=True)
+            outcome = "" if event.effects else _digest_of(result)
+            return _settle(_repeated(spent, event.digest, outcome), event.action_id, "succeeded")
+        case ActionFailed(reason_code=code, reason=reason, result=result):
+            spent = _spend(task, event.action_id, result, succeeded=False)
+            how = _HOW_FAILED.get(code, "failed")
+            return _settle(_repeated(spent, event.digest, f"{code}: {reason}"), event.action_id, how)
         case _:
             assert_never(event)
 
@@ -334,8 +426,42 @@ _HOW_DECLINED: dict[ReasonCode, Settled] = {
     "unknown": "failed",
 }
 
+_HOW_FAILED: dict[ReasonCode, Settled] = {"blocked": "denied", "withdrawn": "skipped"}
+"""How a subagent's task ended is how its parent's step did: one that was denied something is no failure."""
+
 FAILURE_CODES: tuple[ReasonCode, ...] = ("not_found", "conflict", "io")
 """A denial for one of these says that the world is not as the plan expected: the step failed, nobody forbade it."""
+
+
+def _begin(task: Task, action: OpenAction, event: ActionStarted) -> Task:
+    started = _started(action, event)
+    wanted = reservation(action.action, started.judgement.facts)
+    before = NO_USAGE if event.attempt == 1 else reservation(action.action, _last_judgement(action).facts)
+    task = _put(task, event.action_id, started, event.attempt)
+    task = _with(task, reserved=plus(minus(task.reserved, before), wanted))
+    if event.attempt > 1:
+        return task
+    if isinstance(action.action, SubagentSpawn):
+        task = _with(task, children=(*task.children, child_task_id(action.action_id)))
+    return _counted(task, kind_of(action.action))
+
+
+def _spend(task: Task, name: str, result: Result | None, *, succeeded: bool) -> Task:
+    action = open_action(task, name)
+    if not action.attempts:
+        return task
+    reserved = reservation(action.action, _last_judgement(action).facts)
+    took = settlement(reserved, action.action, result, succeeded=succeeded)
+    return _with(task, reserved=minus(task.reserved, reserved), spent=plus(task.spent, took))
+
+
+def _digest_of(result: Result | None) -> str:
+    return "done" if result is None else result.digest or result.summary
+
+
+def _repeated(task: Task, digest: str, outcome: str) -> Task:
+    same = outcome and (task.repeat.digest, task.repeat.outcome) == (digest, outcome)
+    return _with(task, repeat=Repeat(digest, outcome, task.repeat.count + 1 if same else 1))
 
 
 def _judgement(event: ActionAllowed | ActionConfirmationRequired) -> Judgement:

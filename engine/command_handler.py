@@ -10,7 +10,18 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..domain import approvals, confirmation, folder_trust, grant, policy_record, sandbox, session, subagent, task
+from ..domain import (
+    approvals,
+    confirmation,
+    folder_trust,
+    grant,
+    ownership,
+    policy_record,
+    sandbox,
+    session,
+    subagent,
+    task,
+)
 from ..domain.errors import DomainError
 from ..domain.event import Event, Origin, Recorded
 from ..domain.policy_document import Layer
@@ -40,6 +51,7 @@ CONFIRMATION = Aggregate("confirmation", confirmation.INITIAL, confirmation.deci
 APPROVALS = Aggregate("approval", approvals.INITIAL, approvals.decide, approvals.evolve)
 FOLDER_TRUST = Aggregate("folder_trust", folder_trust.INITIAL, folder_trust.decide, folder_trust.evolve)
 POLICY_RECORD = Aggregate("policy", policy_record.INITIAL, policy_record.decide, policy_record.evolve)
+OWNERSHIP = Aggregate("ownership", ownership.INITIAL, ownership.decide, ownership.evolve)
 SANDBOX = Aggregate("sandbox", sandbox.INITIAL, sandbox.decide, sandbox.evolve)
 
 
@@ -86,6 +98,16 @@ def order_document(layer: Layer) -> Order:
     return Order(
         policy_record.stream_of_document(layer.digest), POLICY_RECORD, policy_record.StoreDocument(layer.source)
     )
+
+
+def order_subagent(subagent_id: str, command: subagent.SubagentCommand) -> Order:
+    """Return the order that gives a subagent a command."""
+    return Order(subagent_id, SUBAGENT, command)
+
+
+def order_ownership(root_task_id: str, command: ownership.OwnershipCommand) -> Order:
+    """Return the order that makes a process the owner of a task and of all beneath it."""
+    return Order(ownership.stream_of_owner(root_task_id), OWNERSHIP, command)
 
 
 def order_sandbox(command: sandbox.RecordCheck) -> Order:
