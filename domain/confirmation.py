@@ -57,6 +57,8 @@ def _shown(state: FileState | None) -> FileState | None:
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 Purpose: TypeAlias = Literal["action", "unknown_outcome"]
+Finding: TypeAlias = Literal["", "happened", "not_happened", "try_again"]
+"""What a person says of an attempt that nobody else can tell about; empty for every other question."""
 
 # Events
 
@@ -81,13 +83,14 @@ class ConfirmationRequested(Event, frozen=True, kw_only=True):
 
 
 class ConfirmationApproved(Event, frozen=True, kw_only=True):
-    """A person said yes to exactly this digest."""
+    """A person said yes to exactly this digest; of an unknown outcome, `finding` is what they found or want."""
 
     TOPIC: ClassVar[str] = "confirmation.approved.v1"
     confirmation_id: str
     digest: str
     answered_by: str
     note: str = ""
+    finding: Finding = ""
 
 
 class ConfirmationRejected(Event, frozen=True, kw_only=True):
@@ -141,12 +144,16 @@ class RequestConfirmation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approve(msgspec.Struct, frozen=True, kw_only=True):
-    """Say yes. `digest` is the whole digest or at least its first 8 hexadecimal digits."""
+    """Say yes. `digest` is the whole digest or at least its first 8 hexadecimal digits.
+
+    A question about an unknown outcome wants a `finding`, and no other takes one.
+    """
 
     digest: str
     answered_by: str
     now: datetime
     note: str = ""
+    finding: Finding = ""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +198,7 @@ class Approved(msgspec.Struct, frozen=True):
     request: ConfirmationRequested
     answered_by: str
     note: str = ""
+    finding: Finding = ""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -274,13 +282,33 @@ def _answer(command: Approve | Reject, state: ConfirmationState) -> Confirmation
             f"confirmation `{request.confirmation_id}` expired at {request.expires_at:%Y-%m-%d %H:%M:%S} UTC",
             "run `cowork resume` to be asked again",
         )
-    answer = ConfirmationApproved if isinstance(command, Approve) else ConfirmationRejected
-    return answer(
+    if isinstance(command, Reject):
+        return ConfirmationRejected(
+            confirmation_id=request.confirmation_id,
+            digest=request.digest,
+            answered_by=command.answered_by,
+            note=command.note,
+        )
+    _check_finding(command, request)
+    return ConfirmationApproved(
         confirmation_id=request.confirmation_id,
         digest=request.digest,
         answered_by=command.answered_by,
         note=command.note,
+        finding=command.finding,
     )
+
+
+def _check_finding(command: Approve, request: ConfirmationRequested) -> None:
+    is_wanted = request.purpose == "unknown_outcome"
+    if is_wanted and not command.finding:
+        raise DomainError(
+            "invalid",
+            f"`{request.confirmation_id}` asks what became of an attempt: a plain yes is no answer",
+            "say that it happened, that it did not, or that it is to be tried again",
+        )
+    if command.finding and not is_wanted:
+        raise DomainError("invalid", f"`{request.confirmation_id}` does not ask what became of an attempt")
 
 
 def _pending(state: ConfirmationState) -> ConfirmationRequested:
@@ -317,7 +345,7 @@ def evolve(state: ConfirmationState, event: ConfirmationEvent) -> ConfirmationSt
         case ConfirmationRequested():
             return Pending(event)
         case ConfirmationApproved():
-            return Approved(_pending(state), event.answered_by, event.note)
+            return Approved(_pending(state), event.answered_by, event.note, event.finding)
         case ConfirmationRejected():
             return Rejected(_pending(state), event.answered_by, event.note)
         case ConfirmationExpired():

@@ -35,12 +35,13 @@ def frame_scope_of(scope: Scope) -> FrameScope:
     return FrameScope(
         grants=tuple(
             GrantedRoot(
-                root=folder.root_path,
+                root=folder.absolute(part),
                 mode="r" if set(folder.verbs) <= {"read"} else "rw",
                 expires_at=folder.expires_at,
                 revoked=folder.revoked,
             )
             for folder in scope.folders
+            for part in folder.within
         ),
         output_roots=tuple(folder.absolute(root) for folder in scope.folders for root in folder.output_roots),
         host_allowlist=scope.open_hosts,

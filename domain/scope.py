@@ -116,9 +116,8 @@ def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -
     if folder.expires_at is not None and now >= folder.expires_at:
         return NotCovered("no_grant", "invariant.grant-expired", f"the grant of `{folder.name}` has expired")
     if not folder.covers(path):
-        return NotCovered(
-            "no_grant", "invariant.grant-within", f"`{path}` lies outside the part of `{folder.name}` given"
-        )
+        outside = f"`{path}` lies outside the part of `{folder.name}` that was given"
+        return NotCovered("no_grant", "invariant.grant-within", outside)
     if verb not in folder.verbs:
         return NotCovered("no_grant", "invariant.grant-verb", f"the grant of `{folder.name}` does not cover {verb}")
     return None
@@ -127,8 +126,8 @@ def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -
 def attenuate(parent: Scope, wished: Scope) -> Scope:
     """Return what a child may have of what it wishes for: never more than its parent has.
 
-    A wished grant keeps the verbs, parts, output roots and life time that the parent's grant of the same id has too; one
-    that the parent lacks is dropped. A wished host is kept where the parent's grant of that id lets it be reached.
+    A wished grant keeps the verbs, parts, output roots and life time that the parent's of the same id has too; one that
+    the parent lacks is dropped. A wished host is kept where the parent's grant of that id lets it be reached.
     """
     held = {folder.grant_id: folder for folder in parent.folders}
     hosts = {host.grant_id: host for host in parent.hosts}

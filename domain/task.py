@@ -337,9 +337,9 @@ def _decide_course(
                 needed=over.needed,
             )
             return (exhausted,)
-        case RaiseBudget(by=by):
-            budget = raised(task.budget, by)
-            return () if budget == task.budget else (TaskBudgetRaised(task_id=task.task_id, by=by, budget=budget),)
+        case RaiseBudget(by=more):
+            budget = raised(task.budget, more)
+            return () if budget == task.budget else (TaskBudgetRaised(task_id=task.task_id, by=more, budget=budget),)
         case _:
             assert_never(command)
 

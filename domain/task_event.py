@@ -18,7 +18,7 @@ MessageStrategy: TypeAlias = Literal["queue", "steer"]
 
 
 class TaskQueued(Event, frozen=True, kw_only=True):
-    """A person handed over a piece of work, or a subagent was given one: then `subagent_id` and `parent_task_id` say so.
+    """A person handed over a piece of work. A subagent's has `subagent_id` and `parent_task_id`.
 
     Of waiting tasks the one with the highest `priority` goes first. `undoes` names the task or action that it undoes.
     """
@@ -133,7 +133,7 @@ class UsageReported(Event, frozen=True, kw_only=True):
 
 
 class TaskBudgetExhausted(Event, frozen=True, kw_only=True):
-    """The next action has no room in the budget of `of_task` (this task's own, or one above it): nothing more starts."""
+    """The next action has no room in the budget of `of_task`, which is this task or one above it: nothing more starts."""
 
     TOPIC: ClassVar[str] = "task.budget_exhausted.v1"
     task_id: str

@@ -7,6 +7,7 @@ from .confirmation import ConfirmationEvent
 from .event import Event
 from .folder_trust import TrustEvent
 from .grant import GrantEvent
+from .ownership import OwnershipEvent
 from .policy_record import DocumentStored
 from .sandbox import SandboxChecked
 from .session import SessionEvent
@@ -19,7 +20,10 @@ PolicyEvent: TypeAlias = DocumentStored | ApprovalEvent | TrustEvent
 MachineEvent: TypeAlias = PolicyEvent | SandboxChecked
 """What is on record outside any session."""
 
-AnyEvent: TypeAlias = SessionEvent | GrantEvent | TaskEvent | SubagentEvent | ConfirmationEvent | MachineEvent
+WorkEvent: TypeAlias = TaskEvent | SubagentEvent | OwnershipEvent
+"""What is on record about tasks, who carries them out and where."""
+
+AnyEvent: TypeAlias = SessionEvent | GrantEvent | WorkEvent | ConfirmationEvent | MachineEvent
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(AnyEvent)
 EVENT_OF_TOPIC: Final[dict[str, type[Event]]] = {event.TOPIC: event for event in EVENT_TYPES}
