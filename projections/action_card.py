@@ -13,8 +13,9 @@ from ..domain.policy_decision import Decision
 from .card_action import action_lines
 from .card_headline import headline
 from .card_layout import field
-from .card_places import places_in
+from .card_places import CardPlaces, places_in
 from .card_risk import risk_lines
+from .card_unknown import unknown_lines
 from .measure import span_words
 from .question import Question, QuestionItem
 from .visible_text import has_escapes, quoted, visible, visible_lines
@@ -31,7 +32,7 @@ def render_card(request: Question) -> Card:
         CardBlock("action", (*_staged(request), *action_lines(request.items, places))),
         CardBlock("risk", risk_lines(request.items, places, agent_hides=hides)),
         CardBlock("why", _why(request.items)),
-        CardBlock("changed", _changed(request)),
+        CardBlock("changed", _changed(request, places)),
         CardBlock("agent", _agent(request)),
         CardBlock("binding", _binding(request)),
     )
@@ -94,14 +95,11 @@ def _explained(decisions: Sequence[Decision]) -> Iterator[str]:
         yield f"  {visible(lost.rule)}: {visible(lost.why)}"
 
 
-def _changed(request: Question) -> tuple[str, ...]:
-    lines: list[str] = []
+def _changed(request: Question, places: CardPlaces) -> tuple[str, ...]:
     if request.unknown_outcome:
-        lines.append("This was begun and then interrupted. Nobody can tell whether it happened.")
-        lines += (f"found now: {line}" for line in _stated(request.changed))
-        lines.append(field("approve", "it is tried again, from what is there now"))
-        lines.append(field("reject", "everything stays as it is now"))
-    elif request.changed:
+        return tuple(unknown_lines(request.items, places, request.changed))
+    lines: list[str] = []
+    if request.changed:
         lines.append("This was asked before, and is no longer as it was shown.")
         lines += (f"changed: {line}" for line in _stated(request.changed))
     return tuple(lines)
@@ -122,8 +120,9 @@ def _binding(request: Question) -> tuple[str, ...]:
     half = DIGEST_PREFIX_MIN // 2
     until = request.expires_at.astimezone(UTC)
     left = span_words(request.expires_at - request.now)
+    then = "it stays unknown, and counts as failed" if request.unknown_outcome else "it counts as rejected"
     return (
         field("question", visible(request.confirmation_id)),
         field("digest", f"{plain[:half]} {plain[half:]}"),
-        field("expires", f"{until:%Y-%m-%d %H:%M:%S} UTC, {left} after it was asked; then it counts as rejected"),
+        field("expires", f"{until:%Y-%m-%d %H:%M:%S} UTC, {left} after it was asked; then {then}"),
     )

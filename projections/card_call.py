@@ -13,6 +13,7 @@ from ..domain.action import (
     NetworkRequest,
     SubagentSpawn,
 )
+from ..domain.http_method import IDEMPOTENCY_KEY, wants_key
 from .card_layout import block, field
 from .card_places import name_shown
 from .measure import count_words, size_words
@@ -34,6 +35,8 @@ def body_lines(label: str, content: Content | None) -> list[str]:
 def request_lines(action: NetworkRequest) -> list[str]:
     """Return an HTTP request: method, whole URL, its host in both spellings, and what leaves the machine."""
     headers = [f"{name_shown(name)}: {value_shown(name, value)}" for name, value in action.headers]
+    if wants_key(action):
+        headers.append(f"{IDEMPOTENCY_KEY}: one for this action, the same for each attempt")
     return [
         field("method", name_shown(action.method)),
         field("URL", name_shown(action.url)),

@@ -10,17 +10,19 @@ from urllib.parse import urljoin
 import anyio
 import anyio.to_thread
 import httpx
+import msgspec
 
 from ...domain.action import Action, ActionKind, Content, NetworkRequest
 from ...domain.effect import ResponseReport, Result
 from ...domain.errors import DomainError
 from ...domain.facts import Facts, Obstacle
+from ...domain.http_method import IDEMPOTENCY_KEY, idempotency_key, is_idempotent, is_safe, wants_key
 from ...domain.scope import Scope
 from ...engine.ports import BlobStore, Done, Failed, Finding, NotApplied, Outcome, Permit, Unclear
 from .body import counted, keep, unpacked
 from .bounds import ReachLimits, RequestLimits
 from .masking import masked, masked_headers, secrets_of
-from .prepared import Prepared, is_safe, prepare
+from .prepared import Prepared, prepare
 from .problem import NetworkProblem
 from .reach import Dial, IsOwn, Reach, Resolve, dial_address, is_own_address, resolve_name
 from .transport import GuardedTransport
@@ -35,6 +37,11 @@ class NetworkExecutor:
 
     Only what is in force in `permit.scope.hosts` and is an address opens private addresses. Of a request that may have
     changed something and has no answer the outcome is `Unclear`; one that has an answer is done, whatever its status.
+    Where a repetition would be another request, a key goes with it by which the server can tell one.
+
+    What a probe can tell: `GET`, `HEAD` and `OPTIONS` change nothing, so they did not happen. Of any other method this
+    process knows how far it came, if it was the one that was cut off: not happened where no byte had left, happened
+    where the head of the answer had come. Else, and after a crash always, it can't be told: only the server knows.
     `resolve`, `dial` and `is_own` are the ways to names, addresses and interfaces; `trust` gives the certificates.
     """
 
@@ -56,6 +63,8 @@ class NetworkExecutor:
         self._trust = trust
         self._tls: ssl.SSLContext | None = None
         self._limits = limits or RequestLimits()
+        # What is known of the attempts that were cut off here: a probe by another process knows nothing of them.
+        self._cut_off: dict[tuple[str, int], Finding] = {}
 
     async def observe(self, actions: Sequence[Action], scope: Scope, now: datetime, *, batch: int) -> list[Facts]:  # noqa: ARG002 - the port's
         """Say what stands in the way of each request. Nothing is looked up: a name that is asked for is a message."""
@@ -72,7 +81,10 @@ class NetworkExecutor:
         return None
 
     async def perform(self, permit: Permit) -> Outcome:
-        """Send the request of the permit, once. `Failed` says that nothing was changed, `Unclear` that it may have."""
+        """Send the request of the permit, once. `Failed` says that nothing was changed, `Unclear` that it may have.
+
+        A cancellation ends the connection at once; a probe tells then how far it had come.
+        """
         action = permit.action
         if not isinstance(action, NetworkRequest):
             return Failed("unavailable", "this is no request to a server")
@@ -91,10 +103,18 @@ class NetworkExecutor:
         transport = GuardedTransport(
             prepared.url, reach=self._reach, granted=permit.scope.open_hosts, tls=self._tls, limits=self._limits
         )
+        if wants_key(action):
+            key = (IDEMPOTENCY_KEY, idempotency_key(permit.action_id, permit.digest))
+            prepared = msgspec.structs.replace(prepared, headers=(*prepared.headers, key))
         exchange = Exchange(prepared, transport, self._blobs, self._limits)
+        attempt = (permit.action_id, permit.attempt)
+        outcome: Outcome | None = None
         try:
-            return await exchange.run(body)
+            outcome = await exchange.run(body)
+            return _unclear(outcome.observed, action) if isinstance(outcome, Unclear) else outcome
         finally:
+            if outcome is None:
+                self._cut_off[attempt] = exchange.cut_off()
             with anyio.CancelScope(shield=True):
                 await transport.aclose()
 
@@ -105,11 +125,24 @@ class NetworkExecutor:
         return data
 
     async def reconcile(self, permit: Permit) -> Finding:
-        """After a crash: what changes nothing can be sent again; of anything else only the server knows."""
+        """Say what is known of an attempt without an outcome; see this class. Nothing is sent and nobody is asked."""
         action = permit.action
-        if isinstance(action, NetworkRequest) and is_safe(action.method):
+        if not isinstance(action, NetworkRequest) or is_safe(action.method):
             return NotApplied()
-        return Unclear("the request may have been sent, and its answer was not received")
+        found = self._cut_off.get((permit.action_id, permit.attempt))
+        if found is None:
+            return _unclear("the request may have been sent, and its answer was not received", action)
+        return _unclear(found.observed, action) if isinstance(found, Unclear) else found
+
+
+def _unclear(observed: str, action: NetworkRequest) -> Unclear:
+    """Return what was observed with what sending it again comes to, for the person who says what is to be done."""
+    if is_idempotent(action.method):
+        again = f"a {action.method} comes to the same, unless somebody else changed it in between"
+    else:
+        whose = "the same" if wants_key(action) else "the plan's own"
+        again = f"it bears {whose} `{IDEMPOTENCY_KEY}`, by which a server that heeds it does it only once"
+    return Unclear(f"{observed}; sent again, {again}")
 
 
 class Exchange:
@@ -140,6 +173,13 @@ class Exchange:
         except DomainError as error:
             return self._broken_off(NetworkProblem("io", error.message))
         return Done(result=self._result(answer, content, ""))
+
+    def cut_off(self) -> Finding:
+        """Say what is known of an exchange that was broken off from outside, at the point that it had reached."""
+        if self._prepared.is_safe or not self._transport.tally.is_sent:
+            return NotApplied()
+        outcome = self._broken_off(NetworkProblem("interrupted", "it was interrupted"))
+        return outcome if isinstance(outcome, Done | Unclear) else NotApplied()
 
     async def _body_of(self, answer: httpx.Response) -> AsyncGenerator[bytes, None]:
         """Yield the body, unpacked where it is packed once with gzip; other forms stay as they came."""

@@ -7,13 +7,13 @@ import msgspec
 
 from ...domain.action import NetworkRequest
 from ...domain.facts import Obstacle
+from ...domain.http_method import is_safe
 from ...domain.network_url import Url, UrlFault, parse_url
 from .bounds import RequestLimits
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
 
-_SAFE: Final = frozenset(["GET", "HEAD", "OPTIONS"])
 _NEVER_SENT: Final = frozenset(["CONNECT", "TRACE", "TRACK"])
 
 # They belong to the connection and not to the request (RFC 9110, 7.6.1), or are worked out from the URL and the body.
@@ -35,7 +35,7 @@ _ADDED: Final = (("Accept", "*/*"), ("Accept-Encoding", "gzip"), ("User-Agent", 
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """A request that can be sent. A safe one changes nothing on the server (RFC 9110, 9.2.1)."""
+    """A request that can be sent. `headers` are those of the plan, and the key by which a repetition can be told."""
 
     method: str
     url: Url
@@ -51,11 +51,6 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
         given = {name.lower() for name, _ in self.headers}
         added = [header for header in _ADDED if header[0].lower() not in given]
         return [("Host", self.url.authority), *self.headers, *added, ("Connection", "close")]
-
-
-def is_safe(method: str) -> bool:
-    """Whether a method changes nothing on the server: what breaks off then did no harm, and can be sent again."""
-    return method in _SAFE
 
 
 def prepare(action: NetworkRequest, limits: RequestLimits) -> Prepared | Obstacle:

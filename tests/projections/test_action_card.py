@@ -172,9 +172,31 @@ def test_an_unknown_outcome_says_what_each_answer_does() -> None:
     assert lines_of(card, "changed") == [
         "This was begun and then interrupted. Nobody can tell whether it happened.",
         "found now: half of it \\x1b is gone",
-        "approve     it is tried again, from what is there now",
-        "reject      everything stays as it is now",
+        "check       look at 2023/a.docx",
+        "happened    it counts as done, on your word",
+        "did not     it counts as failed, on your word, and nothing is done",
+        "try again   it is done once more, from what is there now",
     ]
+    assert lines_of(card, "binding")[-1].endswith("; then it stays unknown, and counts as failed")
+
+
+@pytest.mark.parametrize(
+    ("action", "where"),
+    [
+        (FileMove(at=DELETE.at, to=Location("g1", "b c")), 'look at 2023/a.docx and "b c"'),
+        (
+            NetworkRequest(method="POST", url="https://good.test/a"),
+            "ask https://good.test/a whether the request arrived",
+        ),
+        (
+            ShellExec(argv=("make",), cwd=Location("g1", "."), network=("a.test", "b.test")),
+            "look whether it did something at a.test, b.test",
+        ),
+    ],
+)
+def test_an_unknown_outcome_says_where_to_look(action: FileMove | NetworkRequest | ShellExec, where: str) -> None:
+    card = card_of([action], file_facts(), unknown_outcome=True)
+    assert f"check       {where}" in lines_of(card, "changed")
 
 
 def test_the_answer_is_bound_to_a_digest_and_a_time() -> None:

@@ -242,6 +242,7 @@ host        exämple.org
             a user name stands before it
 headers     Authorization: (10 characters, not shown)
             Accept: "text/html"
+            Idempotency-Key: one for this action, the same for each attempt
 sends       2.5 KB, sha256:b
 
 leaves the machine: "https://user@exämple.org:8443/a b?q=\\u200b"\
