@@ -10,14 +10,12 @@ import msgspec
 
 from .action import (
     Action,
-    CodeRun,
     ConnectorAction,
     ConnectorRead,
     FileCreate,
     FileDelete,
     FileWrite,
     NetworkRequest,
-    ShellExec,
 )
 from .effect import Result
 from .facts import Facts
@@ -173,15 +171,20 @@ def reservation(action: Action, facts: Facts) -> Usage:
             return Usage(actions=1)
 
 
-def settlement(reserved: Usage, action: Action, result: Result | None, *, succeeded: bool) -> Usage:
+def settlement(reserved: Usage, result: Result | None, *, succeeded: bool) -> Usage:
     """Return what an action that ended took: what was reserved where it succeeded, and what it sent in any case."""
-    sent = _sent(result)
-    if isinstance(action, ShellExec | CodeRun | NetworkRequest):
-        return Usage(actions=1, bytes_sent=max(sent, reserved.bytes_sent if succeeded else 0))
-    return reserved if succeeded else Usage(actions=1, bytes_sent=sent)
+    return settled(reserved, bytes_sent(result), succeeded=succeeded)
 
 
-def _sent(result: Result | None) -> int:
+def settled(reserved: Usage, sent: int, *, succeeded: bool) -> Usage:
+    """Return what an action took that sent so many bytes, as `settlement`."""
+    if not succeeded:
+        return Usage(actions=1, bytes_sent=sent)
+    return msgspec.structs.replace(reserved, bytes_sent=max(reserved.bytes_sent, sent))
+
+
+def bytes_sent(result: Result | None) -> int:
+    """Return how many bytes left the machine, as an action's result tells; what it tells nothing of is none."""
     if result is None:
         return 0
     if result.command is not None:

@@ -50,6 +50,12 @@ def root_task_id(task: str) -> TaskId:
     return TaskId("-".join(task.split("-")[:2]))
 
 
+def task_chain(task: str) -> tuple[TaskId, ...]:
+    """Return the ids of a task and of all above it, the one that a person started first."""
+    parts = task.split("-")
+    return tuple(TaskId("-".join(parts[:end])) for end in range(min(2, len(parts)), len(parts) + 1))
+
+
 def action_id(task_id: TaskId, sequence: int) -> ActionId:
     """Return the id of a task's `sequence`-th action (from 1): the same after a crash, so nothing is proposed twice."""
     return ActionId(f"{task_id}.{sequence}")

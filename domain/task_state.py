@@ -120,7 +120,10 @@ ActionPhase: TypeAlias = Proposed | Ready | Awaiting | Started | Unknown
 
 
 class OpenAction(msgspec.Struct, frozen=True, gc=False):
-    """An action that is not settled. One that a command staged names that command's action in `staged_by`."""
+    """An action that is not settled. One that a command staged names that command's action in `staged_by`.
+
+    `reserved` is what its last attempt will take at least.
+    """
 
     action_id: str
     step_id: str
@@ -131,6 +134,7 @@ class OpenAction(msgspec.Struct, frozen=True, gc=False):
     proposed_by: str = ""
     staged_by: str = ""
     together: bool = False
+    reserved: Usage = NO_USAGE
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):
@@ -403,7 +407,8 @@ def _evolve_action(task: Task, event: ActionEvent) -> Task:
             failed = event.decision.reason_code in FAILURE_CODES
             return _settle(task, event.action_id, "failed" if failed else "denied")
         case ActionDeclined():
-            return _settle(task, event.action_id, _HOW_DECLINED.get(event.reason_code, "denied"))
+            spent = _write_off(task, open_action(task, event.action_id))
+            return _settle(spent, event.action_id, _HOW_DECLINED.get(event.reason_code, "denied"))
         case ActionSucceeded(result=result):
             spent = _spend(task, event.action_id, result, succeeded=True)
             outcome = "" if event.effects else _digest_of(result)
@@ -436,9 +441,10 @@ FAILURE_CODES: tuple[ReasonCode, ...] = ("not_found", "conflict", "io")
 def _begin(task: Task, action: OpenAction, event: ActionStarted) -> Task:
     started = _started(action, event)
     wanted = reservation(action.action, started.judgement.facts)
-    before = NO_USAGE if event.attempt == 1 else reservation(action.action, _last_judgement(action).facts)
-    task = _put(task, event.action_id, started, event.attempt)
-    task = _with(task, reserved=plus(minus(task.reserved, before), wanted))
+    # What an earlier attempt held is let go: the facts may have changed since, and with them how much it was.
+    held = plus(minus(task.reserved, action.reserved), wanted)
+    begun = _with(action, phase=started, attempts=event.attempt, reserved=wanted)
+    task = _with(task, reserved=held, open_actions=task.open_actions.insert(event.action_id, begun))
     if event.attempt > 1:
         return task
     if isinstance(action.action, SubagentSpawn):
@@ -450,9 +456,15 @@ def _spend(task: Task, name: str, result: Result | None, *, succeeded: bool) -> 
     action = open_action(task, name)
     if not action.attempts:
         return task
-    reserved = reservation(action.action, _last_judgement(action).facts)
-    took = settlement(reserved, action.action, result, succeeded=succeeded)
-    return _with(task, reserved=minus(task.reserved, reserved), spent=plus(task.spent, took))
+    took = settlement(action.reserved, result, succeeded=succeeded)
+    return _with(task, reserved=minus(task.reserved, action.reserved), spent=plus(task.spent, took))
+
+
+def _write_off(task: Task, action: OpenAction) -> Task:
+    """Count what an attempt held of which nobody knows whether it happened, and which nobody will make again."""
+    if not action.attempts:
+        return task
+    return _with(task, reserved=minus(task.reserved, action.reserved), spent=plus(task.spent, action.reserved))
 
 
 def _digest_of(result: Result | None) -> str:
@@ -486,10 +498,8 @@ def _started(action: OpenAction, event: ActionStarted) -> Started:
     return Started(judgement, event.confirmation_id)
 
 
-def _put(task: Task, name: str, phase: ActionPhase, attempts: int | None = None) -> Task:
-    action = open_action(task, name)
-    known = action.attempts if attempts is None else attempts
-    changed = msgspec.structs.replace(action, phase=phase, attempts=known)
+def _put(task: Task, name: str, phase: ActionPhase) -> Task:
+    changed = msgspec.structs.replace(open_action(task, name), phase=phase)
     return _with(task, open_actions=task.open_actions.insert(name, changed))
 
 
