@@ -9,16 +9,21 @@ from .folder_trust import TrustEvent
 from .grant import GrantEvent
 from .ownership import OwnershipEvent
 from .policy_record import DocumentStored
+from .retention import StoreEvent
 from .sandbox import SandboxChecked
 from .session import SessionEvent
+from .session_memory import MemoryEvent
 from .subagent import SubagentEvent
 from .task import TaskEvent
 
 PolicyEvent: TypeAlias = DocumentStored | ApprovalEvent | TrustEvent
 """What is on record about policy outside any session."""
 
-MachineEvent: TypeAlias = PolicyEvent | SandboxChecked
-"""What is on record outside any session."""
+KeepingEvent: TypeAlias = StoreEvent | MemoryEvent
+"""What is on record about what the store keeps beside the log."""
+
+MachineEvent: TypeAlias = PolicyEvent | SandboxChecked | KeepingEvent
+"""What is on record outside any task."""
 
 WorkEvent: TypeAlias = TaskEvent | SubagentEvent | OwnershipEvent
 """What is on record about tasks, who carries them out and where."""

@@ -20,8 +20,10 @@ from ..domain.confirmation import (
 from ..domain.folder_trust import TRUST_STREAM, FolderDistrusted, FolderTrusted
 from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ..domain.policy_record import DocumentStored
+from ..domain.retention import STORE_STREAM, CollectionFinished, CollectionStarted
 from ..domain.sandbox import SANDBOX_STREAM, SandboxChecked
 from ..domain.session import GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
+from ..domain.session_memory import MemoryDestroyed, MemoryWritten, stream_of_memory
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.topics import AnyEvent
 from . import limits
@@ -110,6 +112,10 @@ class _Rules:
                 self._check_stream(seen, TRUST_STREAM)
             case SandboxChecked():
                 self._check_stream(seen, SANDBOX_STREAM)
+            case CollectionStarted() | CollectionFinished():
+                self._check_stream(seen, STORE_STREAM)
+            case MemoryWritten(session_id=session_id) | MemoryDestroyed(session_id=session_id):
+                self._check_stream(seen, stream_of_memory(session_id))
             case _:
                 self._check_stream(seen, event.task_id)
                 self.actions.on(seen, event)

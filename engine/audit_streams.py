@@ -9,8 +9,10 @@ from ..domain.event import Event
 from ..domain.folder_trust import TrustEvent
 from ..domain.grant import FolderGranted, HostGranted
 from ..domain.policy_record import DocumentStored
+from ..domain.retention import StoreEvent
 from ..domain.sandbox import SandboxChecked
 from ..domain.session import EndedSession, SessionStarted
+from ..domain.session_memory import MemoryEvent
 from ..domain.subagent import Ended, SubagentSpawned
 from ..domain.task import Started, Task, TaskQueued
 from .audit_finding import Findings, Seen
@@ -19,9 +21,11 @@ from .command_handler import (
     CONFIRMATION,
     FOLDER_TRUST,
     GRANT,
+    MEMORY,
     POLICY_RECORD,
     SANDBOX,
     SESSION,
+    STORE,
     SUBAGENT,
     TASK,
     Aggregate,
@@ -30,7 +34,19 @@ from .ports import EventStore
 
 _AGGREGATES: Final[dict[str, Aggregate[Any, Any, Any]]] = {
     aggregate.name: aggregate
-    for aggregate in (SESSION, GRANT, TASK, SUBAGENT, CONFIRMATION, APPROVALS, FOLDER_TRUST, POLICY_RECORD, SANDBOX)
+    for aggregate in (
+        SESSION,
+        GRANT,
+        TASK,
+        SUBAGENT,
+        CONFIRMATION,
+        APPROVALS,
+        FOLDER_TRUST,
+        POLICY_RECORD,
+        SANDBOX,
+        STORE,
+        MEMORY,
+    )
 }
 _BEGINNINGS: Final = (
     SessionStarted,
@@ -41,7 +57,7 @@ _BEGINNINGS: Final = (
     ConfirmationRequested,
     DocumentStored,
 )
-_ANYWHERE: Final = ApprovalEvent | TrustEvent | SandboxChecked
+_ANYWHERE: Final = ApprovalEvent | TrustEvent | SandboxChecked | StoreEvent | MemoryEvent
 """Events of the store's own streams, which have no first event of their own kind."""
 
 

@@ -17,8 +17,10 @@ from ..domain import (
     grant,
     ownership,
     policy_record,
+    retention,
     sandbox,
     session,
+    session_memory,
     subagent,
     task,
 )
@@ -53,6 +55,8 @@ FOLDER_TRUST = Aggregate("folder_trust", folder_trust.INITIAL, folder_trust.deci
 POLICY_RECORD = Aggregate("policy", policy_record.INITIAL, policy_record.decide, policy_record.evolve)
 OWNERSHIP = Aggregate("ownership", ownership.INITIAL, ownership.decide, ownership.evolve)
 SANDBOX = Aggregate("sandbox", sandbox.INITIAL, sandbox.decide, sandbox.evolve)
+STORE = Aggregate("store", retention.INITIAL, retention.decide, retention.evolve)
+MEMORY = Aggregate("memory", session_memory.INITIAL, session_memory.decide, session_memory.evolve)
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +117,16 @@ def order_ownership(root_task_id: str, command: ownership.OwnershipCommand) -> O
 def order_sandbox(command: sandbox.RecordCheck) -> Order:
     """Return the order that puts a self test of the sandbox on record."""
     return Order(sandbox.SANDBOX_STREAM, SANDBOX, command)
+
+
+def order_store(command: retention.StoreCommand) -> Order:
+    """Return the order that puts on record what the store lets go of."""
+    return Order(retention.STORE_STREAM, STORE, command)
+
+
+def order_memory(session_id: str, command: session_memory.MemoryCommand) -> Order:
+    """Return the order that puts on record that a session's memory was written to, or destroyed."""
+    return Order(session_memory.stream_of_memory(session_id), MEMORY, command)
 
 
 class Live(msgspec.Struct, Generic[S], frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""The audit log's lines about what lies outside any session: policy documents, approvals, trust, the sandbox."""
+"""The audit log's lines about what lies outside any task: policy, approvals, trust, the sandbox, what is kept."""
 
 from typing import assert_never
 
@@ -6,10 +6,12 @@ from ..domain.approvals import ApprovalRemembered, ApprovalRevoked, ApprovalUsed
 from ..domain.event import Recorded
 from ..domain.folder_trust import FolderDistrusted, FolderTrusted
 from ..domain.policy_record import DocumentStored
+from ..domain.retention import CollectionFinished, CollectionStarted
 from ..domain.sandbox import SandboxChecked
+from ..domain.session_memory import MemoryDestroyed, MemoryWritten
 from ..domain.topics import MachineEvent
 from .audit_life import life_row
-from .fold import OnEvent, when
+from .fold import OnEvent, nothing, when
 from .row import Changes, json_text
 
 
@@ -57,6 +59,24 @@ def _sandbox_checked(recorded: Recorded[SandboxChecked]) -> Changes:
     return (life_row(recorded, "sandbox.checked", target=recorded.event.fingerprint, reason=reason),)
 
 
+def _collection_started(recorded: Recorded[CollectionStarted]) -> Changes:
+    event = recorded.event
+    said = f"{event.tasks} tasks, {event.blobs} contents, {event.quarantined} deleted files: {event.freed_bytes} bytes"
+    return (life_row(recorded, "store.collection_started", reason=said),)
+
+
+def _collection_finished(recorded: Recorded[CollectionFinished]) -> Changes:
+    event = recorded.event
+    said = f"{event.freed_bytes} bytes are gone, {event.left_bytes} are left"
+    return (life_row(recorded, "store.collection_finished", reason=said),)
+
+
+def _memory_destroyed(recorded: Recorded[MemoryDestroyed]) -> Changes:
+    event = recorded.event
+    said = f"{event.entries} entries, {event.held_bytes} bytes"
+    return (life_row(recorded, "memory.destroyed", target=event.session_id, reason=said),)
+
+
 def choose_machine(event: type[MachineEvent]) -> OnEvent:
     """Return what to do about an event that belongs to no session."""
     if issubclass(event, DocumentStored):
@@ -73,4 +93,13 @@ def choose_machine(event: type[MachineEvent]) -> OnEvent:
         return when(event, _distrusted)
     if issubclass(event, SandboxChecked):
         return when(event, _sandbox_checked)
+    if issubclass(event, CollectionStarted):
+        return when(event, _collection_started)
+    if issubclass(event, CollectionFinished):
+        return when(event, _collection_finished)
+    if issubclass(event, MemoryDestroyed):
+        return when(event, _memory_destroyed)
+    if issubclass(event, MemoryWritten):
+        # How often an agent writes something down is no part of what anybody is accountable for.
+        return nothing
     assert_never(event)
