@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from ..domain.action import Action, ActionKind, Content, FileAction
+from ..domain.budget import NO_BUDGET, Budget
 from ..domain.confirmation import Card
 from ..domain.effect import Effect, Result
 from ..domain.event import Event, Origin, Recorded
@@ -195,7 +196,9 @@ class Permit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Leave to carry out one attempt. Only step (7) of the action pipeline makes one, from a recorded `ActionStarted`.
 
     `position` is where the start was recorded; `facts` the state of the targets that the start is bound to. `sight`
-    and `witness` are for commands: what they may see, and whom to tell about their connections.
+    and `witness` are for commands: what they may see, and whom to tell about their connections. `reached` is for a look
+    at an attempt without an outcome: the places (`host:port`) that it is on record to have been let out to, None where
+    the log was not asked.
     """
 
     position: int
@@ -207,6 +210,7 @@ class Permit(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     scope: Scope
     sight: Sight
     witness: Witness
+    reached: tuple[str, ...] | None = None
 
 
 class StagedChange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -261,11 +265,18 @@ class Executor(Protocol):
         ...
 
     async def perform(self, permit: Permit) -> Outcome:
-        """Do it, if the targets are still as the permit's facts say (else `Failed("conflict", …)`)."""
+        """Do it, if the targets are still as the permit's facts say (else `Failed("conflict", …)`).
+
+        A call that is cancelled leaves nothing at work: on return no process of it is alive and no connection open.
+        """
         ...
 
     async def reconcile(self, permit: Permit) -> Finding:
-        """After a crash: find out by looking whether the attempt happened, and clear away what it left half done."""
+        """After a crash, or a cancelled `perform`: find out by looking whether the attempt happened.
+
+        `Done`: it happened. `NotApplied`: it did not, and can be made again. `Unclear`: that can't be told, and nobody
+        tries. What it left half done is cleared away; a second look says the same. Never repeats the action.
+        """
         ...
 
 
@@ -370,6 +381,25 @@ class Planner(Protocol):
 
     async def plan(self) -> PlannedTask:
         """Return the plan. Raises `DomainError` invalid with the offending value and what to do."""
+        ...
+
+
+class SubagentRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What an action that starts a subagent stands for: its plan, and what it wishes to have of what its parent has."""
+
+    planned: PlannedTask
+    scope: Scope
+    budget: Budget = NO_BUDGET
+
+
+class SpawnReader(Protocol):
+    """Reads what a `subagent.spawn` action says in the words of a plan."""
+
+    def read(self, action: Action, scope: Scope, now: datetime) -> SubagentRequest:
+        """Return what is wished for, bound to the parent's `scope`. What is not stated is not given.
+
+        Raises `DomainError` invalid (the steps, the scope), denied (a folder, verb or host that the parent lacks).
+        """
         ...
 
 

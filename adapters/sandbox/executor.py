@@ -41,6 +41,9 @@ class CommandExecutor:
     `state_dir` is the engine's own folder, which no granted folder may hold: commands' areas are made in `commands/`.
     `environment` is the engine's own, whose secrets are masked in outputs. A command is started from the event loop's
     thread and ends with it; everything else that waits for a disk hops to a worker thread.
+
+    What a probe can tell: what a command did here, it did to a copy, which goes with it: so nothing happened. Where it
+    could reach a host, the log says whether it was let out: if not, nothing happened either; else it can't be told.
     """
 
     kinds: frozenset[ActionKind] = _KINDS
@@ -102,16 +105,17 @@ class CommandExecutor:
             return failure_of(_first(expected))
 
     async def reconcile(self, permit: Permit) -> Finding:
-        """After a crash: the command ended with the engine, and what it changed in its copy is dropped."""
+        """Drop what is left of the copy, and say what is known; see this class. The command itself is gone already."""
         try:
             await anyio.to_thread.run_sync(clear, self._state_dir, area_name(permit))
         except DomainError as error:
             return Unclear(error.message)
         action = permit.action
-        if isinstance(action, (ShellExec, CodeRun)) and action.network:
-            hosts = ", ".join(f"`{host}`" for host in action.network)
-            return Unclear(f"the command was running, and may have reached {hosts}")
-        return NotApplied()
+        if not isinstance(action, (ShellExec, CodeRun)) or not action.network or permit.reached == ():
+            return NotApplied()
+        if permit.reached is None:
+            return Unclear(f"the command was running, and may have reached {_listed(action.network)}")
+        return Unclear(f"the command was running, and had a way to {_listed(permit.reached)}")
 
     def _observe(self, actions: Sequence[Action], scope: Scope, now: datetime, batch: int) -> list[Facts]:
         try:
@@ -165,6 +169,10 @@ def failure_of(error: DomainError) -> Failed:
             return Failed(error.code, words)
         case _:
             return Failed("io", words)
+
+
+def _listed(places: Sequence[str]) -> str:
+    return ", ".join(f"`{place}`" for place in places)
 
 
 def _first(group: ExceptionGroup[DomainError]) -> DomainError:

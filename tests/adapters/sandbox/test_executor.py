@@ -23,7 +23,7 @@ from cowork.domain.facts import Confinement, FileState, Input
 from cowork.domain.reason import ReasonCode
 from cowork.domain.scope import GrantedHost, Scope
 from cowork.engine.ports import ListeningSocket, NotApplied, Traffic, Unclear, Witness
-from tests.adapters.sandbox.ground import NOW, Ground, Hiding
+from tests.adapters.sandbox.ground import NOW, Ground, Hiding, processes_with
 
 pytestmark = pytest.mark.anyio
 
@@ -293,6 +293,52 @@ class TestAfterACrash:
         permit = ground.permit(action, await ground.facts(action))
         found = await ground.executor().reconcile(permit)
         assert found == Unclear("the command was running, and may have reached `good.test`, `other.test:8080`")
+
+    async def test_of_a_command_that_was_never_let_out_the_log_knows(self, ground: Ground) -> None:
+        action = ground.shell("true", network=("good.test",))
+        permit = ground.permit(action, await ground.facts(action))
+        executor = ground.executor()
+        assert await executor.reconcile(msgspec.structs.replace(permit, reached=())) == NotApplied()
+        let_out = msgspec.structs.replace(permit, reached=("good.test:443",))
+        assert await executor.reconcile(let_out) == Unclear("the command was running, and had a way to `good.test:443`")
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("after", [0.0, 0.01, 0.05, 0.5])
+    @pytest.mark.parametrize("writes", [False, True])
+    async def test_a_command_is_gone_with_its_copy_at_whatever_moment(
+        self, ground: Ground, after: float, writes: bool
+    ) -> None:
+        marker = f"{8000 + int(after * 100)}.{os.getpid()}"
+        made = "echo x >made; " if writes else ""
+        action = ground.line(f"(setsid sleep {marker} &) ; {made}sleep {marker}", writes=writes)
+        permit = ground.permit(action, await ground.facts(action))
+        executor = ground.executor()
+        with anyio.move_on_after(after):
+            await executor.perform(permit)
+        assert processes_with(marker) == []
+        ground.require_no_residue()
+        assert list(ground.grant.iterdir()) == []
+        assert await executor.reconcile(permit) == NotApplied()
+        # The same again, from the beginning: nothing of the first attempt is in its way.
+        ran = ground.read(await executor.perform(msgspec.structs.replace(permit, attempt=2, action=ground.line("ls"))))
+        assert (ran.out, ran.err) == ("", "")
+
+    async def test_a_command_that_runs_is_stopped_within_a_second(self, ground: Ground) -> None:
+        marker = f"9994.{os.getpid()}"
+        action = ground.line(f"trap '' TERM INT HUP; sleep {marker}; sleep {marker}")
+        permit = ground.permit(action, await ground.facts(action))
+        executor = ground.executor()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(executor.perform, permit)
+            with anyio.fail_after(10):
+                while not processes_with(marker):  # noqa: ASYNC110 - a process that begins tells nobody
+                    await anyio.sleep(0.01)
+            began = anyio.current_time()
+            tasks.cancel_scope.cancel()
+        assert anyio.current_time() - began < 1
+        assert processes_with(marker) == []
+        assert await executor.reconcile(permit) == NotApplied()
 
 
 class Answering:
