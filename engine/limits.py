@@ -5,8 +5,44 @@ from typing import Final
 BATCH_ACTIONS_MAX: Final = 10_000
 """How many files one pattern may stand for."""
 
+STEPS_AT_ONCE_MAX: Final = 4
+"""How many steps of one task are carried out at the same time, beside its subagents."""
+
+ACTIONS_AT_ONCE_MAX: Final = 8
+"""How many actions of all tasks of a process are carried out at the same time."""
+
+SUBAGENTS_AT_ONCE_MAX: Final = 64
+"""How many subagents of one task are at work at the same time."""
+
+SUBAGENTS_MAX: Final = 1_000
+"""How many subagents one task may start in all."""
+
+TASKS_AT_ONCE_MAX: Final = 4
+"""How many tasks of the queue one store carries on at the same time."""
+
+TASKS_OF_SESSION_AT_ONCE_MAX: Final = 2
+"""How many tasks of one session are carried on at the same time."""
+
+PROGRESS_INTERVAL_S: Final = 30.0
+"""How often a task that is at work records how far it is."""
+
+WATCH_INTERVAL_S: Final = 0.2
+"""How soon a task that is at work notices what another process recorded."""
+
+STUCK_REPEATS_MAX: Final = 8
+"""How often in a row the same action may bring the same result, and change nothing, before the task is paused."""
+
+MESSAGE_BYTES_MAX: Final = 64 * 1024
+"""The longest message to an agent."""
+
+REPORTED_CHANGES_MAX: Final = 1_000
+"""How many changes a subagent's report names; the rest is counted."""
+
 CONFIRMATION_TTL_S: Final = 24 * 60 * 60
-"""How long a question waits for its answer."""
+"""How long a question waits for its answer where its plan does not say."""
+
+CONFIRMATION_TTL_MAX_S: Final = 30 * 24 * 60 * 60
+"""How long a plan may let a question wait for its answer."""
 
 COMMAND_RETRIES_MAX: Final = 16
 """How often a command is decided again because another one was faster."""
@@ -175,3 +211,24 @@ COMMAND_SEEN_ENTRIES_MAX: Final = 500_000
 
 COMMAND_LEFT_OUT_MAX: Final = 100
 """How many sentences say what of a command's changes can be no action; the rest is counted."""
+
+KEEP_DAYS_DEFAULT: Final = 90
+"""For how many days after its end what a task needs to be undone is kept, and what it brought back."""
+
+KEPT_BYTES_MAX_DEFAULT: Final = 20 * 1024 * 1024 * 1024
+"""How many bytes of contents and deleted files a store keeps before the oldest ended tasks' go."""
+
+COLLECT_UNTOUCHED_S_MIN: Final = 3600.0
+"""How long nothing may have been put or asked for that is collected: what names it may be about to be recorded."""
+
+COLLECT_BATCH: Final = 256
+"""After how many removals a collection looks again whether something is needed after all."""
+
+MEMORY_ENTRIES_MAX: Final = 1000
+"""How many entries the memory of a session may have."""
+
+MEMORY_NAME_BYTES_MAX: Final = 512
+"""The longest name of an entry of a session's memory."""
+
+MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024
+"""How many bytes all entries of a session's memory may have together, their names included."""
