@@ -3,6 +3,7 @@
 They hold beside those of `policy_invariant.py`, which know no grant by its id and no state of a file.
 """
 
+from collections.abc import Iterator
 from typing import Final, assert_never
 
 import msgspec
@@ -31,9 +32,10 @@ from .action import (
 )
 from .environment import refused_names
 from .facts import Facts
+from .network_url import DEFAULT_PORTS, UrlFault, parse_url
 from .path import find_new_name_problem, find_problem
 from .places import is_engines
-from .policy_host import parse_host
+from .policy_host import Host, is_listed, parse_host
 from .reason import ReasonCode
 from .scope import Scope, Verb, find_gap
 
@@ -92,7 +94,30 @@ def _find_refusal_of_kind(action: Action, facts: Facts, scope: Scope) -> Refusal
     called = action.connector if isinstance(action, (ConnectorRead, ConnectorAction)) else ""
     if called and scope.connectors is not None and called not in scope.connectors:
         return _refused("no_grant", "subagent-connectors", f"connector `{called}` was not given to this subagent")
+    return _find_refusal_of_hosts(action, scope) if scope.only_hosts else None
+
+
+def _find_refusal_of_hosts(action: Action, scope: Scope) -> Refusal | None:
+    for named, host in _hosts_asked(action):
+        if host is None or not is_listed(host, scope.open_hosts):
+            return _refused("net_denied", "subagent-hosts", f"{named} is no host that this subagent was given")
     return None
+
+
+def _hosts_asked(action: Action) -> Iterator[tuple[str, Host | None]]:
+    """Yield every host that an action would reach, as it names it and read; None where it can't be read."""
+    if isinstance(action, NetworkRequest):
+        url = parse_url(action.url, length_max=len(action.url))
+        if isinstance(url, UrlFault):
+            yield "what the URL names", None
+        else:
+            yield f"`{url.authority}`", msgspec.structs.replace(url.host, port=url.port)
+    for named in hosts_of(action):
+        host = parse_host(named)
+        # Without a port a host stands for the two of the web, and a list need not have both.
+        ports = DEFAULT_PORTS.values() if host is not None and host.port is None else ()
+        yield f"`{named}`", host
+        yield from ((f"`{named}`", msgspec.structs.replace(host, port=port)) for port in ports if host is not None)
 
 
 def _find_refusal_of_place(place: Location, verb: Verb, action: Action, facts: Facts, scope: Scope) -> Refusal | None:

@@ -123,6 +123,25 @@ def parse_entry(text: str) -> HostEntry | None:
     return HostEntry(host.name, below, ports)
 
 
+@lru_cache(maxsize=4096)
+def is_covered(inner: str, outer: str) -> bool:
+    """Whether every host that the entry `inner` is about is one that the entry `outer` is about, too."""
+    one, other = parse_entry(inner), parse_entry(outer)
+    if one is None or other is None:
+        return False
+    if other.ports is not None and (one.ports is None or not set(one.ports) <= set(other.ports)):
+        return False
+    if other.below:
+        is_below = one.name.endswith(f".{other.name}") and not _is_address(one.name)
+        return is_below or (one.below and one.name == other.name)
+    return not one.below and one.name == other.name
+
+
+def _is_address(name: str) -> bool:
+    host = parse_host(name)
+    return host is not None and host.is_address
+
+
 class HostSet:
     """Entries with a bit mask each; `hits` returns the union of the masks of those that are about a host."""
 

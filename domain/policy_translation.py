@@ -31,17 +31,20 @@ from .scope import Scope
 
 
 def frame_scope_of(scope: Scope) -> FrameScope:
-    """Return a session's or subagent's grants as a frame has them: roots as absolute paths."""
+    """Return a session's or subagent's grants as a frame has them: roots as absolute paths.
+
+    A subagent that is kept to a part of a folder has the whole folder here: that part's name says what lies in it, and
+    a rule about hidden files or about the folder itself holds for it as for its parent.
+    """
     return FrameScope(
         grants=tuple(
             GrantedRoot(
-                root=folder.absolute(part),
+                root=folder.root_path,
                 mode="r" if set(folder.verbs) <= {"read"} else "rw",
                 expires_at=folder.expires_at,
                 revoked=folder.revoked,
             )
             for folder in scope.folders
-            for part in folder.within
         ),
         output_roots=tuple(folder.absolute(root) for folder in scope.folders for root in folder.output_roots),
         host_allowlist=scope.open_hosts,

@@ -1,6 +1,7 @@
 """What an actor may touch, as values: granted folders with their verbs, and how rights only ever get narrower."""
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
@@ -8,7 +9,7 @@ import msgspec
 
 from .action import ActionKind
 from .path import components, is_beneath, normal
-from .policy_host import is_listed, parse_host
+from .policy_host import is_covered
 from .reason import ReasonCode
 
 Verb: TypeAlias = Literal["read", "create", "write", "move", "delete"]
@@ -71,6 +72,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Every grant of a session or subagent, those no longer in force included (so that a refusal can name them).
 
     A subagent may be kept to some kinds of actions and some connectors (None: to none in particular), and to a time.
+    With `only_hosts`, no other host than those listed is reached, whatever the rules say of hosts that nobody granted.
     """
 
     folders: tuple[FolderScope, ...] = ()
@@ -78,6 +80,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     kinds: tuple[ActionKind, ...] | None = None
     connectors: tuple[str, ...] | None = None
     until: datetime | None = None
+    only_hosts: bool = False
 
     @property
     def open_hosts(self) -> tuple[str, ...]:
@@ -129,19 +132,42 @@ def attenuate(parent: Scope, wished: Scope) -> Scope:
     A wished grant keeps the verbs, parts, output roots and life time that the parent's of the same id has too; one that
     the parent lacks is dropped. A wished host is kept where the parent's grant of that id lets it be reached.
     """
-    held = {folder.grant_id: folder for folder in parent.folders}
-    hosts = {host.grant_id: host for host in parent.hosts}
+    folders = _first_of_each(_narrowed_folders(parent, wished))
     return Scope(
-        tuple(_narrowed(held[wish.grant_id], wish) for wish in wished.folders if wish.grant_id in held),
-        tuple(
-            msgspec.structs.replace(wish, revoked=hosts[wish.grant_id].revoked or wish.revoked)
-            for wish in wished.hosts
-            if wish.grant_id in hosts and _reaches(hosts[wish.grant_id].host, wish.host)
-        ),
+        (*folders, *_granted_inside(parent, folders)),
+        tuple(_narrowed_hosts(parent, wished)),
         _in_both(parent.kinds, wished.kinds),
         _in_both(parent.connectors, wished.connectors),
         _earlier(parent.until, wished.until),
+        parent.only_hosts or wished.only_hosts,
     )
+
+
+def _narrowed_folders(parent: Scope, wished: Scope) -> Iterator[FolderScope]:
+    for wish in wished.folders:
+        held = parent.folder(wish.grant_id)
+        if held is not None:
+            yield _narrowed(held, wish)
+
+
+def _first_of_each(folders: Iterable[FolderScope]) -> list[FolderScope]:
+    """Return one folder of each id, the one that `Scope.folder` finds: no other may count for a child of the child."""
+    first: dict[str, FolderScope] = {}
+    for folder in folders:
+        first.setdefault(folder.grant_id, folder)
+    return list(first.values())
+
+
+def _granted_inside(parent: Scope, kept: Sequence[FolderScope]) -> Iterator[FolderScope]:
+    """Yield the parent's other folders that lie in one of those kept, closed.
+
+    That a folder was granted is what keeps it from being moved or deleted; whoever has less must not forget it.
+    """
+    known = {folder.grant_id for folder in kept}
+    for folder in parent.folders:
+        inside = any(is_beneath(folder.root_path, outer.root_path) for outer in kept)
+        if inside and folder.grant_id not in known:
+            yield msgspec.structs.replace(folder, verbs=(), output_roots=())
 
 
 def _narrowed(held: FolderScope, wish: FolderScope) -> FolderScope:
@@ -155,11 +181,11 @@ def _narrowed(held: FolderScope, wish: FolderScope) -> FolderScope:
     )
 
 
-def _reaches(held: str, wish: str) -> bool:
-    if held == wish:
-        return True
-    host = parse_host(wish)
-    return host is not None and is_listed(host, (held,))
+def _narrowed_hosts(parent: Scope, wished: Scope) -> Iterator[GrantedHost]:
+    for wish in wished.hosts:
+        held = [host for host in parent.hosts if host.grant_id == wish.grant_id and is_covered(wish.host, host.host)]
+        if held:
+            yield msgspec.structs.replace(wish, revoked=wish.revoked or all(host.revoked for host in held))
 
 
 T = TypeVar("T")

@@ -1,0 +1,473 @@
+"""No subagent is allowed what its parent is refused: random trees of scopes, asked about everything at every moment."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
+from typing import Any, Final, TypeVar
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cowork.domain.action import (
+    ACTION_TYPES,
+    Action,
+    CodeRun,
+    ConnectorAction,
+    ConnectorRead,
+    Content,
+    FileCreate,
+    FileDelete,
+    FileList,
+    FileMove,
+    FileRead,
+    FileRename,
+    FileSearch,
+    FileWrite,
+    Location,
+    NetworkRequest,
+    ShellExec,
+    SubagentSpawn,
+    kind_of,
+)
+from cowork.domain.action_invariant import find_refusal
+from cowork.domain.baseline import BASELINE
+from cowork.domain.budget import MEASURES, Budget, Usage, find_overrun, narrowest
+from cowork.domain.facts import ABSENT, Facts, FileState
+from cowork.domain.policy import Policy
+from cowork.domain.policy_document import VERDICTS, Rule, layer_of_rules
+from cowork.domain.policy_host import is_covered, is_listed, parse_host
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope, attenuate, find_gap
+
+NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
+MOMENTS: Final = tuple(NOW + timedelta(hours=hours) for hours in (-1, 0, 1, 2, 3))
+GRANTS: Final = ("g1", "g2", "g3", "g4")
+ROOTS: Final = {"g1": "/w", "g2": "/w/a", "g3": "/w/a/b", "g4": "/v"}
+"""Granted folders, some of them in others: that a folder was granted protects it from those above it, too."""
+
+ALLOW_ALL: Final = layer_of_rules("all", (Rule("all", "*", "allow"),))
+POLICIES: Final = (Policy((ALLOW_ALL,)), Policy((BASELINE,)))
+ENTRIES: Final = (
+    "a.example",
+    "A.example.",
+    "a.example:443",
+    "a.example:8443",
+    "a.example:*",
+    "*.example",
+    "*.example:*",
+    "*.a.example",
+    "x.a.example",
+    "192.0.2.1",
+    "192.0.2.1:*",
+    "[2001:db8::1]",
+    "not a host",
+)
+HOSTS: Final = ("a.example", "A.EXAMPLE.", "a.example:8443", "b.example", "x.a.example", "192.0.2.1", "[2001:DB8::1]")
+CONTENT: Final = Content("sha256:00", 2)
+
+# What is rolled ------------------------------------------------------------------------------------------------------
+
+PARTS: Final = (".", "a", "a/b", "./a//b/", "c", ".git", "café", "A")
+NAMES: Final = ("a", "b", "c", "a/b", "x.txt", "A", ".git", "café", "café", "a-b", "ä\u202e", "~", ".", "..", "")
+ODD: Final = (
+    ".",
+    "./",
+    "/",
+    "/w/a",
+    "/etc/passwd",
+    "a/../../etc",
+    "a\x00",
+    "a\\b",
+    "%2e%2e",
+    "g2:a",
+    "",
+    " ",
+    "a/./b/",
+)
+URLS: Final = ("http://u@a.example/", "https://a.example:9/", "ftp://a.example/")
+STATES: Final = (None, ABSENT, FileState("file"), FileState("file", links=2), FileState("folder"))
+T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., None])
+
+
+class Dice(Random):
+    """Rolls scopes and actions. Most of what it rolls is what people do; the rest is what nobody should get away with.
+
+    Hypothesis rolls the seed: what fails is rolled again from it.
+    """
+
+    def often(self, usual: T, *others: T) -> T:
+        """Return the usual thing three times in four."""
+        return usual if self.random() < 0.75 else self.choice(others)
+
+    def some(self, of: Sequence[T], least: int = 0) -> tuple[T, ...]:
+        """Return some of these, in any order."""
+        return tuple(self.sample(list(of), self.randint(min(least, len(of)), len(of))))
+
+    # Scopes
+
+    def parts(self) -> tuple[str, ...]:
+        return tuple(self.choices(PARTS, k=self.randint(1, 3)))
+
+    def folder(self, grant_id: str) -> FolderScope:
+        """Return a folder as a wish has it: it may lie about everything but the id."""
+        return FolderScope(
+            grant_id=grant_id,
+            name=self.often(grant_id, "work", "other"),
+            root_path=self.often(ROOTS[grant_id], "/", "/w", "/etc"),
+            verbs=self.often(VERBS, self.some(VERBS, 2), self.some(VERBS)),
+            output_roots=self.parts(),
+            identity=FolderIdentity(1, self.often(int(grant_id[1:]), 9)),
+            expires_at=self.often(None, *MOMENTS),
+            revoked=self.random() < 0.1,
+            within=self.choice(((".",), self.parts(), self.parts(), ())),
+        )
+
+    def wish(self) -> Scope:
+        """Return what somebody may wish for: anything."""
+        hosts = [
+            GrantedHost(grant_id=self.choice(("n1", "n2")), host=self.choice(ENTRIES), revoked=self.random() < 0.1)
+            for _ in range(self.randint(0, 4))
+        ]
+        return Scope(
+            folders=tuple(self.folder(name) for name in self.choices(GRANTS, k=self.randint(1, 5))),
+            hosts=tuple(hosts),
+            kinds=self.often(None, self.some(tuple(ACTION_TYPES), 7)),
+            connectors=self.often(None, self.some(("mail", "calendar"))),
+            until=self.often(None, *MOMENTS),
+            only_hosts=self.often(False, True),
+        )
+
+    def session(self) -> Scope:
+        """Return what a session has: each folder and host once, at its own place, all of it."""
+        folders = [
+            msgspec.structs.replace(self.folder(name), root_path=ROOTS[name], name=name, within=(".",))
+            for name in self.some(GRANTS, 2)
+        ]
+        hosts = [
+            GrantedHost(grant_id=f"n{n}", host=host, revoked=self.random() < 0.1)
+            for n, host in enumerate(self.some(ENTRIES[:-1])[:2], 1)
+        ]
+        return Scope(tuple(folders), tuple(hosts))
+
+    def chain(self) -> list[Scope]:
+        """Return a session's scope and then those of a chain of subagents, as the engine makes them."""
+        chain = [self.session()]
+        for _ in range(self.randint(1, 4)):
+            chain.append(attenuate(chain[-1], self.choice((self.wish(), self.wish(), chain[-1], chain[0]))))
+        return chain
+
+    # What is tried
+
+    def place(self, near: Scope) -> Location:
+        """Return a place: mostly in something that is granted, in any spelling."""
+        ids = [folder.grant_id for folder in near.folders]
+        grant_id = self.often(self.choice(ids or GRANTS), *GRANTS, "")
+        folder = near.folder(grant_id)
+        part = self.choice(folder.within) if folder is not None and folder.within else "."
+        below = "/".join(self.choices(NAMES, k=self.choice((0, 1, 1, 2, 3))))
+        return Location(grant_id, self.often(f"{part}/{below}", below, self.choice(ODD)))
+
+    def action(self, near: Scope) -> Action:
+        """Return any action."""
+        at, to = self.place(near), self.place(near)
+        hosts = self.often((), self.some((*HOSTS, "?"))[:2])
+        writes: Any = self.choice(("none", "staged"))
+        return self.choice(
+            (
+                FileList(at=at),
+                FileSearch(at=at, pattern="x"),
+                FileRead(at=at),
+                FileWrite(at=at, content=CONTENT),
+                FileCreate(at=at, content=CONTENT),
+                FileRename(at=at, to=to),
+                FileMove(at=at, to=to),
+                FileDelete(at=at),
+                ShellExec(argv=("ls",), cwd=at, network=hosts, writes=writes),
+                CodeRun(python="1", cwd=at, network=hosts, writes=writes),
+                NetworkRequest(method="GET", url=self.often(f"https://{self.choice(HOSTS)}/x", *URLS)),
+                ConnectorRead(connector=self.choice(("mail", "calendar", "")), tool="t"),
+                ConnectorAction(connector=self.choice(("mail", "calendar", "")), tool="t"),
+                SubagentSpawn(title="t"),
+            )
+        )
+
+    def facts(self, action: Action) -> Facts:
+        """Return what was found, at some moment: mostly what lets the action be done."""
+        return Facts(
+            now=self.choice(MOMENTS),
+            target=self.often(_target_of(action), *STATES),
+            destination=self.often(ABSENT, *STATES),
+            depth=1,
+        )
+
+
+def rolled(examples: int) -> Callable[[C], Any]:
+    """Run a test with as many throws."""
+
+    def wrap(test: C) -> Any:
+        return settings(max_examples=examples)(given(st.integers(0, 2**63).map(Dice))(test))
+
+    return wrap
+
+
+def verdict(policy: Policy, action: Action, found: Facts, scope: Scope) -> str:
+    """Return whether the action is denied, asked about or allowed."""
+    decision = policy.decide(action, found, scope)
+    return "allow" if decision.is_leave else decision.verdict
+
+
+def allowed(scope: Scope, action: Action, found: Facts, policy: Policy = POLICIES[0]) -> bool:
+    """Whether the scope lets it happen at all, with a person or without."""
+    return verdict(policy, action, found, scope) != "deny"
+
+
+# The rights of a child ----------------------------------------------------------------------------------------------
+
+
+@rolled(2000)
+def test_nothing_is_allowed_to_a_child_and_refused_to_its_parent(dice: Dice) -> None:
+    chain = dice.chain()
+    for _ in range(12):
+        action = dice.action(dice.choice(chain))
+        found = dice.facts(action)
+        for parent, child in pairwise(chain):
+            if find_refusal(action, found, parent) is not None:
+                assert find_refusal(action, found, child) is not None
+            for policy in POLICIES:
+                said, said_of_child = verdict(policy, action, found, parent), verdict(policy, action, found, child)
+                assert VERDICTS.index(said) <= VERDICTS.index(said_of_child)
+
+
+@rolled(1000)
+def test_rights_only_ever_get_narrower_whatever_the_order(dice: Dice) -> None:
+    parent, wish, other = dice.chain()[-1], dice.wish(), dice.wish()
+    child = attenuate(parent, wish)
+    assert attenuate(parent, child) == child
+    assert attenuate(parent, attenuate(parent, parent)) == attenuate(parent, parent)
+    grandchild, at_once = attenuate(child, other), attenuate(parent, attenuate(wish, other))
+    for _ in range(8):
+        action = dice.action(dice.choice((parent, child, grandchild)))
+        found = dice.facts(action)
+        if allowed(grandchild, action, found):
+            assert allowed(at_once, action, found)
+            assert allowed(child, action, found)
+            assert allowed(attenuate(parent, other), action, found)
+        # Where folders are, only the parent knows: a wish may say otherwise, and then forget a folder inside another.
+        assert allowed(grandchild, action, found) or _lies(wish, other) or not allowed(at_once, action, found)
+
+
+def _lies(*wishes: Scope) -> bool:
+    return any(folder.root_path != ROOTS[folder.grant_id] for wish in wishes for folder in wish.folders)
+
+
+@rolled(1000)
+def test_what_the_session_loses_every_subagent_loses_at_once(dice: Dice) -> None:
+    chain = dice.chain()
+    later = _after(dice, chain[0])
+    effective = later
+    for recorded in chain[1:]:
+        above, effective = effective, attenuate(effective, recorded)
+        assert attenuate(above, effective) == effective
+        for _ in range(6):
+            action = dice.action(recorded)
+            found = dice.facts(action)
+            if allowed(effective, action, found):
+                assert allowed(later, action, found)
+                assert allowed(above, action, found)
+                assert allowed(recorded, action, found)
+    for folder in effective.folders:
+        held = later.folder(folder.grant_id)
+        assert held is not None
+        assert set(folder.verbs) <= set(held.verbs)
+        assert folder.revoked or not held.revoked
+        assert (folder.root_path, folder.identity, folder.name) == (held.root_path, held.identity, held.name)
+
+
+def _after(dice: Dice, session: Scope) -> Scope:
+    """Return the session's scope after something was taken back, narrowed or over."""
+    lost: list[FolderScope] = []
+    for folder in session.folders:
+        match dice.often("kept", "revoked", "narrowed", "ends"):
+            case "revoked":
+                lost.append(msgspec.structs.replace(folder, revoked=True))
+            case "narrowed":
+                lost.append(msgspec.structs.replace(folder, verbs=dice.some(folder.verbs), output_roots=()))
+            case "ends":
+                lost.append(msgspec.structs.replace(folder, expires_at=dice.choice(MOMENTS)))
+            case _:
+                lost.append(folder)
+    hosts = [msgspec.structs.replace(one, revoked=one.revoked or dice.random() < 0.3) for one in session.hosts]
+    return msgspec.structs.replace(session, folders=tuple(lost), hosts=tuple(hosts))
+
+
+def test_what_is_rolled_is_allowed_often_enough_for_every_kind() -> None:
+    """The throws would prove nothing if nothing of theirs was ever allowed to a child, or to its parent alone."""
+    dice = Dice(1)
+    to_child: Counter[str] = Counter()
+    to_parent_alone: Counter[str] = Counter()
+    for _ in range(2000):
+        chain = dice.chain()
+        for _ in range(12):
+            action = dice.action(chain[1])
+            found = dice.facts(action)
+            if allowed(chain[1], action, found):
+                to_child[kind_of(action)] += 1
+            elif allowed(chain[0], action, found):
+                to_parent_alone[kind_of(action)] += 1
+    # No connector can be granted yet: their calls are refused to everybody.
+    expected = set(ACTION_TYPES) - {"connector.read", "connector.action"}
+    assert {kind for kind, count in to_child.items() if count >= 20} == expected
+    assert {kind for kind, count in to_parent_alone.items() if count >= 20} == expected
+
+
+@pytest.mark.parametrize("kind", sorted(ACTION_TYPES))
+def test_a_kind_that_a_child_was_not_given_is_refused_to_it_alone(kind: str) -> None:
+    session = Scope((_folder("g1"),), (GrantedHost(grant_id="n1", host="a.example"),))
+    others: Any = tuple(one for one in ACTION_TYPES if one != kind)
+    child = attenuate(session, msgspec.structs.replace(session, kinds=others))
+    action = _one_of(kind)
+    found = Facts(now=NOW, target=_target_of(action), destination=ABSENT)
+    assert find_refusal(action, found, session) is None
+    refusal = find_refusal(action, found, child)
+    assert refusal is not None
+    assert refusal.rule_id == "invariant.subagent-kinds"
+
+
+def _one_of(kind: str) -> Action:
+    at = Location("g1", "a/x.txt")
+    made: dict[str, Action] = {
+        "file.rename": FileRename(at=at, to=Location("g1", "a/y.txt")),
+        "file.move": FileMove(at=at, to=Location("g1", "b/x.txt")),
+        "file.write": FileWrite(at=at, content=CONTENT),
+        "file.create": FileCreate(at=at, content=CONTENT),
+        "file.search": FileSearch(at=at, pattern="x"),
+        "file.list": FileList(at=Location("g1", "a")),
+        "file.read": FileRead(at=at),
+        "file.delete": FileDelete(at=at),
+        "shell.exec": ShellExec(argv=("ls",), cwd=Location("g1", ".")),
+        "code.run": CodeRun(python="1", cwd=Location("g1", ".")),
+        "network.request": NetworkRequest(method="GET", url="https://a.example/"),
+        "connector.read": ConnectorRead(connector="mail", tool="t"),
+        "connector.action": ConnectorAction(connector="mail", tool="t"),
+        "subagent.spawn": SubagentSpawn(title="t"),
+    }
+    assert kind_of(made[kind]) == kind
+    return made[kind]
+
+
+def _target_of(action: Action) -> FileState | None:
+    if isinstance(action, FileCreate):
+        return ABSENT
+    return FileState("folder") if isinstance(action, FileList | FileSearch | ShellExec | CodeRun) else FileState("file")
+
+
+def _folder(grant_id: str, **fields: Any) -> FolderScope:
+    made = FolderScope(
+        grant_id=grant_id,
+        name=grant_id,
+        root_path=ROOTS[grant_id],
+        verbs=VERBS,
+        output_roots=("out",),
+        identity=FolderIdentity(1, int(grant_id[1:])),
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
+# What went wrong once -----------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_folder_does_not_hide_what_the_part_is_called() -> None:
+    """A child that is kept to `.git` is in a hidden folder, and policy says of it what it says of its parent."""
+    session = Scope((_folder("g1"),))
+    child = attenuate(session, Scope((_folder("g1", within=(".git/hooks",)),)))
+    hook = FileCreate(at=Location("g1", ".git/hooks/pre-commit"), content=CONTENT)
+    found = Facts(now=NOW, target=ABSENT)
+    for scope in (session, child):
+        assert POLICIES[1].decide(hook, found, scope).rule_id == "executed-files-stay-closed"
+        assert POLICIES[0].decide(hook, found, scope).verdict == "allow_with_confirm"
+
+
+def test_a_granted_folder_inside_another_is_not_deleted_by_who_was_not_given_it() -> None:
+    session = Scope((_folder("g1"), _folder("g2"), _folder("g3")))
+    child = attenuate(session, Scope((_folder("g1"),)))
+    found = Facts(now=NOW, target=FileState("folder"))
+    for path in ("a", "a/b"):
+        for scope in (session, child, attenuate(child, Scope((_folder("g1", within=("a",)),)))):
+            said = POLICIES[0].decide(FileDelete(at=Location("g1", path)), found, scope)
+            assert (said.verdict, said.rule_id) == ("deny", "invariant.grant-root")
+    assert find_gap(child.folder("g2"), "x", "read", NOW) is not None
+    elsewhere = attenuate(session, Scope((_folder("g3"),)))
+    assert [one.grant_id for one in elsewhere.folders] == ["g3"]
+
+
+def test_a_wish_that_names_a_folder_twice_gets_the_first_of_them_for_good() -> None:
+    session = Scope((_folder("g1"),))
+    reading, writing = _folder("g1", verbs=("read",), within=("a",)), _folder("g1", verbs=("write",), within=("c",))
+    child = attenuate(session, Scope((reading, writing)))
+    grandchild = attenuate(child, Scope((writing,)))
+    found = Facts(now=NOW, target=FileState("file"))
+    written = FileWrite(at=Location("g1", "c/x"), content=CONTENT)
+    assert not allowed(child, written, found)
+    assert not allowed(grandchild, written, found)
+
+
+def test_a_child_may_have_several_hosts_of_one_grant_and_pass_each_of_them_on() -> None:
+    session = Scope((), (GrantedHost(grant_id="n1", host="*.example"),))
+    both = tuple(GrantedHost(grant_id="n1", host=host) for host in ("a.example", "*.b.example"))
+    child = attenuate(session, Scope((), both))
+    assert child.hosts == both
+    grandchild = attenuate(child, Scope((), (GrantedHost(grant_id="n1", host="a.example"),)))
+    assert grandchild.open_hosts == ("a.example",)
+    assert attenuate(child, session).hosts == ()
+
+
+def test_a_child_with_hosts_of_its_own_reaches_no_other_whatever_the_rules_say() -> None:
+    session = Scope((_folder("g1"),), (GrantedHost(grant_id="n1", host="*.example"),))
+    own = (GrantedHost(grant_id="n1", host="a.example"),)
+    child = attenuate(session, msgspec.structs.replace(session, hosts=own, only_hosts=True))
+    grandchild = attenuate(child, msgspec.structs.replace(session, only_hosts=False))
+    found = Facts(now=NOW, target=FileState("folder"))
+    for host, is_its in (("a.example", True), ("b.example", False), ("a.example:8443", False), ("other", False)):
+        for action in (
+            NetworkRequest(method="GET", url=f"https://{host}/"),
+            ShellExec(argv=("curl",), cwd=Location("g1", "."), network=(host,)),
+        ):
+            assert allowed(session, action, found)
+            assert allowed(child, action, found) is is_its
+            assert not allowed(grandchild, action, found)
+    assert allowed(child, ShellExec(argv=("ls",), cwd=Location("g1", ".")), found)
+
+
+@settings(max_examples=2000)
+@given(st.sampled_from(ENTRIES), st.sampled_from(ENTRIES), st.sampled_from(HOSTS), st.sampled_from(("", ":80", ":9")))
+@example("*.a.example", "*.example", "x.a.example", "")
+def test_an_entry_of_hosts_that_another_covers_is_about_no_host_that_the_other_is_not(
+    inner: str, outer: str, host: str, port: str
+) -> None:
+    asked = parse_host(f"{host}{port}")
+    if asked is not None and is_covered(inner, outer) and is_listed(asked, (inner,)):
+        assert is_listed(asked, (outer,))
+
+
+# Budgets ------------------------------------------------------------------------------------------------------------
+
+bounds = st.fixed_dictionaries({measure: st.none() | st.integers(0, 9) for measure in MEASURES})
+usages = st.fixed_dictionaries({measure: st.integers(0, 9) for measure in MEASURES})
+
+
+@given(bounds, bounds, usages, usages)
+def test_what_has_room_in_a_childs_budget_has_room_in_its_parents(
+    held: dict[str, Any], wished: dict[str, Any], used: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    parent, wish = Budget(**held), Budget(**wished)
+    child = narrowest(parent, wish)
+    assert narrowest(parent, child) == child
+    assert narrowest(child, wish) == child
+    before, then = Usage(**used), Usage(**wanted)
+    if find_overrun(child, before, then) is None:
+        assert find_overrun(parent, before, then) is None
+        assert find_overrun(wish, before, then) is None
