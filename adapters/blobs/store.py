@@ -1,26 +1,37 @@
 """Blobs as files: `<folder>/ab/cdef…` holds the bytes whose SHA-256 is `abcdef…`."""
 
+import errno
+import fcntl
 import hashlib
 import itertools
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from ...domain.action import Content
 from ...domain.errors import DomainError
+from ...engine.limits import COLLECT_UNTOUCHED_S_MIN
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 _LEFTOVER_AGE_S: Final = 24 * 60 * 60
+_TOUCHED_S: Final = COLLECT_UNTOUCHED_S_MIN / 4
+"""How old a touch may be that is not made again: collecting waits for that much longer than the port promises."""
+
+_NOT_OURS_TO_TOUCH: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class FileBlobStore:
     """The BlobStore port over one folder of a local file system; any number of processes may share it.
 
-    A new blob costs two syncs, of the file and of its folder. A blob that is there already costs none, except for the
-    first one that this process finds in a folder: another process may have died between naming it and the sync.
+    A new blob costs two syncs, of the file and of its folder. A blob that is there already costs none. The first one in
+    a folder costs one or two more: whoever made it, or the folder, may have died between naming it and the sync.
+
+    A blob that is put again or asked for is touched, under a shared lock of the folder; who collects what is no longer
+    needed (`collecting.py`) looks at the touch and removes under an exclusive one, so that neither can come in between.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,8 +86,16 @@ class FileBlobStore:
         return data
 
     def has(self, digest: str) -> bool:
-        """Whether these bytes are kept."""
-        return _DIGEST.fullmatch(digest) is not None and self._path_of(digest).is_file()
+        """Whether these bytes are kept. They stay for a while then, as the port says."""
+        if _DIGEST.fullmatch(digest) is None:
+            return False
+        path = self._path_of(digest)
+        with locked(self._folder, fcntl.LOCK_SH):
+            try:
+                _touch(path, path.stat())
+            except FileNotFoundError:
+                return False
+        return True
 
     def _path_of(self, digest: str) -> Path:
         match = _DIGEST.fullmatch(digest)
@@ -88,8 +107,11 @@ class FileBlobStore:
         """Whether the blob is there and durable; one cut short by a full disk or a broken copy does not count."""
         path = self._path_of(content.digest)
         try:
-            if path.stat().st_size != content.size:
-                return False
+            with locked(self._folder, fcntl.LOCK_SH):
+                status = path.stat()
+                if status.st_size != content.size:
+                    return False
+                _touch(path, status)
             if path.parent not in self._synced:
                 self._sync(path.parent)
         except FileNotFoundError:
@@ -100,19 +122,22 @@ class FileBlobStore:
 
     def _publish(self, temporary: Path, path: Path) -> None:
         try:
-            try:
+            with suppress(FileExistsError):
                 path.parent.mkdir(mode=0o700)
-                _sync_folder(self._folder)
-            except FileExistsError:
-                pass
-            temporary.replace(path)
+            with locked(self._folder, fcntl.LOCK_SH):
+                temporary.replace(path)
             self._sync(path.parent)
         except OSError as error:
             raise _unavailable(error) from error
 
     def _sync(self, folder: Path) -> None:
+        """Make durable what is in a folder of blobs, and that the folder is there: who made it may have died."""
         _sync_folder(folder)
-        self._synced.add(folder)
+        if not self._synced:
+            _sync_folder(self._folder.parent)
+        if folder not in self._synced:
+            _sync_folder(self._folder)
+            self._synced.add(folder)
 
     def _clear_leftovers(self) -> None:
         """Remove what processes that died long ago had begun to write."""
@@ -123,6 +148,28 @@ class FileBlobStore:
                     path.unlink()
             except FileNotFoundError:
                 continue
+
+
+@contextmanager
+def locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold the folder's lock for the length of the block: `LOCK_SH` to put and to ask, `LOCK_EX` to remove."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, how)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _touch(path: Path, status: os.stat_result) -> None:
+    if abs(time.time() - status.st_mtime) < _TOUCHED_S:
+        return
+    try:
+        os.utime(path)
+    except OSError as error:
+        # Where nothing may be written, nothing is collected either.
+        if error.errno not in _NOT_OURS_TO_TOUCH:
+            raise
 
 
 def _write(fd: int, chunks: Iterable[bytes]) -> Content:
