@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from ...domain.risk import RISK_WORDS
 from ...engine.application import Answer, Offer
 from ...projections.visible_text import visible
 from . import output
+from .attempt_finding import ABOUT_OUTCOME, KEYS_OF_OUTCOME, NOTED, OF_KEY, Said, ways_to_answer
 from .card_view import KEYS, box_bottom, box_line, box_top, boxed_lines, plain_card, time_left
 from .keyboard import Keyboard, Woken
 from .layout import wrapped
@@ -27,19 +28,36 @@ from .view import View
 MOVED_POLL_S: Final = 0.5
 """How often a question that is open here is looked at for an answer from elsewhere."""
 
+_A_NO: Final = ", which counts as a no"
+
 FindMove = Callable[[str], str]
 """Says, of a confirmation id, how the question no longer stands; empty while it does."""
 
 
 class AnswerAll:
-    """Answers every question in the person's name, because the command said so."""
+    """Answers every question in the person's name, because the command said so.
 
-    def __init__(self, *, approve: bool, person: str, note: str) -> None:
-        self._answer = Answer(approve=approve, answered_by=person, note=note)
+    A question what became of an attempt is left open: a yes to all that is asked says nothing about what happened.
+    """
 
-    async def ask(self, question: ConfirmationRequested) -> Answer | None:  # noqa: ARG002 - every one gets the same
-        """Return the one answer."""
-        return self._answer
+    def __init__(self, *, approve: bool, person: str, view: View) -> None:
+        self._mode = "approve" if approve else "reject"
+        self._answer = Answer(approve=approve, answered_by=person, note=f"--answer {self._mode}")
+        self._view = view
+
+    async def ask(self, question: ConfirmationRequested) -> Answer | None:
+        """Return the one answer, None for a question that it does not fit."""
+        if question.purpose != ABOUT_OUTCOME:
+            return self._answer
+        with self._view.suspended():
+            output.flush()
+            output.note(
+                f"{question.confirmation_id} is left open: `--answer {self._mode}` does not say what became of an"
+                f" attempt that was interrupted ({question.card.headline})"
+            )
+            for text in ways_to_answer(question):
+                output.note(text)
+        return None
 
 
 class LeaveOpen:
@@ -51,19 +69,10 @@ class LeaveOpen:
     async def ask(self, question: ConfirmationRequested) -> Answer | None:
         """Print the question with the commands that answer it."""
         if self._show:
-            for text in ("", *plain_card(question.card), "", *how_to_answer(question), ""):
+            for text in ("", *plain_card(question.card), "", *ways_to_answer(question), ""):
                 output.line(text)
             output.flush()
         return None
-
-
-def how_to_answer(question: ConfirmationRequested) -> Sequence[str]:
-    """Return the commands that answer a question."""
-    short = question.digest.removeprefix("sha256:")[:8]
-    return (
-        f"  approve with: cowork confirmation approve {question.confirmation_id} --digest {short}",
-        f"  reject with:  cowork confirmation reject {question.confirmation_id} --digest {short}",
-    )
 
 
 class TerminalAsker:
@@ -138,6 +147,7 @@ class Dialog:
         self._person = person
         self._boxed = boxed
         self._width = columns()
+        self._is_about_outcome = question.purpose == ABOUT_OUTCOME
 
     def run(self) -> Answer | None:
         """Show the question and return the answer, or None for none."""
@@ -155,11 +165,18 @@ class Dialog:
             key = self._keyboard.key(self._seconds_left())
             match key:
                 case None:
-                    output.line("  expired: nobody answered in time, which counts as a no")
+                    output.line(f"  expired: nobody answered in time{'' if self._is_about_outcome else _A_NO}")
                     return None
                 case "" | "q" | "d" | "\x04":
                     output.line("  left open")
                     return None
+                case "?":
+                    self._explain()
+                    self._print_keys()
+                    self._keyboard.settle()
+                case _ if self._is_about_outcome:
+                    if key in OF_KEY:
+                        return self._said(OF_KEY[key])
                 case "a":
                     return self._answered(approve=True)
                 case "r":
@@ -176,10 +193,6 @@ class Dialog:
                         return self._answered(approve=True, remember=offer)
                     self._print_keys()
                     self._keyboard.settle()
-                case "?":
-                    self._explain()
-                    self._print_keys()
-                    self._keyboard.settle()
                 case _:
                     pass
 
@@ -187,6 +200,11 @@ class Dialog:
         output.line(f"  {'approved' if approve else 'rejected'}{f': {visible(note)}' if note else ''}")
         output.flush()
         return Answer(approve=approve, answered_by=self._person, note=note, remember=remember)
+
+    def _said(self, finding: Said) -> Answer:
+        output.line(f"  {NOTED[finding]}")
+        output.flush()
+        return Answer(approve=True, answered_by=self._person, finding=finding)
 
     def _seconds_left(self) -> float:
         return max(0.0, (self._question.expires_at - datetime.now(UTC)).total_seconds())
@@ -228,7 +246,7 @@ class Dialog:
                     pass
 
     def _print_keys(self) -> None:
-        self._print_edge(KEYS)
+        self._print_edge(KEYS_OF_OUTCOME if self._is_about_outcome else KEYS)
 
     def _print_edge(self, text: str) -> None:
         for line in box_bottom(text, self._width) if self._boxed else (f"  [{text}]",):

@@ -52,7 +52,7 @@ class Carrier:
     def _choose_asker(self, options: Options, viewing: Viewing, answer: AnswerMode) -> "Asker | None":
         match answer:
             case "approve" | "reject":
-                return AnswerAll(approve=answer == "approve", person=person(), note=f"--answer {answer}")
+                return AnswerAll(approve=answer == "approve", person=person(), view=self.view)
             case "wait":
                 return None
             case "ask" if can_ask(options):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from . import output
+from .attempt_finding import NOTED, NOTHING_FOUND, FindingOptions, Said, check_fits, said_in
 from .exit_status import ExitStatus
 from .opening import opened, person, store_folder
 from .options import PLAIN_OPTIONS, ConfirmationId, Options
@@ -129,16 +130,22 @@ def approve_confirmation(
     *,
     digest: DigestOption = "",
     note: NoteOption = "",
+    finding: FindingOptions = NOTHING_FOUND,
     remember: RememberOptions = NOTHING_REMEMBERED,
     options: Options = PLAIN_OPTIONS,
 ) -> ExitStatus:
     """Say yes to exactly what a question shows. Without `--digest` the question is printed and nothing is answered.
 
+    Where it asks what became of an attempt, say which it is: it happened, it did not happen, or try again.
+
     cowork confirmation approve confirmation-06bq2wr0t0x5k9qz --digest 9c417e02
 
     cowork confirmation approve confirmation-06bq2wr0t0x5k9qz --digest 9c417e02 --remember task --within ~/invoices/out
+
+    cowork confirmation approve confirmation-06bq2wr0t0x5k9qz --digest 9c417e02 --did-not-happen
     """
-    return _answer(confirmation_id, digest, Answering(approve=True, note=note, remember=remember), options)
+    answering = Answering(approve=True, note=note, remember=remember, said=said_in(finding))
+    return _answer(confirmation_id, digest, answering, options)
 
 
 @app.command(name="reject")
@@ -164,6 +171,7 @@ class Answering:
     approve: bool
     note: str
     remember: RememberOptions = NOTHING_REMEMBERED
+    said: Said | None = None
 
 
 def _answer(confirmation_id: str, digest: str, answering: Answering, options: Options) -> ExitStatus:
@@ -186,6 +194,8 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
                 "an answer needs the digest of what it is about",
                 f"cowork confirmation {verb} {question.confirmation_id} --digest {_short(question.digest)}",
             )
+        if answering.approve:
+            check_fits(question, answering.said, _short(question.digest))
         offer = None if wish is None else engine.offer(confirmation_id, wish)
         if offer is not None and not options.json:
             print_offer(offer, str(store_folder(options)))
@@ -196,12 +206,19 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
         if offer is not None and not is_wanted(options):
             output.line("nothing was answered, and nothing is kept")
             return ExitStatus.WAITING
-        answer = Answer(approve=answering.approve, answered_by=person(), note=answering.note, remember=offer)
+        answer = Answer(
+            approve=answering.approve,
+            answered_by=person(),
+            note=answering.note,
+            remember=offer,
+            finding=answering.said or "",
+        )
         anyio.run(lambda: engine.answer(confirmation_id, digest, answer))
         answered = _question(engine, confirmation_id)
     if options.json:
         output.document(answered if offer is None else RememberedAnswer(confirmation=answered, remembered=offer))
     else:
-        output.line(f"{answered.status}: {answered.card.headline}")
+        how = answered.status if answering.said is None else NOTED[answering.said]
+        output.line(f"{how}: {answered.card.headline}")
         output.line(f"  the task goes on with: cowork resume {answered.task_id}")
     return ExitStatus.DONE
