@@ -165,7 +165,8 @@ class KeptItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Something of the engine's own on the disk, its size in bytes, and when it was last put or asked for.
 
     `name` is a blob's digest, the name in quarantine, or a command's area. `folder` is the granted folder that it lies
-    in; it is None for what lies in the store.
+    in; it is None for what lies in the store. `going` says that an earlier removal was cut off: it is gone already, and
+    takes up room still.
     """
 
     kind: KeptKind
@@ -173,6 +174,7 @@ class KeptItem(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     size: int
     touched_at: datetime
     folder: FolderScope | None = None
+    going: bool = False
 
 
 class Collector(Protocol):
@@ -192,8 +194,7 @@ class Collector(Protocol):
     def remove(self, item: KeptItem, *, untouched_since: datetime) -> bool:
         """Remove it for good, unless it was put or asked for after `untouched_since`; return whether it is gone.
 
-        It goes as a whole: cut off in between, nothing half removed is found under its name, and the next call of
-        `kept` clears the rest away. Raises `DomainError` unavailable.
+        It goes as a whole: cut off in between, nothing half removed is found under its name. Raises `DomainError` unavailable.
         """
         ...
 

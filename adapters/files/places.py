@@ -1,15 +1,14 @@
 """Places beneath a granted folder: the open folder and the name that a path means, missing parents, names of ours."""
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import msgspec
 
 from ...domain.action import Location
+from ...domain.attempt import mark_of_attempt
 from ...domain.facts import FileState, is_same_object
 from ...domain.path import components, name_of_text
 from ...domain.scope import Scope
@@ -19,8 +18,6 @@ from .openat2 import renameat2
 from .resolver import ENTRY, FOLDER, opened
 from .state import kind_of, look
 from .world import World
-
-_NAME_CHARACTERS: Final = 24
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -37,8 +34,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def _mark(permit: Permit) -> bytes:
-    text = f"{permit.action_id}\n{permit.attempt}"
-    return hashlib.sha256(text.encode()).hexdigest()[:_NAME_CHARACTERS].encode()
+    return mark_of_attempt(permit.action_id, permit.attempt).encode()
 
 
 def temporary_name(permit: Permit) -> bytes:
