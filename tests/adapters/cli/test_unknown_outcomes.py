@@ -1,4 +1,4 @@
-"""What became of an attempt that nobody can tell about: a person says so, in one of three ways, and nobody else does."""
+"""What became of an attempt that nobody can tell about: a person says so, in one of three ways, and nobody else."""
 
 import re
 import socket
