@@ -103,7 +103,7 @@ def _reason(error: OSError) -> str:
 
 
 def create_file(path: Path) -> None:
-    """Make the folder (0700, where it is new) and an empty file (0600). Another process may do the same meanwhile.
+    """Make the folder (0700, where it is new) and an empty file (0600), durably. Others may do the same meanwhile.
 
     Raises `DomainError` unavailable.
     """
@@ -111,13 +111,26 @@ def create_file(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
+        # A folder of ours may be as new as the file: by this process, or by one that has died before it could sync.
+        for folder in path.parent.absolute().parents:
+            _sync(folder)
+            if folder.stat().st_uid != os.geteuid():
+                break
     except OSError as error:
         raise DomainError("unavailable", f"the event store `{path}` can't be made: {_reason(error)}") from error
+
+
+def _sync(folder: Path) -> None:
+    """Make durable which names are in a folder, unless it is one that only others may read."""
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def set_up(connection: sqlite3.Connection, path: Path) -> None:

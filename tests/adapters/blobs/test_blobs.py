@@ -110,13 +110,13 @@ def test_a_new_blob_is_synced_and_a_known_one_is_not(tmp_path: Path, monkeypatch
     content = store.put(b"data")
     shard = tmp_path / content.digest.removeprefix("sha256:")[:2]
     assert [Path(path).parent.name for path in synced[:1]] == ["unfinished"]
-    assert synced[1:] == [str(tmp_path), str(shard)]
+    assert synced[1:] == [str(shard), str(tmp_path.parent), str(tmp_path)]
     synced.clear()
     store.put(b"data")
     assert synced == []
-    # Another process may have died between the rename and the sync of its folder.
+    # Another process may have died between the rename, or the making of a folder, and its sync.
     FileBlobStore(tmp_path).put(b"data")
-    assert synced == [str(shard)]
+    assert synced == [str(shard), str(tmp_path.parent), str(tmp_path)]
 
 
 def test_leftovers_of_dead_processes_go_after_a_day(tmp_path: Path) -> None:
