@@ -11,12 +11,17 @@ from ..domain.errors import DomainError
 from ..domain.policy_document import Layer
 from ..domain.sandbox import Canary
 from ..domain.session import ROOT_ALLOWANCES, RootAllowance
+from ..engine import limits
 from ..engine.action_pipeline import ActionPipeline
+from ..engine.answering import Answering
 from ..engine.application import Application
 from ..engine.catch_up import CatchUp
+from ..engine.claims import Claims
 from ..engine.command_handler import CommandHandler
+from ..engine.cutting_off import Attempts
 from ..engine.gathering import Gathering
 from ..engine.judging import Judging
+from ..engine.ledger import Ledger
 from ..engine.past_questions import past_questions
 from ..engine.performing import Outputs, Performing
 from ..engine.ports import (
@@ -39,6 +44,8 @@ from ..engine.remembering import Remembering
 from ..engine.sandbox_check import SandboxCheck, try_out
 from ..engine.scheduler import Scheduler
 from ..engine.session_view import SessionViews
+from ..engine.spawning import Spawning
+from ..engine.task_run import RunParts
 from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
 from ..projections.visible_text import visible
@@ -290,8 +297,11 @@ def assemble(
     self_tests: Callable[[], Sequence[SelfTest]] = tuple,
     closing: Sequence[Closable] = (),
     root_allowed_by: RootAllowance | None = None,
+    watch_s: float | None = limits.WATCH_INTERVAL_S,
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
+    from .. import __version__
+    from .planners.spawn import PlannedSpawns
     from .read_model.memory import MemoryReadModel
 
     def made_again() -> CatchUp[Any]:
@@ -300,9 +310,19 @@ def assemble(
     handler = CommandHandler(store, clock, ids)
     views = SessionViews(handler)
     check, outputs = SandboxCheck(handler, self_tests), Outputs()
-    gathering = Gathering(executors=executors, check=check, clock=clock)
-    judging = Judging(render_card=render_card, clock=clock, ids=ids)
-    performing = Performing(handler=handler, views=views, gathering=gathering, judging=judging, outputs=outputs)
+    ledger, claims, attempts = Ledger(handler), Claims(handler, views), Attempts(limits.ACTIONS_AT_ONCE_MAX)
+    spawn_reader = PlannedSpawns()
+    gathering = Gathering(executors=executors, check=check, clock=clock, spawn_reader=spawn_reader)
+    judging = Judging(handler=handler, render_card=render_card, clock=clock, ids=ids)
+    performing = Performing(
+        handler=handler,
+        views=views,
+        gathering=gathering,
+        judging=judging,
+        outputs=outputs,
+        claims=claims,
+        attempts=attempts,
+    )
     pipeline = ActionPipeline(
         handler=handler,
         views=views,
@@ -310,9 +330,26 @@ def assemble(
         judging=judging,
         performing=performing,
         finder=finder,
+        ledger=ledger,
+        claims=claims,
         clock=clock,
     )
     recovery = Recovery(handler=handler, store=store, pipeline=pipeline)
+    answering = Answering(handler=handler, clock=clock)
+    spawning = Spawning(handler=handler, store=store, views=views, reader=spawn_reader, blobs=blobs, clock=clock)
+    parts = RunParts(
+        handler=handler,
+        pipeline=pipeline,
+        recovery=recovery,
+        spawning=spawning,
+        answering=answering,
+        ledger=ledger,
+        claims=claims,
+        views=views,
+        clock=clock,
+        watch_s=watch_s,
+        runs={},
+    )
     return Application(
         store=store,
         read_model=read_model,
@@ -321,8 +358,10 @@ def assemble(
         blobs=blobs,
         opener=opener,
         handler=handler,
-        scheduler=Scheduler(handler=handler, pipeline=pipeline, recovery=recovery, clock=clock),
+        scheduler=Scheduler(parts, attempts),
+        answering=answering,
         recovery=recovery,
+        spawning=spawning,
         remembering=Remembering(
             handler=handler, views=views, past_questions=lambda: past_questions(store), clock=clock, ids=ids
         ),
@@ -334,4 +373,5 @@ def assemble(
         ids=ids,
         closing=closing,
         root_allowed_by=root_allowed_by,
+        version=__version__,
     )

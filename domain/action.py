@@ -62,11 +62,15 @@ class FileRead(_Action, frozen=True, kw_only=True, tag="file.read"):
 
 
 class FileWrite(_Action, frozen=True, kw_only=True, tag="file.write"):
-    """Write a whole file, replacing what is there. `mode` sets its permission bits; without it they stay."""
+    """Write a whole file, replacing what is there. `mode` sets its permission bits; without it they stay.
+
+    With a `base` (`sha256:<hex>`) it replaces a file that holds just that, and is refused where anything else stands.
+    """
 
     at: Location
     content: Content
     mode: int | None = None
+    base: str = ""
 
 
 class FileCreate(_Action, frozen=True, kw_only=True, tag="file.create"):
@@ -92,9 +96,25 @@ class FileMove(_Action, frozen=True, kw_only=True, tag="file.move"):
 
 
 class FileDelete(_Action, frozen=True, kw_only=True, tag="file.delete"):
-    """Delete a file or folder: it goes to quarantine, from where it can be put back."""
+    """Delete a file or folder: it goes to quarantine, from where it can be put back.
+
+    With a `base` (`sha256:<hex>`, of a folder that of its manifest) it is refused where anything else stands there.
+    """
 
     at: Location
+    base: str = ""
+
+
+class FileRestore(_Action, frozen=True, kw_only=True, tag="file.restore"):
+    """Put back what an action deleted or replaced: it gets the place again, whose name must be free.
+
+    `kept` is `quarantine:<name>` as the effect of that action has it, `digest` what was there (`sha256:<hex>`, of a
+    folder that of its manifest). Only the engine asks for it, to undo: a plan can't.
+    """
+
+    at: Location
+    kept: str
+    digest: str
 
 
 class ShellExec(_Action, frozen=True, kw_only=True, tag="shell.exec"):
@@ -155,7 +175,9 @@ class SubagentSpawn(_Action, frozen=True, kw_only=True, tag="subagent.spawn"):
     steps: str = "[]"
 
 
-FileAction: TypeAlias = FileList | FileSearch | FileRead | FileWrite | FileCreate | FileRename | FileMove | FileDelete
+FileAction: TypeAlias = (
+    FileList | FileSearch | FileRead | FileWrite | FileCreate | FileRename | FileMove | FileDelete | FileRestore
+)
 CommandAction: TypeAlias = ShellExec | CodeRun
 ConnectorCall: TypeAlias = ConnectorRead | ConnectorAction
 Action: TypeAlias = FileAction | CommandAction | NetworkRequest | ConnectorCall | SubagentSpawn
@@ -169,6 +191,7 @@ ActionKind = Literal[
     "file.rename",
     "file.move",
     "file.delete",
+    "file.restore",
     "shell.exec",
     "code.run",
     "network.request",
@@ -186,6 +209,7 @@ ACTION_TYPES: Final[dict[ActionKind, type[Action]]] = {
     "file.rename": FileRename,
     "file.move": FileMove,
     "file.delete": FileDelete,
+    "file.restore": FileRestore,
     "shell.exec": ShellExec,
     "code.run": CodeRun,
     "network.request": NetworkRequest,
@@ -209,7 +233,7 @@ def locations_of(action: Action) -> tuple[Location, ...]:
             return (at, to)
         case FileList(at=at) | FileSearch(at=at) | FileRead(at=at) | FileDelete(at=at):
             return (at,)
-        case FileWrite(at=at) | FileCreate(at=at):
+        case FileWrite(at=at) | FileCreate(at=at) | FileRestore(at=at):
             return (at,)
         case ShellExec(cwd=cwd) | CodeRun(cwd=cwd):
             return (cwd,)

@@ -21,6 +21,7 @@ from .action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -31,7 +32,7 @@ from .action import (
     kind_of,
 )
 from .environment import refused_names
-from .facts import Facts
+from .facts import Facts, FileState
 from .network_url import DEFAULT_PORTS, UrlFault, parse_url
 from .path import find_new_name_problem, find_problem
 from .places import is_engines
@@ -141,7 +142,7 @@ def required_verbs(action: Action, facts: Facts) -> tuple[tuple[Location, Verb],
     match action:
         case FileList(at=at) | FileSearch(at=at) | FileRead(at=at):
             return ((at, "read"),)
-        case FileCreate(at=at):
+        case FileCreate(at=at) | FileRestore(at=at):
             return ((at, "create"),)
         case FileWrite(at=at):
             absent = facts.target is not None and facts.target.kind == "absent"
@@ -169,6 +170,12 @@ def _find_refusal_of_target(action: Action, facts: Facts) -> Refusal | None:
             return _refused("not_found", "target-missing", f"`{at.path}` does not exist")
         case FileList(at=at) | FileSearch(at=at) if target.kind == "absent":
             return _refused("not_found", "target-missing", f"`{at.path}` does not exist")
+        case FileWrite(at=at, base=base) | FileDelete(at=at, base=base) if base and target.digest != base:
+            return _refused(
+                "conflict", "target-changed", f"`{at.path}` is no longer what it was when this was asked for"
+            )
+        case FileRestore():
+            return _find_refusal_of_restoring(action, facts.kept, target)
         case FileCreate(at=at) if target.kind != "absent":
             return _refused("conflict", "target-exists", f"`{at.path}` exists already")
         case FileWrite(at=at) | FileRead(at=at) if target.kind == "folder":
@@ -179,3 +186,13 @@ def _find_refusal_of_target(action: Action, facts: Facts) -> Refusal | None:
             return _refused("conflict", "destination-exists", f"`{to.path}` exists already")
         case _:
             return None
+
+
+def _find_refusal_of_restoring(action: FileRestore, kept: FileState | None, target: FileState) -> Refusal | None:
+    if target.kind != "absent":
+        return _refused("conflict", "target-exists", f"`{action.at.path}` exists already")
+    if kept is None or kept.kind == "absent":
+        return _refused("not_found", "nothing-kept", f"what was deleted is no longer kept as `{action.kept}`")
+    if kept.digest != action.digest:
+        return _refused("conflict", "kept-changed", f"what is kept as `{action.kept}` is not what was deleted")
+    return None

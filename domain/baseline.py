@@ -4,7 +4,8 @@ from typing import Final
 
 from .policy_document import Conditions, Rule, layer_of_rules
 
-_CHANGES: Final = ("file.write", "file.create", "file.rename", "file.move", "file.delete")
+_CHANGES: Final = ("file.write", "file.create", "file.rename", "file.move", "file.delete", "file.restore")
+_NEW: Final = ("file.write", "file.create", "file.restore")
 _LOOKS: Final = ("file.read", "file.list", "file.search")
 _COMMANDS: Final = ("shell.exec", "code.run")
 
@@ -59,14 +60,14 @@ BASELINE: Final = layer_of_rules(
         ),
         Rule(
             "write-inside-an-output-root",
-            ("file.write", "file.create"),
+            _NEW,
             "allow",
             Conditions(path_within_output_root=True),
             "a new file inside an output root",
         ),
         Rule(
             "write-elsewhere-needs-a-person",
-            ("file.write", "file.create"),
+            _NEW,
             "allow_with_confirm",
             Conditions(path_within_output_root=False),
             "a new file outside the output roots needs a person",

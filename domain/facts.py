@@ -88,7 +88,8 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     `labels` name the untrusted origins of the input, None where they can't be told; `depth` is that of the subagent
     that asks, 0 for the session's own agent; `usage` is what each limit of the policy has counted so far.
     `claimed_by` names the other agent of the same task that is writing at one of the places, empty where none is.
-    `confinement` and `inputs` are of commands: what would hold it, and the files that its arguments name.
+    `confinement` and `inputs` are of commands: what would hold it, and the files that its arguments name. `kept` is of
+    putting back: what is in quarantine, absent where it is not there.
     """
 
     now: datetime
@@ -105,3 +106,4 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     claimed_by: str = ""
     confinement: Confinement | None = None
     inputs: tuple[Input, ...] = ()
+    kept: FileState | None = None

@@ -93,13 +93,13 @@ class Policy:
         """Return what `decide` says of an action that opens no connection, without its explanation or approvals."""
         if find_refusal(action, facts, scope) is not None:
             return "deny"
-        return judge((self.frame(scope),), request_of(action, facts, scope, session=session, task=task)).verdict
+        return judge(self.frames(scope), request_of(action, facts, scope, session=session, task=task)).verdict
 
     def answer(
         self, request: Request, scope: Scope, tags: tuple[str, ...], approvals: Sequence[Approval] = ()
     ) -> Decision:
         """Return what the layers say of a request that breaks no invariant of actions. `tags` are its derived risks."""
-        judgement = judge((self.frame(scope),), request)
+        judgement = judge(self.frames(scope), request)
         declared = judgement.rule_tags
         all_tags = (*tags, *sorted(declared.difference(tags))) if declared else tags
         approval = find_approval(approvals, request, judgement, all_tags) if approvals else None
@@ -117,8 +117,12 @@ class Policy:
             used[name] = max(used.get(name, 0), sum(counts.get(kind, 0) for kind in kinds))
         return tuple(used.items())
 
-    def frame(self, scope: Scope) -> ReadyFrame:
-        """Return the session's frame; a scope hardly ever changes from one decision to the next."""
+    def frames(self, scope: Scope) -> tuple[ReadyFrame, ...]:
+        """Return the frames that an action is judged in: the session's, and one for each subagent beneath it."""
+        return (*(self._frame(above) for above in scope.above), self._frame(scope))
+
+    def _frame(self, scope: Scope) -> ReadyFrame:
+        """Return a scope's own frame; a scope hardly ever changes from one decision to the next."""
         known = self._frames.get(id(scope))
         if known is None or known[0] is not scope:
             if len(self._frames) >= _FRAMES_MAX:

@@ -314,6 +314,7 @@ FILES: Final[frozenset[ActionKind]] = frozenset(
         "file.rename",
         "file.move",
         "file.delete",
+        "file.restore",
     )
 )
 _CONNECTORS: Final[frozenset[ActionKind]] = frozenset(("connector.read", "connector.action"))

@@ -203,6 +203,7 @@ KINDS: Final[tuple[ActionKind, ...]] = get_args(ActionKind)
 
 ALIASES: Final[dict[ActionKind, ActionKind]] = {
     "file.create": "file.write",
+    "file.restore": "file.write",
     "file.delete": "file.write",
     "file.rename": "file.write",
     "file.move": "file.write",

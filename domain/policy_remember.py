@@ -22,7 +22,7 @@ REMEMBER_SCOPES: Final[tuple[RememberScope, ...]] = get_args(RememberScope)
 
 DAYS_DEFAULT: Final[dict[RememberScope, int]] = {"task": 1, "session": 1, "workspace": 30}
 DAYS_MAX: Final = 365
-_NEVER: Final = ("file.delete", "code.run", "subagent.spawn")
+_NEVER: Final = ("file.delete", "file.restore", "code.run", "subagent.spawn")
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from .action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -99,6 +100,8 @@ def request_of(action: Action, facts: Facts, scope: Scope, *, session: str = "",
             return asked(at, size=_size(target), exists=_exists(target))
         case FileWrite(at=at, content=content) | FileCreate(at=at, content=content):
             return asked(at, size=content.size, exists=_exists(target))
+        case FileRestore(at=at):
+            return asked(at, size=_size(facts.kept), exists=_exists(target))
         case FileRename(at=at, to=to) | FileMove(at=at, to=to):
             return asked(at, to, size=_size(target), exists=_exists(facts.destination))
         case ShellExec(cwd=cwd, argv=argv):

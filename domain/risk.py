@@ -16,6 +16,7 @@ from .action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     NetworkRequest,
@@ -96,5 +97,5 @@ def _tags_of_kind(action: Action, facts: Facts) -> tuple[RiskTag, ...]:
             return ("connector",)
         case SubagentSpawn():
             return ("spawn",)
-        case FileList() | FileSearch() | FileRead() | FileCreate() | FileRename() | FileMove():
+        case FileList() | FileSearch() | FileRead() | FileCreate() | FileRename() | FileMove() | FileRestore():
             return ()

@@ -1,7 +1,7 @@
 """What an actor may touch, as values: granted folders with their verbs, and how rights only ever get narrower."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
@@ -73,6 +73,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     A subagent may be kept to some kinds of actions and some connectors (None: to none in particular), and to a time.
     With `only_hosts`, no other host than those listed is reached, whatever the rules say of hosts that nobody granted.
+    `above` is what those have of whom a subagent got its rights, the session first: a rule that denies something to one
+    of them denies it to the subagent, even where it is a rule about what the subagent was not given.
     """
 
     folders: tuple[FolderScope, ...] = ()
@@ -81,6 +83,12 @@ class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     connectors: tuple[str, ...] | None = None
     until: datetime | None = None
     only_hosts: bool = False
+    above: tuple["Scope", ...] = ()
+
+    @property
+    def alone(self) -> "Scope":
+        """What was given here, without what those above have."""
+        return msgspec.structs.replace(self, above=()) if self.above else self
 
     @property
     def open_hosts(self) -> tuple[str, ...]:
@@ -127,47 +135,28 @@ def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -
 
 
 def attenuate(parent: Scope, wished: Scope) -> Scope:
-    """Return what a child may have of what it wishes for: never more than its parent has.
+    """Return what a child may have of what it wishes for, beneath what its parent has: never more than that.
 
     A wished grant keeps the verbs, parts, output roots and life time that the parent's of the same id has too; one that
     the parent lacks is dropped. A wished host is kept where the parent's grant of that id lets it be reached.
     """
-    folders = _first_of_each(_narrowed_folders(parent, wished))
     return Scope(
-        (*folders, *_granted_inside(parent, folders)),
+        tuple(_narrowed_folders(parent, wished)),
         tuple(_narrowed_hosts(parent, wished)),
         _in_both(parent.kinds, wished.kinds),
         _in_both(parent.connectors, wished.connectors),
         _earlier(parent.until, wished.until),
         parent.only_hosts or wished.only_hosts,
+        (*parent.above, parent.alone),
     )
 
 
 def _narrowed_folders(parent: Scope, wished: Scope) -> Iterator[FolderScope]:
-    for wish in wished.folders:
-        held = parent.folder(wish.grant_id)
-        if held is not None:
+    """Yield one folder of each id, the one that `Scope.folder` finds: no other may count for a child of the child."""
+    for grant_id in dict.fromkeys(folder.grant_id for folder in wished.folders):
+        held, wish = parent.folder(grant_id), wished.folder(grant_id)
+        if held is not None and wish is not None:
             yield _narrowed(held, wish)
-
-
-def _first_of_each(folders: Iterable[FolderScope]) -> list[FolderScope]:
-    """Return one folder of each id, the one that `Scope.folder` finds: no other may count for a child of the child."""
-    first: dict[str, FolderScope] = {}
-    for folder in folders:
-        first.setdefault(folder.grant_id, folder)
-    return list(first.values())
-
-
-def _granted_inside(parent: Scope, kept: Sequence[FolderScope]) -> Iterator[FolderScope]:
-    """Yield the parent's other folders that lie in one of those kept, closed.
-
-    That a folder was granted is what keeps it from being moved or deleted; whoever has less must not forget it.
-    """
-    known = {folder.grant_id for folder in kept}
-    for folder in parent.folders:
-        inside = any(is_beneath(folder.root_path, outer.root_path) for outer in kept)
-        if inside and folder.grant_id not in known:
-            yield msgspec.structs.replace(folder, verbs=(), output_roots=())
 
 
 def _narrowed(held: FolderScope, wish: FolderScope) -> FolderScope:

@@ -140,7 +140,7 @@ def _spawn(command: SpawnSubagent, state: SubagentState) -> SubagentSpawned:
         parent_task_id=command.parent_task_id,
         action_id=command.action_id,
         title=command.title,
-        scope=attenuate(command.parent_scope, command.wished_scope),
+        scope=attenuate(command.parent_scope, command.wished_scope).alone,
         budget=narrowest(command.parent_budget, command.wished_budget),
         depth=command.parent_depth + 1,
     )

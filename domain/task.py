@@ -204,6 +204,7 @@ __all__ = [
     "existing",
     "open_action",
     "open_questions",
+    "running",
     "siblings_of",
 ]
 

@@ -69,9 +69,16 @@ def propose(command: ProposeActions, task: Task) -> tuple[TaskEvent, ...]:
     """Return the events of a step that begins with all its actions."""
     running(task)
     not_begun(task, command.step_id)
+    _check_numbers(task, command.after)
     begun = StepBegun(task_id=task.task_id, step_id=command.step_id, actions=len(command.proposals))
     proposed = _proposed(task, command.step_id, command.proposals, command.proposed_by, start=command.start)
     return (begun, *proposed)
+
+
+def _check_numbers(task: Task, after: int | None) -> None:
+    """Raise `DomainError` conflict where others were proposed since: a question would name the wrong actions."""
+    if after is not None and after != task.actions:
+        raise DomainError("conflict", f"task `{task.task_id}` has other actions since these were numbered")
 
 
 def _proposed(
@@ -323,6 +330,7 @@ def _succeeded(command: RecordSuccess, task: Task, action: OpenAction) -> Iterat
     if command.staged and task.is_final:
         raise DomainError("conflict", f"task `{task.task_id}` has ended: it takes no changes any more")
     if command.staged:
+        _check_numbers(task, command.after)
         # Before the command itself is settled: its step must never look finished in between.
         yield ChangesStaged(
             task_id=task.task_id,

@@ -61,12 +61,16 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ProposeActions(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Begin a step with all its actions. With `start`, a single allowed action starts in the same breath."""
+    """Begin a step with all its actions. With `start`, a single allowed action starts in the same breath.
+
+    `after` is how many actions the task had when these were numbered; it is refused where there are more by now.
+    """
 
     step_id: str
     proposals: tuple[Proposal, ...]
     proposed_by: str
     start: bool = False
+    after: int | None = None
 
 
 class StartAction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -111,6 +115,7 @@ class RecordSuccess(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     staged: tuple[Proposal, ...] = ()
     proposed_by: str = ""
     together: bool = False
+    after: int | None = None
 
 
 class RecordConnection(msgspec.Struct, frozen=True, gc=False, kw_only=True):

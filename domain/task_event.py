@@ -133,7 +133,7 @@ class UsageReported(Event, frozen=True, kw_only=True):
 
 
 class TaskBudgetExhausted(Event, frozen=True, kw_only=True):
-    """The next action has no room in the budget of `of_task`, which is this task or one above it: nothing more starts."""
+    """The next action has no room in the budget of `of_task`, this task or one above it: nothing more starts."""
 
     TOPIC: ClassVar[str] = "task.budget_exhausted.v1"
     task_id: str

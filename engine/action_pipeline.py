@@ -15,16 +15,18 @@ Steps 1 to 4 of a step's actions are one commit, and for a single allowed action
 The commits of steps 4 and 7 hold only while the grants and the session are what they were when they were read.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
 
 from ..domain.action import Action
+from ..domain.budget import NO_USAGE, reservation
 from ..domain.confirmation import Approved
 from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
 from ..domain.facts import Facts
-from ..domain.plan import Batch, OnAsk, Step
+from ..domain.plan import Batch, Listed, OnAsk, Step
 from ..domain.policy_decision import Decision
 from ..domain.reason import ReasonCode
 from ..domain.scope import find_gap
@@ -32,6 +34,7 @@ from ..domain.task import (
     ActionStarted,
     Awaiting,
     DeclineAction,
+    ExhaustBudget,
     OpenAction,
     ProposeActions,
     Proposed,
@@ -42,13 +45,17 @@ from ..domain.task import (
     Task,
     TaskCommand,
     Unknown,
+    existing,
+    running,
 )
 from . import limits
 from .binding import bind, bind_text, expand, name_without_grant
-from .command_handler import CONFIRMATION, CommandHandler, Order, StaleRead, order_task
-from .deciding import decide_again, decide_all
+from .claims import Claims
+from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, StaleRead, order_task
+from .deciding import Decided, decide_again, decide_all
 from .gathering import Gathering
 from .judging import Judging, needs_answer, recorded
+from .ledger import Ledger
 from .performing import Performing
 from .ports import Clock, FileFinder, Finding, Guard
 from .session_view import SessionView, SessionViews
@@ -62,6 +69,17 @@ class RequestRefused(Exception):  # noqa: N818 - an answer, not an error
         super().__init__(reason)
         self.reason_code: ReasonCode = reason_code
         self.reason = reason
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An attempt whose start is on record, to be handed to an executor."""
+
+    action_id: str
+    step: Step
+    action: Action
+    facts: Facts
+    started: Recorded[Event]
+    view: SessionView
 
 
 _REASON_OF_ERROR: dict[ErrorCode, ReasonCode] = {
@@ -85,8 +103,12 @@ class ActionPipeline:
         judging: Judging,
         performing: Performing,
         finder: FileFinder,
+        ledger: Ledger,
+        claims: Claims,
         clock: Clock,
     ) -> None:
+        self._ledger = ledger
+        self._claims = claims
         self._handler = handler
         self._views = views
         self._gathering = gathering
@@ -97,37 +119,57 @@ class ActionPipeline:
 
     # Steps 0 to 4
 
-    async def propose(self, task: Task, step: Step, on_ask: OnAsk, proposed_by: str) -> None:
-        """Propose a step's actions, decide about each, and carry out a single action that is allowed at once.
+    async def propose(self, task_id: str, step: Step, on_ask: OnAsk, proposed_by: str) -> Attempt | None:
+        """Propose a step's actions, decide about each, and start a single action that is allowed at once.
 
-        What needs a person is put into one question; what a pattern stands for is decided file by file. Raises
-        `RequestRefused` for a pattern that can't be followed.
+        What was started is to be handed to `perform`. What needs a person is put into one question; what a pattern
+        stands for is decided file by file. Raises `RequestRefused` for a pattern that can't be followed, `DomainError`
+        conflict where the task no longer runs.
         """
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            view = self._views.view(task.session_id)
+            view = self._views.view_of(self._task(task_id))
             actions = await self._requested(step, view)
             facts = await self._gathering.gather(actions, view)
-            decided = decide_all(actions, facts, task, view)
+            # A command's changes may have been proposed meanwhile: these actions are numbered after them.
+            task = running(self._task(task_id))
+            decided = decide_all(actions, facts, task, view, self._claims)
             proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided)
-            single = len(actions) == 1
-            order = order_task(
-                task.task_id,
-                ProposeActions(step_id=step.step_id, proposals=proposals, proposed_by=proposed_by, start=single),
+            wanted = reservation(actions[0], decided[0].facts) if len(actions) == 1 else NO_USAGE
+            command = ProposeActions(
+                step_id=step.step_id,
+                proposals=proposals,
+                proposed_by=proposed_by,
+                start=len(actions) == 1 and self._ledger.find_spent(task, wanted) is None,
+                after=task.actions,
             )
             try:
-                recorded = await self._handler.execute(
-                    order, *orders, actor=proposed_by, cause=step.step_id, guards=view.guards
-                )
+                with self._ledger.holding(task, wanted):
+                    recorded = await self._handler.execute(
+                        order_task(task_id, command), *orders, actor=proposed_by, cause=step.step_id, guards=view.guards
+                    )
             except StaleRead:
                 continue
-            started = next((r for r in recorded if isinstance(r.event, ActionStarted)), None)
-            if started is not None:
-                await self._performing.perform(task, step, actions[0], decided[0].facts, started, view)
-            return
+            except DomainError as error:
+                if error.code == "conflict" and self._task(task_id).status == "running":
+                    continue
+                raise
+            return _attempt(recorded, step, actions[0] if actions else None, decided, view)
         raise DomainError("conflict", "the grants change too often to decide under them", "try again")
+
+    async def perform(self, attempt: Attempt) -> None:
+        """Carry out an attempt whose start is on record, and record what came of it."""
+        action, facts, started = attempt.action, attempt.facts, attempt.started
+        task = self._task(attempt.action_id.rpartition(".")[0])
+        await self._performing.perform(task, attempt.step, action, facts, started, attempt.view)
+
+    def _task(self, task_id: str) -> Task:
+        self._handler.notice_others()
+        return existing(self._handler.known(task_id, TASK).state)
 
     async def _requested(self, step: Step, view: SessionView) -> list[Action]:
         request = step.request
+        if isinstance(request, Listed):
+            return [bind(action, view.scope) for action in request.actions]
         if not isinstance(request, Batch):
             return [bind(request, view.scope)]
         pattern = bind_text(request.match, view.scope)
@@ -150,24 +192,35 @@ class ActionPipeline:
     async def carry_out(self, task: Task, step: Step, action: OpenAction) -> None:
         """Recheck an action that was allowed, approved or found not applied after a crash, and carry it out.
 
-        Where the world no longer fits, the action is settled or asked about again instead.
+        Where the world no longer fits, the action is settled or asked about again instead. Where the budget has no room
+        for it, the task stops, and the action is where it was.
         """
+        attempt = await self.start(task, step, action)
+        if attempt is not None:
+            await self.perform(attempt)
+
+    async def start(self, task: Task, step: Step, action: OpenAction) -> Attempt | None:
+        """Do what `carry_out` does up to the start, which is on record then."""
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            view = self._views.view(task.session_id)
+            view = self._views.view_of(task)
             (facts,) = await self._gathering.gather([action.action], view)
             facts = msgspec.structs.replace(facts, batch=_batch_of(action))
-            decided = decide_again(action, facts, task, view)
+            decided = decide_again(action, facts, task, view, self._claims)
             facts, decision = decided.facts, decided.decision
             guards = (*view.guards, *self._guard_of_answer(action))
+            wanted = NO_USAGE if isinstance(action.phase, Started) else reservation(action.action, facts)
+            spent = self._ledger.find_spent(self._task(task.task_id), wanted)
             try:
                 orders = self._after_recheck(task, step, action, view, facts, decision)
-                recorded = await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=guards)
+                if spent is not None and any(isinstance(order.command, StartAction) for order in orders):
+                    orders = (order_task(task.task_id, ExhaustBudget(spent.of_task, spent.overrun)),)
+                with self._ledger.holding(task, wanted):
+                    recorded = await self._handler.execute(
+                        *orders, actor="engine", cause=action.action_id, guards=guards
+                    )
             except StaleRead:
                 continue
-            started = next((r for r in recorded if isinstance(r.event, ActionStarted)), None)
-            if started is not None:
-                await self._performing.perform(task, step, action.action, facts, started, view)
-            return
+            return _attempt(recorded, step, action.action, [decided], view)
         raise DomainError("conflict", "the grants change too often to act under them", "try again")
 
     def _guard_of_answer(self, action: OpenAction) -> tuple[Guard, ...]:
@@ -215,7 +268,7 @@ class ActionPipeline:
 
     async def look(self, task: Task, action: OpenAction, started: Recorded[Event]) -> Finding:
         """Ask the executor what became of an attempt that has no outcome."""
-        view = self._views.view(task.session_id)
+        view = self._views.view_of(task)
         if not isinstance(action.phase, Started):
             raise DomainError("conflict", f"action `{action.action_id}` has not started")
         facts = action.phase.judgement.facts
@@ -226,9 +279,9 @@ class ActionPipeline:
         """Put the question what to do about an action whose outcome nobody can tell."""
         changed = f"a crash left it open: {observed}"
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            view = self._views.view(task.session_id)
+            view = self._views.view_of(task)
             (facts,) = await self._gathering.gather([action.action], view)
-            found = decide_again(action, facts, task, view)
+            found = decide_again(action, facts, task, view, self._claims)
             orders = self._judging.asked_again(
                 task, step, action, view, found.facts, found.decision, changed, unknown_outcome=True
             )
@@ -238,6 +291,22 @@ class ActionPipeline:
                 continue
             return
         raise DomainError("conflict", "the grants change too often to ask under them", "try again")
+
+
+def _attempt(
+    recorded: Sequence[Recorded[Event]],
+    step: Step,
+    action: Action | None,
+    decided: Sequence[Decided],
+    view: SessionView,
+) -> Attempt | None:
+    """Return the attempt whose start was just recorded, None where none was."""
+    started = next((one for one in recorded if isinstance(one.event, ActionStarted)), None)
+    if started is None or not isinstance(started.event, ActionStarted) or action is None:
+        return None
+    return Attempt(
+        action_id=started.event.action_id, step=step, action=action, facts=decided[0].facts, started=started, view=view
+    )
 
 
 def _start(action: OpenAction, approval: str, facts: Facts) -> StartAction:

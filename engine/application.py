@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..domain.confirmation import NoConfirmation, Withdraw
+from ..domain.action import SubagentSpawn
+from ..domain.budget import Usage
+from ..domain.confirmation import NoConfirmation
 from ..domain.errors import DomainError
 from ..domain.grant import GrantFolder, GrantHost, RevokeGrant
+from ..domain.ids import child_task_id, root_task_id
+from ..domain.ownership import ClaimTask
 from ..domain.path import components, is_beneath
 from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
@@ -16,15 +20,13 @@ from ..domain.scope import VERBS, FolderIdentity, FolderScope, Scope, Verb
 from ..domain.session import AddGrant, EndSession, OpenSession, RootAllowance, StartSession
 from ..domain.task import (
     AdoptPlan,
-    CancelTask,
     NoTask,
-    PauseTask,
     QueueTask,
     Started,
     StartPlanning,
     Task,
-    open_questions,
 )
+from .answering import Answer, Answering, Asker
 from .audit import AuditReport, audit, dumps_of
 from .catch_up import CatchUp
 from .command_handler import (
@@ -35,8 +37,8 @@ from .command_handler import (
     CommandHandler,
     Listener,
     Order,
-    order_confirmation,
     order_grant,
+    order_ownership,
     order_session,
     order_task,
 )
@@ -50,6 +52,7 @@ from .ports import (
     Closable,
     EventStore,
     FolderOpener,
+    Guard,
     Ids,
     PlannedTask,
     PolicySource,
@@ -61,7 +64,9 @@ from .remembering import Offer, Remembering
 from .replay import Frame, replay
 from .running_as_root import RunningAsRoot
 from .sandbox_check import SandboxCheck
-from .scheduler import Answer, Asker, Scheduler
+from .scheduler import Scheduler
+from .spawning import Spawning
+from .stopping import Stopping, Strategy
 from .witnessing import OutputListener
 
 if TYPE_CHECKING:
@@ -91,7 +96,7 @@ __all__ = [
     "RunRequest",
 ]
 
-RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused")
+RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused", "budget_exhausted")
 """The states from which `resume` carries a task on."""
 
 
@@ -144,7 +149,9 @@ class Application:
         opener: FolderOpener,
         handler: CommandHandler,
         scheduler: Scheduler,
+        answering: Answering,
         recovery: Recovery,
+        spawning: Spawning,
         remembering: Remembering,
         locks: TaskLocks,
         policy_source: PolicySource,
@@ -154,7 +161,9 @@ class Application:
         ids: Ids,
         closing: Sequence[Closable] = (),
         root_allowed_by: RootAllowance | None = None,
+        version: str = "",
     ) -> None:
+        self._version = version
         self._store = store
         self._read_model = read_model
         self._catch_up = catch_up
@@ -163,7 +172,10 @@ class Application:
         self._opener = opener
         self._handler = handler
         self._scheduler = scheduler
+        self._answering = answering
+        self._stopping = Stopping(handler)
         self._recovery = recovery
+        self._spawning = spawning
         self._remembering = remembering
         self._locks = locks
         self._outputs = outputs
@@ -213,7 +225,16 @@ class Application:
                 order_grant(grant.grant_id, grant),
             ]
         orders += [
-            order_task(task_id, QueueTask(task_id=task_id, session_id=session_id, title=plan.title)),
+            order_task(
+                task_id,
+                QueueTask(
+                    task_id=task_id,
+                    session_id=session_id,
+                    title=plan.title,
+                    budget=request.planned.budget,
+                    priority=request.planned.priority,
+                ),
+            ),
             order_task(task_id, StartPlanning(request.planner)),
             order_task(task_id, AdoptPlan(plan)),
             *self._as_root.orders(session_id),
@@ -270,28 +291,61 @@ class Application:
         Of a task that was cancelled while a process that then died had it, what was under way is looked at. Raises
         `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
         """
+        task_id = root_task_id(task_id)
         with self._locks.hold(task_id) as mine:
             if not mine:
                 raise DomainError(
                     "unavailable", f"task `{task_id}` is being run by another process", "wait for it, or pause it"
                 )
             task = self.task(task_id)
-            if not task.is_final:
-                await self.policies.renew(task.session_id)
-                if as_root := self._as_root.orders(task.session_id):
-                    await self._handler.execute(*as_root, actor="engine", cause="resume")
-            if not task.is_final:
-                task = await self._scheduler.run(task_id, asker, agent="agent:plan", closes_session=True)
-            elif not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
+            if task.is_final and not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
                 raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
-            return await self._close(task) if task.is_final else task
+            try:
+                await self._claim(task_id)
+                if not task.is_final:
+                    task = await self._carried_on(task, asker)
+                return await self._close(task) if task.is_final else task
+            finally:
+                self._handler.unfence(task_id)
+
+    async def _carried_on(self, task: Task, asker: Asker | None) -> Task:
+        await self.policies.renew(task.session_id)
+        if as_root := self._as_root.orders(task.session_id):
+            await self._handler.execute(*as_root, actor="engine", cause="resume")
+        return await self._scheduler.run(task.task_id, asker, agent="agent:plan", closes_session=True)
+
+    async def _claim(self, task_id: str) -> None:
+        """Become the owner of a task: what an owner before this one would still record does not count any more."""
+        claim = ClaimTask(task_id=task_id, owner=self._ids.new("owner"), engine=self._version)
+        (claimed,) = await self._handler.execute(order_ownership(task_id, claim), actor="engine", cause="carry on")
+        self._handler.fence(task_id, Guard(claimed.stream, claimed.version))
 
     async def _close(self, task: Task) -> Task:
         """Find out what became of an attempt that nobody is at any more, and end the session of an ended task."""
-        await self._recovery.close(task)
+        for one in self._tree(task):
+            await self._recovery.close(one)
+        await self._settle_subagents(task.task_id)
         task = self.task(task.task_id)
         await self._close_session(task)
         return task
+
+    async def _settle_subagents(self, task_id: str) -> None:
+        """Record what became of the subagents of a task that has ended, those deepest down first."""
+        for action in list(self.task(task_id).open_actions.values()):
+            if isinstance(action.action, SubagentSpawn) and isinstance(action.phase, Started):
+                child = child_task_id(action.action_id)
+                if isinstance(self._handler.load(child, TASK).state, NoTask):
+                    await self._spawning.give_up(task_id, action.action_id)
+                    continue
+                await self._settle_subagents(child)
+                await self._spawning.settle(task_id, action.action_id)
+
+    def _tree(self, task: Task) -> Iterator[Task]:
+        yield task
+        for child in task.children:
+            state = self._handler.load(child, TASK).state
+            if isinstance(state, Task):
+                yield from self._tree(state)
 
     async def _close_session(self, task: Task) -> None:
         """End the session of a task that has ended otherwise than by its last step."""
@@ -310,20 +364,33 @@ class Application:
 
     async def pause(self, task_id: str, *, by: str, reason: str = "") -> None:
         """Stop a task after the action at hand, whichever process is running it."""
-        self.task(task_id)
-        await self._handler.execute(
-            order_task(task_id, PauseTask(reason or f"paused by {by}")), actor=by, cause="pause"
-        )
+        await self._stopping.pause(task_id, by=by, reason=reason)
+
+    async def interrupt(self, task_id: str, *, by: str, reason: str = "") -> None:
+        """Stop a task now, in the middle of what is under way, whichever process is running it."""
+        await self._stopping.interrupt(task_id, by=by, reason=reason)
+
+    async def steer(self, task_id: str, planned: PlannedTask, *, by: str) -> None:
+        """Let a task follow another plan from here on; what was begun stays. See `Stopping.steer`."""
+        for content in planned.contents:
+            self._blobs.put(content)
+        await self._stopping.steer(task_id, planned.plan, by=by)
+
+    async def say(self, task_id: str, text: str, strategy: Strategy, *, by: str) -> None:
+        """Say something to the agent of a task. See `Stopping.say`."""
+        await self._stopping.say(task_id, text, strategy, by=by)
+
+    async def top_up(self, task_id: str, more: Usage, *, by: str) -> None:
+        """Give a task more room in its budget. See `Stopping.top_up`."""
+        await self._stopping.top_up(task_id, more, by=by)
 
     async def cancel(self, task_id: str, *, by: str, reason: str = "") -> None:
         """End a task early and take its open questions back. An action that has started still gets its outcome."""
-        task = self.task(task_id)
-        orders = [order_task(task_id, CancelTask(reason or f"cancelled by {by}"))]
-        orders += [order_confirmation(asked, Withdraw("the task was cancelled")) for asked in open_questions(task)]
-        await self._handler.execute(*orders, actor=by, cause="cancel")
-        with self._locks.hold(task_id) as idle:
+        await self._stopping.cancel(task_id, by=by, reason=reason)
+        root = root_task_id(task_id)
+        with self._locks.hold(root) as idle:
             # Where another process is running it, that one records the outcome at hand and ends the session.
-            if idle:
+            if idle and root == task_id:
                 await self._close(self.task(task_id))
 
     def resumable(self) -> list[str]:
@@ -335,7 +402,8 @@ class Application:
         return sorted(
             str(row["task_id"])
             for row in self.rows("tasks")
-            if row["status"] in RESUMABLE or (row["status"] == "cancelled" and row["session_id"] in still_open)
+            if (row["status"] in RESUMABLE or (row["status"] == "cancelled" and row["session_id"] in still_open))
+            and root_task_id(str(row["task_id"])) == row["task_id"]
         )
 
     # Questions and grants
@@ -356,7 +424,7 @@ class Application:
             raise DomainError(
                 "not_found", f"there is no confirmation `{confirmation_id}`", "see `cowork confirmation list`"
             )
-        await self._scheduler.answer(confirmation_id, digest, answer)
+        await self._answering.answer(confirmation_id, digest, answer)
 
     async def revoke(self, grant_id: str, *, by: str, reason: str = "") -> None:
         """Take a grant back: no action starts under it from here on."""

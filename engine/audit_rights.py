@@ -161,7 +161,7 @@ class Rights:
             session.in_force = None
 
     def _check_narrowed(self, seen: Seen, before: FolderGrant, after: FolderGrant) -> None:
-        if attenuate(Scope((before.scope,)), Scope((after.scope,))) != Scope((after.scope,)):
+        if attenuate(Scope((before.scope,)), Scope((after.scope,))).folders != (after.scope,):
             self._findings.add(3, seen, f"grant `{after.scope.grant_id}` covers more after it was narrowed")
 
     # Subagents
@@ -179,7 +179,7 @@ class Rights:
         self._subagents[event.subagent_id] = _Subagent(event.scope, event.depth)
         if parent is None:
             self._findings.add(5, seen, f"subagent `{event.subagent_id}` was spawned by nobody who has rights")
-        elif attenuate(parent.scope, event.scope) != event.scope:
+        elif attenuate(parent.scope, event.scope).alone != event.scope:
             self._findings.add(5, seen, f"subagent `{event.subagent_id}` may touch more than `{event.parent_id}` may")
         elif event.depth != parent.depth + 1:
             self._findings.add(5, seen, f"subagent `{event.subagent_id}` says that it is {event.depth} deep")

@@ -15,6 +15,7 @@ from ..domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -61,20 +62,25 @@ def _tidy(path: str) -> str:
     return path if find_problem(path, root_allowed=True) is not None else normal(path)
 
 
+def bind_place(place: Location, scope: Scope) -> Location:
+    """Return the place that one in a plan means: one that has its grant already is as it is."""
+    return place if place.grant_id else bind_text(place.path, scope)
+
+
 def bind(action: Action, scope: Scope) -> Action:
     """Return the action with its places bound to the scope's grants."""
     match action:
         case FileMove(at=at, to=to) | FileRename(at=at, to=to):
-            source = bind_text(at.path, scope)
-            into = to.path.endswith("/")
-            target = bind_text(posixpath.join(to.path, posixpath.basename(source.path)) if into else to.path, scope)
+            source = bind_place(at, scope)
+            into = posixpath.join(to.path, posixpath.basename(source.path)) if to.path.endswith("/") else to.path
+            target = bind_place(msgspec.structs.replace(to, path=into), scope)
             return msgspec.structs.replace(action, at=source, to=target)
         case FileList(at=at) | FileSearch(at=at) | FileRead(at=at) | FileWrite(at=at) | FileCreate(at=at):
-            return msgspec.structs.replace(action, at=bind_text(at.path, scope))
-        case FileDelete(at=at):
-            return msgspec.structs.replace(action, at=bind_text(at.path, scope))
+            return msgspec.structs.replace(action, at=bind_place(at, scope))
+        case FileDelete(at=at) | FileRestore(at=at):
+            return msgspec.structs.replace(action, at=bind_place(at, scope))
         case ShellExec(cwd=cwd) | CodeRun(cwd=cwd):
-            return msgspec.structs.replace(action, cwd=bind_text(cwd.path, scope))
+            return msgspec.structs.replace(action, cwd=bind_place(cwd, scope))
         case NetworkRequest() | ConnectorRead() | ConnectorAction() | SubagentSpawn():
             return action
 

@@ -26,6 +26,7 @@ from ..domain import (
 )
 from ..domain.errors import DomainError
 from ..domain.event import Event, Origin, Recorded
+from ..domain.ids import root_task_id
 from ..domain.policy_document import Layer
 from . import limits
 from .ports import Clock, EventStore, Guard, Ids, StreamWrite, VersionConflict
@@ -154,6 +155,15 @@ class CommandHandler:
         self._seen = store.head()
         self._ahead: dict[int, int] = {}
         self._listeners: list[Listener] = []
+        self._fences: dict[str, Guard] = {}
+
+    def fence(self, root: str, guard: Guard) -> None:
+        """Record for the task, and for all beneath it, only while the guard holds: this process owns it."""
+        self._fences[root] = guard
+
+    def unfence(self, root: str) -> None:
+        """Let go of a task that this process does not carry on any more."""
+        self._fences.pop(root, None)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every event recorded from here on in streams that this process has loaded."""
@@ -172,21 +182,32 @@ class CommandHandler:
         Raises `DomainError` as the aggregates do, and `StaleRead` where a guard no longer holds. Where only the
         order's own stream moved, and no guard is on it, the command is decided again on its new state.
         """
+        fences = () if actor.startswith("person:") else self._fences_of(orders)
         for _ in range(limits.COMMAND_RETRIES_MAX):
             writes, states = self._decided(orders)
             if not writes:
                 return ()
             origin = Origin(actor=actor, cause=cause, command_id=self._ids.new("command"), at=self._clock.now())
             try:
-                recorded = await self._store.append(writes, origin, guards)
+                recorded = await self._store.append(writes, origin, (*guards, *fences))
             except VersionConflict as conflict:
                 self._move_on(conflict.stream)
+                if conflict.stream in {fence.stream for fence in fences}:
+                    raise DomainError(
+                        "unavailable", "another process carries this task on by now", "leave it to that one"
+                    ) from conflict
                 if conflict.stream in {guard.stream for guard in guards}:
                     raise StaleRead from conflict
                 continue
             self._advance(orders, states, recorded)
             return recorded
         raise DomainError("conflict", f"`{orders[0].stream}` is changed too often by others", "try again")
+
+    def _fences_of(self, orders: Sequence[Order]) -> tuple[Guard, ...]:
+        if not self._fences:
+            return ()
+        roots = {root_task_id(order.stream) for order in orders if order.aggregate is TASK}
+        return tuple(self._fences[root] for root in roots if root in self._fences)
 
     def _decided(self, orders: Sequence[Order]) -> tuple[list[StreamWrite], dict[str, Live[Any]]]:
         """Decide on what is known. What is recorded is checked by the log; for the rest, others are asked about first.

@@ -7,10 +7,12 @@ import msgspec
 from ..domain.action import Action, kind_of
 from ..domain.approvals import UseApproval, after_use
 from ..domain.facts import Facts
+from ..domain.ids import root_task_id
 from ..domain.policy import broken_evaluation
 from ..domain.policy_approval import Approval
 from ..domain.policy_decision import Decision
 from ..domain.task import OpenAction, Proposed, Started, Task
+from .claims import Claims
 from .command_handler import Order, order_approval
 from .session_view import SessionView
 
@@ -22,7 +24,9 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     decision: Decision
 
 
-def decide_all(actions: Sequence[Action], facts: Sequence[Facts], task: Task, view: SessionView) -> list[Decided]:
+def decide_all(
+    actions: Sequence[Action], facts: Sequence[Facts], task: Task, view: SessionView, claims: Claims
+) -> list[Decided]:
     """Decide about the actions of one step, in order.
 
     Limits count those before as if they were carried out, and an approval's last use answers only once.
@@ -35,14 +39,14 @@ def decide_all(actions: Sequence[Action], facts: Sequence[Facts], task: Task, vi
         if view.policy.has_limits:
             full = msgspec.structs.replace(found, usage=view.policy.usage(started))
             started[kind_of(action)] = started.get(kind_of(action), 0) + 1
-        decision = _decide(action, full, task, view, approvals)
-        if decision.approval_id:
-            approvals = after_use(approvals, decision.approval_id)
-        decided.append(Decided(full, decision))
+        one = _decided(action, full, task, view, approvals, claims)
+        if one.decision.approval_id:
+            approvals = after_use(approvals, one.decision.approval_id)
+        decided.append(one)
     return decided
 
 
-def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView) -> Decided:
+def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView, claims: Claims) -> Decided:
     """Decide about an action that was decided on before. What it used up itself does not count against it."""
     full = facts
     if view.policy.has_limits:
@@ -51,7 +55,21 @@ def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView
             started[kind_of(action.action)] -= 1
         full = msgspec.structs.replace(facts, usage=view.policy.usage(started))
     approvals = view.approvals.in_force(facts.now, own=_own_approval(action))
-    return Decided(full, _decide(action.action, full, task, view, approvals))
+    return _decided(action.action, full, task, view, approvals, claims)
+
+
+def _decided(
+    action: Action, facts: Facts, task: Task, view: SessionView, approvals: tuple[Approval, ...], claims: Claims
+) -> Decided:
+    """Decide, and once more where another agent of the same tree is writing there: only what may be done is claimed."""
+    decision = _decide(action, facts, task, view, approvals)
+    if decision.verdict == "deny":
+        return Decided(facts, decision)
+    other = claims.claim(task, action, facts)
+    if not other:
+        return Decided(facts, decision)
+    claimed = msgspec.structs.replace(facts, claimed_by=other)
+    return Decided(claimed, _decide(action, claimed, task, view, approvals))
 
 
 def uses_of(decided: Sequence[Decided], action_ids: Sequence[str]) -> tuple[Order, ...]:
@@ -70,7 +88,7 @@ def _own_approval(action: OpenAction) -> str:
 def _decide(action: Action, facts: Facts, task: Task, view: SessionView, approvals: tuple[Approval, ...]) -> Decision:
     try:
         return view.policy.decide(
-            action, facts, view.scope, session=task.session_id, task=task.task_id, approvals=approvals
+            action, facts, view.scope, session=task.session_id, task=root_task_id(task.task_id), approvals=approvals
         )
     except Exception as error:  # a rule that breaks must deny, and be on record, not let the action slip by
         return broken_evaluation(f"{type(error).__name__}: {error}", view.policy.digest)

@@ -5,19 +5,26 @@ from collections.abc import Sequence
 import msgspec
 
 from ..domain.action import Action, ActionKind, Location, hosts_of, kind_of, locations_of
+from ..domain.errors import DomainError, ErrorCode
 from ..domain.facts import Facts, Obstacle
-from .ports import Clock, Executor
+from ..domain.reason import ReasonCode
+from ..domain.subagent import DEPTH_MAX
+from .ports import Clock, Executor, SpawnReader
 from .sandbox_check import SandboxCheck
 from .session_view import SessionView
 from .sight import Sights
 
+_OF_SPAWN: dict[ErrorCode, ReasonCode] = {"denied": "no_grant", "limit": "limit", "not_found": "not_found"}
 _COMMANDS: tuple[ActionKind, ...] = ("shell.exec", "code.run")
 
 
 class Gathering:
     """Asks the executors. What no executor here can carry out, or no sandbox would hold, is not available."""
 
-    def __init__(self, *, executors: Sequence[Executor], check: SandboxCheck, clock: Clock) -> None:
+    def __init__(
+        self, *, executors: Sequence[Executor], check: SandboxCheck, clock: Clock, spawn_reader: SpawnReader
+    ) -> None:
+        self._spawn_reader = spawn_reader
         self._executors: dict[ActionKind, Executor] = {kind: one for one in executors for kind in one.kinds}
         self._check = check
         self._clock = clock
@@ -33,6 +40,8 @@ class Gathering:
         if not actions:
             return []
         kind = kind_of(actions[0])
+        if kind == "subagent.spawn":
+            return [self._facts_of_spawn(action, view, len(actions)) for action in actions]
         executor = self._executors.get(kind)
         if executor is None:
             return [Facts(now=now, batch=len(actions), available=False) for _ in actions]
@@ -42,9 +51,23 @@ class Gathering:
                 closed = Facts(now=now, batch=len(actions), available=False, obstacle=Obstacle("unavailable", missing))
                 return [closed for _ in actions]
         facts = await executor.observe(actions, view.scope, now, batch=len(actions))
+        if view.depth:
+            facts = [msgspec.structs.replace(one, depth=view.depth) for one in facts]
         if kind in _COMMANDS:
             facts = [self._seen(action, one, view) for action, one in zip(actions, facts, strict=True)]
         return facts if len(actions) == 1 else _with_clashes(actions, facts)
+
+    def _facts_of_spawn(self, action: Action, view: SessionView, batch: int) -> Facts:
+        """Return whether a subagent can be started: its steps can be read, and it may have what it wishes for."""
+        now, obstacle = self._clock.now(), None
+        try:
+            self._spawn_reader.read(action, view.scope, now)
+        except DomainError as error:
+            words = f"{error.message}: {error.hint}" if error.hint else error.message
+            obstacle = Obstacle(_OF_SPAWN.get(error.code, "policy"), words)
+        if view.depth >= DEPTH_MAX:
+            obstacle = Obstacle("limit", f"subagents may be nested at most {DEPTH_MAX} deep")
+        return Facts(now=now, batch=batch, depth=view.depth, obstacle=obstacle)
 
     def _seen(self, action: Action, facts: Facts, view: SessionView) -> Facts:
         """Return the facts without the files that the command will not see.

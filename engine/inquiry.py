@@ -15,6 +15,7 @@ from ..domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -74,6 +75,8 @@ class Inquiry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
                 return FileMove(at=at, to=Location("", self._needed("to", self.to)))
             case "file.delete":
                 return FileDelete(at=at)
+            case "file.restore":
+                return FileRestore(at=at, kept="", digest="")
             case "shell.exec":
                 return ShellExec(argv=self.command, cwd=Location("", self.path or "."))
             case "code.run":

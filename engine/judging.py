@@ -11,9 +11,9 @@ from ..domain.confirmation import Item, RequestConfirmation, digest_of_question
 from ..domain.facts import Facts
 from ..domain.plan import OnAsk, Step
 from ..domain.policy_decision import Decision
-from ..domain.task import AskAgain, OpenAction, Proposal, Task
+from ..domain.task import AskAgain, OpenAction, Proposal, Task, existing
 from . import limits
-from .command_handler import Order, order_confirmation, order_task
+from .command_handler import TASK, CommandHandler, Order, order_confirmation, order_task
 from .deciding import Decided, uses_of
 from .ports import CardItem, CardRenderer, CardRequest, Clock, CommandsChanges, Ids
 from .session_view import SessionView
@@ -28,7 +28,8 @@ _UNASKED: dict[OnAsk, Literal["skipped", "no_approval"]] = {
 class Judging:
     """Turns decisions into what is recorded of them, and puts the questions."""
 
-    def __init__(self, *, render_card: CardRenderer, clock: Clock, ids: Ids) -> None:
+    def __init__(self, *, handler: CommandHandler, render_card: CardRenderer, clock: Clock, ids: Ids) -> None:
+        self._handler = handler
         self._render_card = render_card
         self._clock = clock
         self._ids = ids
@@ -92,7 +93,8 @@ class Judging:
         staged: CommandsChanges | None = None,
     ) -> Order:
         now = self._clock.now()
-        expires_at = now + timedelta(seconds=limits.CONFIRMATION_TTL_S)
+        patience = None if task.plan is None else task.plan.answer_within_s
+        expires_at = now + timedelta(seconds=min(patience or limits.CONFIRMATION_TTL_S, limits.CONFIRMATION_TTL_MAX_S))
         digest = digest_of_question([(item.digest, item.facts) for item in items])
         card = self._render_card(
             CardRequest(
@@ -101,7 +103,7 @@ class Judging:
                 task_title=task.title,
                 step_title=step.title,
                 step_description=step.description,
-                asked_by=asked_by or f"task {task.task_id}",
+                asked_by=asked_by or self._chain(task),
                 items=items,
                 scope=view.scope,
                 digest=digest,
@@ -130,6 +132,14 @@ class Judging:
             expires_at=expires_at,
         )
         return order_confirmation(confirmation_id, command)
+
+    def _chain(self, task: Task) -> str:
+        """Return who asks: the task, or the subagents from the task that a person started down to the one that asks."""
+        names = [f"task {task.task_id}" if not task.subagent_id else f"subagent {task.subagent_id} “{task.title}”"]
+        while task.parent_task_id:
+            task = existing(self._handler.known(task.parent_task_id, TASK).state)
+            names.append(f"subagent {task.subagent_id}" if task.subagent_id else f"task {task.task_id}")
+        return " › ".join(reversed(names))
 
     def asked_again(
         self,

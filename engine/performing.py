@@ -4,7 +4,8 @@ What a command changed in its own copy of a folder comes back as actions. They a
 in the same commit that says how the command ended: a crash finds both on record, or neither.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, assert_never
 
 import anyio
 import msgspec
@@ -22,14 +23,17 @@ from ..domain.task import (
     RecordUnknown,
     Task,
     TaskCommand,
+    existing,
     open_action,
 )
 from . import limits
+from .claims import Claims
 from .command_handler import TASK, CommandHandler, Order, StaleRead, order_task
+from .cutting_off import Attempts
 from .deciding import decide_all
 from .gathering import Gathering
 from .judging import Judging
-from .ports import CommandsChanges, Done, Failed, Guard, Outcome, Permit, StagedChange, Unclear
+from .ports import CommandsChanges, Done, Failed, Finding, NotApplied, Outcome, Permit, StagedChange, Unclear
 from .session_view import SessionView, SessionViews
 from .witnessing import OutputListener, Witnessing
 
@@ -61,7 +65,11 @@ class Performing:
         gathering: Gathering,
         judging: Judging,
         outputs: Outputs,
+        claims: Claims,
+        attempts: Attempts,
     ) -> None:
+        self._claims = claims
+        self._attempts = attempts
         self._handler = handler
         self._views = views
         self._gathering = gathering
@@ -71,19 +79,32 @@ class Performing:
     async def perform(
         self, task: Task, step: Step, action: Action, facts: Facts, started: Recorded[Event], view: SessionView
     ) -> None:
-        """Carry out a recorded start and record its outcome."""
+        """Carry out a recorded start and record its outcome.
+
+        A pause or Ctrl-C takes effect when the outcome is on record. Only an interrupt or a cancellation of the task
+        cuts the executor off; then a look says what became of the attempt.
+        """
         permit = self.permit(task.task_id, started, action, facts, view)
-        # Once it has begun it is not interrupted: a pause or Ctrl-C takes effect when its outcome is on record.
         with anyio.CancelScope(shield=True):
-            try:
-                outcome: Outcome | None = await self._gathering.executor(action).perform(permit)
-                broken = ""
-            except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome
-                outcome, broken = None, f"the executor broke: {type(error).__name__}: {error}"
+            outcome, broken = await self._performed(task.task_id, permit)
             if isinstance(outcome, Done) and outcome.staged:
-                await self._record_staged(task, step, permit, outcome)
+                await self._record_staged(step, permit, outcome)
             else:
                 await self._record(task.task_id, permit.action_id, _outcome_command(permit.action_id, outcome, broken))
+
+    async def _performed(self, task_id: str, permit: Permit) -> tuple[Outcome | None, str]:
+        """Return what the executor says, or None and what broke."""
+        executor = self._gathering.executor(permit.action)
+        outcome: Outcome | None = None
+        try:
+            async with self._attempts.room:
+                with self._attempts.under_way(task_id) as scope:
+                    outcome = await executor.perform(permit)
+                if outcome is None and scope.cancelled_caught:
+                    return _cut_off(await executor.reconcile(permit)), ""
+        except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome
+            return None, f"the executor broke: {type(error).__name__}: {error}"
+        return outcome, ""
 
     def permit(self, task_id: str, started: Recorded[Event], action: Action, facts: Facts, view: SessionView) -> Permit:
         """Return the permit of a recorded start. Raises `DomainError` denied for anything else."""
@@ -105,35 +126,42 @@ class Performing:
     async def _record(self, task_id: str, cause: str, command: TaskCommand) -> None:
         await self._handler.execute(order_task(task_id, command), actor="engine", cause=cause)
 
-    async def _record_staged(self, task: Task, step: Step, permit: Permit, done: Done) -> None:
+    async def _record_staged(self, step: Step, permit: Permit, done: Done) -> None:
         """Decide about each change of a command, and record the command's end and its changes together."""
+        task_id = permit.action_id.rpartition(".")[0]
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            loaded = self._handler.load(task.task_id, TASK)
-            current = loaded.state
+            current = self._handler.load(task_id, TASK).state
             if isinstance(current, NoTask) or current.is_final:
                 done = _without_changes(done, "its task had ended")
-                await self._record(task.task_id, permit.action_id, _outcome_command(permit.action_id, done, ""))
+                await self._record(task_id, permit.action_id, _outcome_command(permit.action_id, done, ""))
                 return
-            view = self._views.view(task.session_id)
-            command, orders = await self._decided(current, step, permit, done, view)
-            guards = (*view.guards, Guard(task.task_id, loaded.version))
+            view = self._views.view_of(current)
+            actions = [change.action for change in done.staged]
+            found = await self._gathering.gather(actions, view)
+            # Others may have proposed actions of this task meanwhile: these are numbered after theirs.
+            current = existing(self._handler.load(task_id, TASK).state)
+            command, orders = self._decided(current, step, permit, done, view, found)
             try:
                 await self._handler.execute(
-                    order_task(task.task_id, command), *orders, actor="engine", cause=permit.action_id, guards=guards
+                    order_task(task_id, command), *orders, actor="engine", cause=permit.action_id, guards=view.guards
                 )
             except StaleRead:
+                continue
+            except DomainError as error:
+                # Other actions were numbered while this waited, or the task has ended: decided again, as it is now.
+                if error.code != "conflict":
+                    raise
                 continue
             return
         raise DomainError("conflict", "the grants change too often to decide under them", "try again")
 
-    async def _decided(
-        self, task: Task, step: Step, permit: Permit, done: Done, view: SessionView
+    def _decided(
+        self, task: Task, step: Step, permit: Permit, done: Done, view: SessionView, found: Sequence[Facts]
     ) -> tuple[RecordSuccess, tuple[Order, ...]]:
         changes = done.staged
         actions = [change.action for change in changes]
-        found = await self._gathering.gather(actions, view)
         facts = [_held_against(change, fact) for change, fact in zip(changes, found, strict=True)]
-        decided = decide_all(actions, facts, task, view)
+        decided = decide_all(actions, facts, task, view, self._claims)
         on_ask = "wait" if task.plan is None else task.plan.on_ask
         asked_by = f"action {permit.action_id} of task {task.task_id}: what its command changed"
         together = step.changes == "together"
@@ -148,8 +176,20 @@ class Performing:
             staged=proposals,
             proposed_by=open_action(task, permit.action_id).proposed_by,
             together=together,
+            after=task.actions,
         )
         return command, orders
+
+
+def _cut_off(finding: Finding) -> Outcome:
+    """Return what became of an attempt that was cut off, as a look at it says."""
+    match finding:
+        case NotApplied():
+            return Failed("interrupted", "it was cut off before it had changed anything")
+        case Done() | Unclear():
+            return finding
+        case _:
+            assert_never(finding)
 
 
 def _held_against(change: StagedChange, facts: Facts) -> Facts:

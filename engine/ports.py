@@ -480,10 +480,12 @@ class FolderOpener(Protocol):
 
 
 class PlannedTask(msgspec.Struct, frozen=True, gc=False):
-    """A plan with the bytes that its actions refer to by digest."""
+    """A plan with the bytes that its actions refer to by digest, how much it may use up, and how urgent it is."""
 
     plan: Plan
     contents: tuple[bytes, ...] = ()
+    budget: Budget = NO_BUDGET
+    priority: int = 0
 
 
 class Planner(Protocol):

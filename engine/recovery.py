@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from ..domain.action import SubagentSpawn
 from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
 from ..domain.plan import Step
@@ -35,7 +36,7 @@ class Recovery:
         if task is None or task.plan is None:
             return
         steps = {step.step_id: step for step in task.plan.steps}
-        started = [a for a in _in_order(task) if isinstance(a.phase, Started)]
+        started = _under_way(task)
         if started:
             starts = self._starts(task_id)
             for action in started:
@@ -53,7 +54,7 @@ class Recovery:
 
     async def close(self, task: Task) -> None:
         """Settle what a crash left open in a task that was cancelled afterwards: it is looked at, never made again."""
-        started = [a for a in _in_order(task) if isinstance(a.phase, Started)]
+        started = _under_way(task)
         starts = self._starts(task.task_id) if started else {}
         for action in started:
             finding = await self._pipeline.look(task, action, starts[action.action_id])
@@ -84,6 +85,12 @@ class Recovery:
     def _starts(self, task_id: str) -> dict[str, Recorded[Event]]:
         """Return each action's last recorded start: the attempt that is open."""
         return {r.event.action_id: r for r in self._store.read_stream(task_id) if isinstance(r.event, ActionStarted)}
+
+
+def _under_way(task: Task) -> list[OpenAction]:
+    """Return the attempts without an outcome. A subagent's is its own task's to find out: it goes on, or has ended."""
+    started = (action for action in _in_order(task) if isinstance(action.phase, Started))
+    return [action for action in started if not isinstance(action.action, SubagentSpawn)]
 
 
 def _in_order(task: Task) -> list[OpenAction]:

@@ -161,10 +161,10 @@ class Remembering:
 
     def _near_misses(self, approval: Approval, request: Request, view: SessionView) -> tuple[str, ...]:
         """Return what the evaluator confirms to be asked about, or denied, all the same."""
-        frame = view.policy.frame(view.scope)
+        frames = view.policy.frames(view.scope)
         missed: list[str] = []
         for near, words in near_misses(approval, request):
-            judgement = judge((frame,), near)
+            judgement = judge(frames, near)
             tags = (*tags_of_request(near), *judgement.rule_tags)
             if find_approval((approval,), near, judgement, tags) is None:
                 missed.append(words)

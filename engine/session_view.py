@@ -10,14 +10,19 @@ from ..domain.grant import GrantState, scope_of
 from ..domain.policy import Policy
 from ..domain.policy_document import Layer
 from ..domain.policy_record import StoredDocument, stream_of_document
-from ..domain.scope import Scope
+from ..domain.scope import Scope, attenuate
 from ..domain.session import AdoptedLayer, OpenSession
-from .command_handler import APPROVALS, GRANT, POLICY_RECORD, SESSION, CommandHandler
+from ..domain.subagent import spawned
+from ..domain.task import Task, existing
+from .command_handler import APPROVALS, GRANT, POLICY_RECORD, SESSION, SUBAGENT, TASK, CommandHandler
 from .ports import Guard
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """A session as policy needs it. `guards` make an append fail when any of it changes first."""
+    """A session as policy needs it, or as much of it as a subagent has.
+
+    `guards` make an append fail when any of it changes first; `depth` is the subagent's, 0 for the session's own agent.
+    """
 
     session_id: str
     scope: Scope
@@ -25,6 +30,7 @@ class SessionView(msgspec.Struct, frozen=True):
     policy: Policy
     approvals: RememberedApprovals
     guards: tuple[Guard, ...]
+    depth: int = 0
 
 
 class SessionViews:
@@ -34,6 +40,33 @@ class SessionViews:
         self._handler = handler
         self._views: dict[str, SessionView] = {}
         self._policies: dict[str, Policy] = {}
+        self._of_subagents: dict[str, tuple[SessionView, Guard, SessionView]] = {}
+
+    def view_of(self, task: Task) -> SessionView:
+        """Return what is in force for a task: all that its session has, or for a subagent's what is left of it.
+
+        A subagent has what its parent has right now and what it was given, never more. Raises `DomainError` as `view`.
+        """
+        if not task.subagent_id:
+            return self.view(task.session_id)
+        parent = self._handler.known(task.parent_task_id, TASK).state
+        above = self.view_of(existing(parent))
+        subagent = self._handler.known(task.subagent_id, SUBAGENT)
+        guard = Guard(task.subagent_id, subagent.version)
+        known = self._of_subagents.get(task.task_id)
+        if known is not None and known[0] is above and known[1] == guard:
+            return known[2]
+        given = spawned(subagent.state)
+        scope = attenuate(above.scope, given.scope)
+        view = msgspec.structs.replace(
+            above, scope=scope, scope_digest=scope.digest(), guards=(*above.guards, guard), depth=given.depth
+        )
+        self._of_subagents[task.task_id] = (above, guard, view)
+        return view
+
+    def forget(self, task_id: str) -> None:
+        """Let go of the view of a subagent's task that has ended."""
+        self._of_subagents.pop(task_id, None)
 
     def view(self, session_id: str) -> SessionView:
         """Return the session's view. Raises `DomainError` not_found or conflict (the session has ended)."""

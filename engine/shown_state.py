@@ -13,6 +13,7 @@ def is_as_shown(shown: Facts, now: Facts) -> bool:
     return (
         _same(shown.target, now.target)
         and _same(shown.destination, now.destination)
+        and _same(shown.kept, now.kept)
         and (shown.confinement, shown.inputs) == (now.confinement, now.inputs)
     )
 
@@ -31,6 +32,8 @@ def what_changed(action: OpenAction, facts: Facts) -> str:
     ):
         if not _same(before, now):
             return f"`{place.path}` has changed ({_in_words(before)}, now {_in_words(now)})"
+    if not _same(shown.kept, facts.kept):
+        return f"what is kept of it has changed ({_in_words(shown.kept)}, now {_in_words(facts.kept)})"
     if shown.confinement != facts.confinement:
         return "the sandbox that would hold it has changed"
     held = dict.fromkeys(shown.inputs)

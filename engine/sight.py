@@ -1,11 +1,15 @@
 """What a command may see of a granted folder: what the policy of its session lets be read without asking a person."""
 
+from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
 from ..domain.action import FileList, FileRead, Location
 from ..domain.facts import Facts, FileState
 from .session_view import SessionView
+
+SIGHTS_MAX: Final = 16
+"""How many sessions and subagents have their answers kept."""
 
 SEEN_MAX: Final = 500_000
 """How many answers about places are kept for a session."""
@@ -41,20 +45,29 @@ class PolicySight:
 
     def _hides(self, at: Location, state: FileState) -> bool:
         look = FileList(at=at) if state.kind == "folder" else FileRead(at=at)
-        facts = Facts(now=self._now, target=state, usage=self._usage)
         view = self.view
+        if state.kind == "folder":
+            folder = view.scope.folder(at.grant_id)
+            if folder is not None and not folder.covers(at.path) and folder.is_on_the_way(at.path):
+                # It has to be passed on the way to what was given; everything else in it is asked about by itself.
+                return False
+        facts = Facts(now=self._now, target=state, usage=self._usage, depth=view.depth)
         return view.policy.verdict(look, facts, view.scope, session=view.session_id) != "allow"
 
 
 class Sights:
-    """Keeps the sight of each session as long as nothing changes in it."""
+    """Keeps the sight of each session and subagent as long as nothing changes in it."""
 
     def __init__(self) -> None:
-        self._sights: dict[str, PolicySight] = {}
+        self._sights: OrderedDict[tuple[str, str], PolicySight] = OrderedDict()
 
     def of(self, view: SessionView, now: datetime) -> PolicySight:
         """Return the sight of a session as it is now."""
-        known = self._sights.get(view.session_id)
+        key = (view.session_id, view.scope_digest)
+        known = self._sights.get(key)
         if known is None or not known.fits(view):
-            known = self._sights[view.session_id] = PolicySight(view, now)
+            known = self._sights[key] = PolicySight(view, now)
+        self._sights.move_to_end(key)
+        if len(self._sights) > SIGHTS_MAX:
+            self._sights.popitem(last=False)
         return known

@@ -7,9 +7,9 @@ import msgspec
 
 from ..domain.errors import DomainError
 from ..domain.policy_host import is_listed, parse_host
-from ..domain.task import RecordConnection
+from ..domain.task import RecordConnection, existing
 from . import limits
-from .command_handler import CommandHandler, StaleRead, order_task
+from .command_handler import TASK, CommandHandler, StaleRead, order_task
 from .ports import Connection
 from .session_view import SessionView, SessionViews
 
@@ -39,7 +39,7 @@ class Witnessing:
     async def connection(self, connection: Connection) -> None:
         """See the port `Witness`. Raises `DomainError` denied for a host that is no longer granted."""
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            view = self._views.view(self._view.session_id)
+            view = self._views.view_of(existing(self._handler.known(self._task_id, TASK).state))
             closed = connection.is_allowed and self._was_closed(connection, view)
             told = _refused(connection) if closed else connection
             try:

@@ -4,51 +4,19 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import anyio.to_thread
 from pydantic import ValidationError
 
-from ...domain.action import (
-    Action,
-    CodeRun,
-    ConnectorAction,
-    ConnectorRead,
-    Content,
-    FileCreate,
-    FileDelete,
-    FileList,
-    FileMove,
-    FileRead,
-    FileRename,
-    FileSearch,
-    FileWrite,
-    Location,
-    NetworkRequest,
-    ShellExec,
-    SubagentSpawn,
-)
+from ...domain.action import SubagentSpawn
 from ...domain.errors import DomainError
-from ...domain.plan import Batch, Plan, Request, Step, check_plan
+from ...domain.plan import Plan, check_plan
 from ...engine import limits
 from ...engine.ports import PlannedTask
-from .plan_model import (
-    ActionFields,
-    CodeFields,
-    ConnectorFields,
-    DeleteFields,
-    ListFields,
-    MoveFields,
-    PlanFields,
-    ReadFields,
-    RequestFields,
-    SearchFields,
-    ShellFields,
-    SpawnFields,
-    StepFields,
-    WriteFields,
-    canonical_json,
-)
+from .plan_model import PlanFields, canonical_json
+from .plan_steps import budget_of, step_of
+from .spawn import check_spawn
 from .validation_words import in_one_sentence
 
 
@@ -68,17 +36,21 @@ class PlanFile:
         data = _read(self._path)
         fields = _checked(_parsed(data, self._path), self._path)
         contents: dict[str, bytes] = {}
-        steps = tuple(_step(step, contents) for step in fields.step)
+        steps = tuple(step_of(step, contents) for step in fields.step)
         plan = Plan(
             title=fields.title or self._path.stem,
             steps=steps,
             on_ask=fields.on_ask,
+            answer_within_s=fields.answer_within_s,
             source_digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
         )
         if len(steps) > limits.PLAN_STEPS_MAX:
             raise DomainError("limit", f"a plan has at most {limits.PLAN_STEPS_MAX} steps, this one has {len(steps)}")
         check_plan(plan)
-        return PlannedTask(plan, tuple(contents.values()))
+        for step in steps:
+            if isinstance(step.request, SubagentSpawn):
+                check_spawn(step.request)
+        return PlannedTask(plan, tuple(contents.values()), budget_of(fields.budget), fields.priority)
 
 
 def _read(path: Path) -> bytes:
@@ -137,90 +109,3 @@ def _checked(value: dict[str, Any], path: Path) -> PlanFields:
     except ValidationError as error:
         sentence, hint = in_one_sentence(error, value)
         raise DomainError("invalid", f"the plan `{path}`: {sentence}", hint) from error
-
-
-def _step(fields: StepFields, contents: dict[str, bytes]) -> Step:
-    return Step(
-        step_id=fields.id,
-        title=fields.title or fields.id,
-        description=fields.description,
-        needs=tuple(dict.fromkeys(fields.needs)),
-        request=_request(fields.action, contents),
-        changes=fields.changes or "each",
-    )
-
-
-def _place(path: str | None) -> Location:
-    return Location("", path or "")
-
-
-def _kept(data: bytes, contents: dict[str, bytes]) -> Content:
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    contents[digest] = data
-    return Content(digest, len(data))
-
-
-def _request(fields: ActionFields, contents: dict[str, bytes]) -> Request:
-    match fields:
-        case ReadFields() | DeleteFields() | MoveFields() if fields.match is not None:
-            return Batch(of=fields.kind, match=fields.match, to=fields.to if isinstance(fields, MoveFields) else "")
-        case ReadFields():
-            return FileRead(at=_place(fields.path))
-        case DeleteFields():
-            return FileDelete(at=_place(fields.path))
-        case MoveFields():
-            kind = FileMove if fields.kind == "file.move" else FileRename
-            return kind(at=_place(fields.path), to=_place(fields.to))
-        case ListFields():
-            return FileList(at=_place(fields.path), recursive=fields.recursive)
-        case SearchFields():
-            return FileSearch(at=_place(fields.path), pattern=fields.pattern, glob=fields.glob)
-        case WriteFields():
-            write = FileCreate if fields.kind == "file.create" else FileWrite
-            content = _kept(fields.data(), contents)
-            return write(at=_place(fields.path), content=content, mode=fields.mode_bits())
-        case _:
-            return _other(fields, contents)
-
-
-def _other(
-    fields: ShellFields | CodeFields | RequestFields | ConnectorFields | SpawnFields, contents: dict[str, bytes]
-) -> Action:
-    match fields:
-        case ShellFields():
-            return ShellExec(
-                argv=tuple(fields.argv),
-                cwd=_place(fields.cwd),
-                env=tuple(sorted(fields.env.items())),
-                stdin=None if fields.stdin is None else _kept(fields.stdin.encode(), contents),
-                network=tuple(fields.network),
-                writes=fields.writes,
-                timeout_s=fields.timeout_s,
-            )
-        case CodeFields():
-            return CodeRun(
-                python=fields.python,
-                args=tuple(fields.args),
-                cwd=_place(fields.cwd),
-                env=tuple(sorted(fields.env.items())),
-                stdin=None if fields.stdin is None else _kept(fields.stdin.encode(), contents),
-                network=tuple(fields.network),
-                writes=fields.writes,
-                timeout_s=fields.timeout_s,
-            )
-        case RequestFields():
-            return NetworkRequest(
-                method=fields.method,
-                url=fields.url,
-                headers=tuple(sorted(fields.headers.items())),
-                body=None if fields.body is None else _kept(fields.body.encode(), contents),
-            )
-        case ConnectorFields():
-            call = ConnectorRead if fields.kind == "connector.read" else ConnectorAction
-            return call(connector=fields.connector, tool=fields.tool, arguments=fields.arguments_text())
-        case SpawnFields():
-            return SubagentSpawn(
-                title=fields.title, scope=canonical_json(fields.scope), steps=canonical_json(fields.step)
-            )
-        case _:
-            assert_never(fields)

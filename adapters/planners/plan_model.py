@@ -14,6 +14,9 @@ Text: TypeAlias = Annotated[str, StringConstraints(strict=True)]
 Name: TypeAlias = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 JsonText: TypeAlias = Annotated[str, Field(strict=True)]
 
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
+
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _MODE: Final = re.compile("0?[0-7]{3}")
 
 
@@ -200,11 +203,40 @@ class StepFields(_Closed):
         return self
 
 
+class BudgetFields(_Closed):
+    """How much may be used up. `cost` is text such as "2.50", in the currency that the planner reports in."""
+
+    wall_s: Count | None = None
+    actions: Count | None = None
+    bytes_written: Count | None = None
+    bytes_sent: Count | None = None
+    files_deleted: Count | None = None
+    tokens: Count | None = None
+    cost: Text | None = None
+
+    @model_validator(mode="after")
+    def _cost_is_an_amount(self) -> "BudgetFields":
+        self.cost_micros()
+        return self
+
+    def cost_micros(self) -> int | None:
+        """Return the cost in millionths, None where there is no bound."""
+        if self.cost is None:
+            return None
+        if not _AMOUNT.fullmatch(self.cost):
+            raise ValueError(f'`cost` is an amount in quotes, such as "2.50", not `{self.cost}`')
+        whole, _, part = self.cost.partition(".")
+        return int(whole) * 1_000_000 + int(part.ljust(6, "0") or 0)
+
+
 class PlanFields(_Closed):
-    """The whole file."""
+    """The whole file. Of waiting tasks the one with the highest `priority` goes first."""
 
     title: Text = ""
     on_ask: OnAsk = "wait"
+    answer_within_s: Annotated[int, Field(strict=True, gt=0)] | None = None
+    budget: BudgetFields = BudgetFields()
+    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = 0
     step: list[StepFields] = Field(default_factory=list)
 
 

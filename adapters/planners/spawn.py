@@ -1,0 +1,167 @@
+"""What a `subagent.spawn` action says in the words of a plan file: its steps, and what it wishes to have."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...domain.action import Action, ActionKind, Location, SubagentSpawn
+from ...domain.errors import DomainError
+from ...domain.path import find_problem, is_beneath, normal
+from ...domain.plan import Plan, check_plan
+from ...domain.policy_host import is_listed, parse_entry, parse_host
+from ...domain.scope import FolderScope, GrantedHost, Scope, Verb
+from ...engine import limits
+from ...engine.ports import PlannedTask, SubagentRequest
+from .plan_model import BudgetFields, Name, StepFields, Text
+from .plan_steps import budget_of, step_of
+from .validation_words import in_one_sentence
+
+
+def _read_only() -> list[Verb]:
+    return ["read"]
+
+
+class FolderFields(BaseModel):
+    """A part of a granted folder that a subagent is given. Without `verbs` it may only read there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Name
+    verbs: list[Verb] = Field(default_factory=_read_only, min_length=1)
+    outputs: list[Name] = Field(default_factory=list)
+
+
+class ScopeFields(BaseModel):
+    """What a subagent is given of what its parent has. What is not named is not given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folders: list[Name | FolderFields] = Field(default_factory=list)
+    hosts: list[Name] = Field(default_factory=list)
+    connectors: list[Name] = Field(default_factory=list)
+    kinds: list[ActionKind] | None = None
+    budget: BudgetFields = BudgetFields()
+    deadline_s: Annotated[int, Field(strict=True, gt=0)] | None = None
+
+
+class _Spawn(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: Text
+    scope: ScopeFields
+    step: list[StepFields]
+
+
+class PlannedSpawns:
+    """Reads subagents as plan files write them; see the port `SpawnReader`."""
+
+    def read(self, action: Action, scope: Scope, now: datetime) -> SubagentRequest:
+        """Return what is wished for, bound to the parent's scope. Raises `DomainError` invalid, limit or denied."""
+        if not isinstance(action, SubagentSpawn):
+            raise DomainError("invalid", "this action starts no subagent")
+        fields, planned = _planned(action)
+        wished = fields.scope
+        until = None if wished.deadline_s is None else now + timedelta(seconds=wished.deadline_s)
+        return SubagentRequest(
+            planned=planned,
+            scope=Scope(
+                folders=_folders(wished.folders, scope),
+                hosts=tuple(_host(name, scope) for name in wished.hosts),
+                kinds=None if wished.kinds is None else tuple(wished.kinds),
+                connectors=tuple(wished.connectors),
+                until=until,
+            ),
+            budget=budget_of(wished.budget),
+        )
+
+
+def check_spawn(action: SubagentSpawn) -> None:
+    """Check what a plan says of a subagent, before anything runs. Raises `DomainError` invalid or limit."""
+    _planned(action)
+
+
+def _planned(action: SubagentSpawn) -> tuple[_Spawn, PlannedTask]:
+    value: dict[str, Any] = {
+        "title": action.title,
+        "scope": json.loads(action.scope),
+        "step": json.loads(action.steps),
+    }
+    try:
+        fields = _Spawn.model_validate(value)
+    except ValidationError as error:
+        sentence, hint = in_one_sentence(error, value)
+        raise DomainError("invalid", f"subagent `{action.title}`: {sentence}", hint) from error
+    contents: dict[str, bytes] = {}
+    steps = tuple(step_of(step, contents) for step in fields.step)
+    if len(steps) > limits.PLAN_STEPS_MAX:
+        raise DomainError("limit", f"a plan has at most {limits.PLAN_STEPS_MAX} steps, this one has {len(steps)}")
+    plan = Plan(title=action.title, steps=steps)
+    try:
+        check_plan(plan)
+    except DomainError as error:
+        raise DomainError(error.code, f"subagent `{action.title}`: {error.message}", error.hint) from error
+    return fields, PlannedTask(plan, tuple(contents.values()))
+
+
+def _folders(wished: Sequence[str | FolderFields], scope: Scope) -> tuple[FolderScope, ...]:
+    given: dict[str, FolderScope] = {}
+    for one in wished:
+        wish = FolderFields(path=one) if isinstance(one, str) else one
+        held, at = _held(wish.path, scope)
+        missing = [verb for verb in wish.verbs if verb not in held.verbs]
+        if missing:
+            raise DomainError(
+                "denied", f"`{wish.path}` can't be given for {', '.join(missing)}: the task itself has no such right"
+            )
+        outputs = tuple(_held(path, scope)[1].path for path in wish.outputs)
+        outside = next((path for path in outputs if not is_beneath(path, at.path)), None)
+        if outside is not None:
+            raise DomainError("invalid", f"the output `{outside}` does not lie in `{wish.path}`")
+        kept = outputs or tuple(root for root in held.output_roots if is_beneath(root, at.path))
+        inside = (at.path,) if any(is_beneath(at.path, root) for root in held.output_roots) and not outputs else ()
+        part = msgspec.structs.replace(
+            held, verbs=tuple(wish.verbs), output_roots=kept or inside, within=(normal(at.path),)
+        )
+        known = given.get(held.grant_id)
+        if known is not None and set(known.verbs) != set(part.verbs):
+            raise DomainError(
+                "invalid",
+                f"two parts of `{held.name}` are given with different verbs",
+                "give them the same, or grant one of the two as a folder of its own",
+            )
+        given[held.grant_id] = part if known is None else _both(known, part)
+    return tuple(given.values())
+
+
+def _both(one: FolderScope, other: FolderScope) -> FolderScope:
+    return msgspec.structs.replace(
+        one,
+        within=tuple(dict.fromkeys((*one.within, *other.within))),
+        output_roots=tuple(dict.fromkeys((*one.output_roots, *other.output_roots))),
+    )
+
+
+def _held(path: str, scope: Scope) -> tuple[FolderScope, Location]:
+    """Return the parent's folder that a path lies in, and the place in it."""
+    from ...engine.binding import bind_text
+
+    at = bind_text(path, scope)
+    held = scope.folder(at.grant_id)
+    problem = find_problem(at.path, root_allowed=True)
+    if held is None or problem is not None or not held.covers(at.path):
+        raise DomainError("denied", f"`{path}` can't be given: the task itself has no such folder")
+    return held, at
+
+
+def _host(name: str, scope: Scope) -> GrantedHost:
+    if parse_entry(name) is None:
+        raise DomainError("invalid", f"`{name}` is not a host")
+    host = parse_host(name)
+    for held in scope.hosts:
+        if not held.revoked and (held.host == name or (host is not None and is_listed(host, (held.host,)))):
+            return GrantedHost(grant_id=held.grant_id, host=name)
+    raise DomainError("denied", f"`{name}` can't be given: the task itself has no such host")

@@ -1,0 +1,130 @@
+"""Four commands that are four different things: pause, interrupt, cancel and steer; each for a task and all beneath it.
+
+*Pause* stops after what is under way, *interrupt* cuts that off, *cancel* ends the task for good, *steer* changes what
+is left to do. Whichever process carries the task on notices what is recorded here.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, TypeAlias
+
+from ..domain.budget import Usage
+from ..domain.confirmation import Withdraw
+from ..domain.errors import DomainError
+from ..domain.plan import Plan
+from ..domain.subagent import Stop, Working
+from ..domain.task import (
+    Awaiting,
+    CancelTask,
+    InterruptTask,
+    NoTask,
+    PauseTask,
+    RaiseBudget,
+    SendMessage,
+    SteerTask,
+    Task,
+    open_questions,
+)
+from . import limits
+from .command_handler import (
+    CONFIRMATION,
+    SUBAGENT,
+    TASK,
+    CommandHandler,
+    Order,
+    order_confirmation,
+    order_subagent,
+    order_task,
+)
+
+Strategy: TypeAlias = Literal["queue", "steer", "reject"]
+"""What becomes of a message that arrives while a task is under way."""
+
+
+class Stopping:
+    """Records what a person wants of a task that may be under way, here or in another process."""
+
+    def __init__(self, handler: CommandHandler) -> None:
+        self._handler = handler
+
+    async def pause(self, task_id: str, *, by: str, reason: str = "") -> None:
+        """Stop a task after what is under way. Raises `DomainError` not_found or conflict (it has ended)."""
+        words = reason or f"paused by {by}"
+        orders = [order_task(one.task_id, PauseTask(words)) for one in self._tree(task_id)]
+        await self._handler.execute(*orders, actor=by, cause="pause")
+
+    async def interrupt(self, task_id: str, *, by: str, reason: str = "") -> None:
+        """Stop a task now, in the middle of what is under way. Raises `DomainError` as `pause`."""
+        words = reason or f"interrupted by {by}"
+        orders = [order_task(one.task_id, InterruptTask(words)) for one in self._tree(task_id)]
+        await self._handler.execute(*orders, actor=by, cause="interrupt")
+
+    async def cancel(self, task_id: str, *, by: str, reason: str = "") -> None:
+        """End a task early, cut off what is under way and take its open questions back.
+
+        Raises `DomainError` as `pause`; a task that is cancelled already stays so.
+        """
+        words = reason or f"cancelled by {by}"
+        orders: list[Order] = []
+        for one in self._tree(task_id):
+            orders.append(order_task(one.task_id, CancelTask(words)))
+            orders += [order_confirmation(asked, Withdraw("the task was cancelled")) for asked in open_questions(one)]
+            if isinstance(self._handler.load(one.subagent_id, SUBAGENT).state, Working):
+                orders.append(order_subagent(one.subagent_id, Stop(words)))
+        await self._handler.execute(*orders, actor=by, cause="cancel")
+
+    async def steer(self, task_id: str, plan: Plan, *, by: str) -> None:
+        """Let a task follow another plan from here on; questions that no longer apply are taken back.
+
+        Raises `DomainError` not_found, invalid (the plan) or conflict (it has ended, or changes a step that was begun).
+        """
+        task = self._task(task_id)
+        kept = {step.step_id for step in plan.steps}
+        asked = {
+            action.phase.confirmation_id
+            for action in task.open_actions.values()
+            if isinstance(action.phase, Awaiting) and action.step_id not in kept and not action.attempts
+        }
+        gone = "the plan was changed, and has no such step any more"
+        orders = [order_task(task_id, SteerTask(plan=plan, said_by=by))]
+        orders += [order_confirmation(name, Withdraw(gone)) for name in sorted(asked) if self._is_known(name)]
+        await self._handler.execute(*orders, actor=by, cause="steer")
+
+    async def say(self, task_id: str, text: str, strategy: Strategy, *, by: str) -> None:
+        """Say something to the agent of a task that is under way.
+
+        Raises `DomainError` not_found, invalid (nothing said), limit (too long) or conflict (ended, or `reject`).
+        """
+        if len(text.encode()) > limits.MESSAGE_BYTES_MAX:
+            raise DomainError("limit", f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", "put it into a file")
+        if strategy == "reject":
+            status = self._task(task_id).status
+            raise DomainError("conflict", f"task `{task_id}` takes no messages: it is {status}", "pause it first")
+        said = SendMessage(text=text, strategy=strategy, said_by=by)
+        await self._handler.execute(order_task(task_id, said), actor=by, cause="message")
+
+    async def top_up(self, task_id: str, more: Usage, *, by: str) -> None:
+        """Give a task more room in its budget. Raises `DomainError` not_found, invalid or conflict (it has ended)."""
+        task = self._task(task_id)
+        if not task.budget.is_bound:
+            raise DomainError("invalid", f"task `{task_id}` has no budget of its own", "see `cowork task show`")
+        recorded = await self._handler.execute(order_task(task_id, RaiseBudget(more)), actor=by, cause="top-up")
+        if not recorded:
+            raise DomainError("invalid", f"the budget of task `{task_id}` has no bound on that", "add to one it has")
+
+    def _tree(self, task_id: str) -> Iterator[Task]:
+        """Yield the task, whatever it is, and those beneath it that have not ended."""
+        task = self._task(task_id)
+        yield task
+        for child in task.children:
+            state = self._handler.load(child, TASK).state
+            if isinstance(state, Task) and not state.is_final:
+                yield from self._tree(child)
+
+    def _task(self, task_id: str) -> Task:
+        state = self._handler.load(task_id, TASK).state
+        if isinstance(state, NoTask):
+            raise DomainError("not_found", f"there is no task `{task_id}`", "see `cowork task list`")
+        return state
+
+    def _is_known(self, confirmation_id: str) -> bool:
+        return self._handler.load(confirmation_id, CONFIRMATION).version > 0
