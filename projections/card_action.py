@@ -14,6 +14,7 @@ from ..domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -25,14 +26,14 @@ from ..domain.action import (
 from ..domain.facts import Facts, FileState
 from .card_call import connector_lines, request_lines, subagent_lines
 from .card_command import code_lines, command_lines
-from .card_headline import headline
+from .card_headline import headline, object_of
 from .card_layout import block, field
 from .card_places import CardPlaces
 from .measure import count_words, mode_words, size_words, state_words
 from .question import QuestionItem
 from .visible_text import quoted, visible_lines
 
-_LISTED: Final = ("file.read", "file.rename", "file.move", "file.delete")
+_LISTED: Final = ("file.read", "file.rename", "file.move", "file.delete", "file.restore")
 
 _GOES_TO: Final = field("goes to", "quarantine, in the store or in .cowork of the granted folder: nothing is erased")
 _OLD_BYTES: Final = field("old bytes", "kept, in the store or in quarantine: nothing is erased")
@@ -55,7 +56,7 @@ def action_lines(items: Sequence[QuestionItem], places: CardPlaces) -> tuple[str
 
 
 def _of_many(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
-    sizes = [_short_size(item.facts.target) for item in items]
+    sizes = [_short_size(object_of(item.action, item.facts)) for item in items]
     width = max(map(len, sizes))
     lines = [_root_line(places, grant_id) for grant_id in _grants(items)]
     lines += (f"{size:>{width}}  {_subject(item.action, places)}" for size, item in zip(sizes, items, strict=True))
@@ -64,7 +65,7 @@ def _of_many(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
     match items[0].action:
         case FileDelete():
             lines.append(_GOES_TO)
-        case FileMove() | FileRename():
+        case FileMove() | FileRename() | FileRestore():
             lines.append(field("replaces", "nothing: a name that is taken is an error"))
         case _:
             pass
@@ -79,7 +80,7 @@ def _file_places(action: Action) -> tuple[Location, ...]:
     match action:
         case FileMove(at=at, to=to) | FileRename(at=at, to=to):
             return (at, to)
-        case FileRead(at=at) | FileDelete(at=at):
+        case FileRead(at=at) | FileDelete(at=at) | FileRestore(at=at):
             return (at,)
         case _:
             return ()
@@ -126,6 +127,14 @@ def _of_one(item: QuestionItem, places: CardPlaces) -> list[str]:
                 field("is", state_words(facts.target)),
                 *_other_names(facts),
                 _GOES_TO,
+            ]
+        case FileRestore(at=at, digest=digest):
+            return [
+                *_place("put back", at, places),
+                field("is", f"{state_words(facts.kept)}, {digest}"),
+                field("comes from", "quarantine, where an earlier action of this engine put it"),
+                field("replaces", state_words(facts.target)),
+                *_new_folders(facts.new_folders),
             ]
         case ShellExec():
             return command_lines(action, facts, places)

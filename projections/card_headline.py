@@ -15,6 +15,7 @@ from ..domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     NetworkRequest,
@@ -23,7 +24,7 @@ from ..domain.action import (
     kind_of,
     locations_of,
 )
-from ..domain.facts import FileState
+from ..domain.facts import Facts, FileState
 from .card_places import CardPlaces, name_shown
 from .measure import count_words, executable_word, size_words
 from .question import QuestionItem, StagedBy
@@ -38,6 +39,7 @@ VERBS: Final[dict[ActionKind, str]] = {
     "file.rename": "Rename",
     "file.move": "Move",
     "file.delete": "Delete",
+    "file.restore": "Put back",
     "shell.exec": "Run",
     "code.run": "Run Python",
     "network.request": "Send",
@@ -67,7 +69,7 @@ def _command(action: Action) -> str:
 
 def _of_actions(items: Sequence[QuestionItem], places: CardPlaces) -> str:
     if len(items) == 1:
-        return _of_one(items[0].action, items[0].facts.target, places)
+        return _of_one(items[0].action, object_of(items[0].action, items[0].facts), places)
     kinds = {kind_of(item.action) for item in items}
     if len(kinds) > 1:
         verbs = ", ".join(dict.fromkeys(VERBS[kind_of(item.action)].lower() for item in items))
@@ -76,10 +78,16 @@ def _of_actions(items: Sequence[QuestionItem], places: CardPlaces) -> str:
     verb = VERBS[kind_of(items[0].action)]
     if len(sources) < len(items):
         return f"{verb}: {count_words(len(items), 'action')}"
-    counted = f"{verb} {things([item.facts.target for item in items])} in {places.folder_of_all(sources)}"
+    states = [object_of(item.action, item.facts) for item in items]
+    counted = f"{verb} {things(states)} in {places.folder_of_all(sources)}"
     targets = [place for item in items for place in locations_of(item.action)[1:]]
     to = f" to {places.folder_of_all(targets)}" if targets else ""
-    return f"{counted}{to}{total_size([item.facts.target for item in items])}"
+    return f"{counted}{to}{total_size(states)}"
+
+
+def object_of(action: Action, facts: Facts) -> FileState | None:
+    """Return the file or folder that an action is about: what stands at its place, or what is to be put back there."""
+    return facts.kept if isinstance(action, FileRestore) else facts.target
 
 
 def things(states: Sequence[FileState | None]) -> str:
@@ -99,7 +107,7 @@ def total_size(states: Sequence[FileState | None]) -> str:
 def _of_one(action: Action, target: FileState | None, places: CardPlaces) -> str:
     verb = VERBS[kind_of(action)]
     match action:
-        case FileDelete(at=at):
+        case FileDelete(at=at) | FileRestore(at=at):
             folder = "folder " if target is not None and target.kind == "folder" else ""
             return f"{verb} {folder}{places.shown(at)}{total_size([target])}"
         case FileRead(at=at):

@@ -14,6 +14,7 @@ from ..domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     NetworkRequest,
@@ -46,7 +47,7 @@ def subject_of(action: Action) -> dict[str, Scalar]:
                 "to_grant": to.grant_id,
                 "to_path": to.path,
             }
-        case FileRead(at=at) | FileWrite(at=at) | FileCreate(at=at) | FileDelete(at=at):
+        case FileRead(at=at) | FileWrite(at=at) | FileCreate(at=at) | FileDelete(at=at) | FileRestore(at=at):
             return {"kind": kind_of(action), "target_grant": at.grant_id, "target": at.path}
         case FileList(at=at) | FileSearch(at=at):
             return {"kind": kind_of(action), "target_grant": at.grant_id, "target": at.path}

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from ..domain.ids import child_task_id, root_task_id
 from ..domain.reason import ReasonCode
 from .outcome import Outcome
 from .place_names import PlaceNames
-from .row import Row, text_of
+from .row import Row, number_of, text_of
 from .subject import shown_subject
 from .visible_text import visible
 
@@ -18,6 +19,7 @@ _DONE: Final = {
     "file.rename": "renamed",
     "file.move": "moved",
     "file.delete": "deleted",
+    "file.restore": "put back",
     "shell.exec": "ran",
     "code.run": "ran",
     "network.request": "sent",
@@ -34,6 +36,7 @@ _TO_DO: Final = {
     "file.rename": "rename",
     "file.move": "move",
     "file.delete": "delete",
+    "file.restore": "put back",
     "shell.exec": "run",
     "code.run": "run",
     "network.request": "send",
@@ -74,12 +77,15 @@ _ADVICE_BY_OUTCOME: Final[dict[Outcome, str]] = {
 def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     """Return what became of an action, for people: `moved a.csv to b.csv`, `not deleted, rejected: …`."""
     kind, subject = text_of(row, "kind"), shown_subject(row, names)
+    if kind == "subagent.spawn" and number_of(row, "started_position"):
+        return _subagent_words(row, outcome, subject)
     done = f"{_DONE[kind]} {subject}"
     why = visible(text_of(row, "outcome_reason"))
     match outcome:
         case "succeeded":
-            result = visible(text_of(row, "result"))
-            return f"{done}: {result}" if result else done
+            result, said_by = visible(text_of(row, "result")), visible(text_of(row, "said_by"))
+            said = f"{done}, says {said_by}" if said_by else done
+            return f"{said}: {result}" if result else said
         case "waiting":
             return f"to {_TO_DO[kind]} {subject}: waiting"
         case "started":
@@ -93,14 +99,49 @@ def action_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
             return f"not {done}, {outcome}: {why}"
 
 
+def _subagent_words(row: Row, outcome: Outcome, subject: str) -> str:
+    """Return what became of a subagent that was started: it has a task of its own, which says more."""
+    why = visible(text_of(row, "outcome_reason"))
+    match outcome:
+        case "succeeded":
+            report = visible(text_of(row, "result"))
+            return f"subagent {subject} did its task{f': {report}' if report else ''}"
+        case "failed":
+            return f"subagent {subject} did not succeed: {why}"
+        case "denied":
+            return f"subagent {subject} was denied what it needed: {why}"
+        case "withdrawn":
+            return f"subagent {subject} was stopped: {why}"
+        case "unknown":
+            return f"subagent {subject}, nobody knows what became of it: {why}"
+        case _:
+            return f"subagent {subject} is at work"
+
+
+def stop_words(task: Row) -> str:
+    """Return why a row of `summary_tasks` does not go on, and what to do about it."""
+    why = visible(text_of(task, "reason"))
+    to_resume = f"cowork resume {root_task_id(text_of(task, 'task_id'))}"
+    to_do = text_of(task, "to_do")
+    if to_do:
+        return f"nothing more is started: {why}. To do: {to_do}, then {to_resume}"
+    return f"paused: {why}. To do: {to_resume}"
+
+
 def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     """Return what a person can do about an action that did not succeed."""
     code = text_of(row, "outcome_code")
     advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(code, "")
     if code == "exit":
         advice = f"{advice} (cowork task output {text_of(row, 'action_id')})"
+    if text_of(row, "kind") == "subagent.spawn" and number_of(row, "started_position"):
+        advice = f"cowork task summary {child_task_id(text_of(row, 'action_id'))} says what it did and left undone"
+    if outcome == "unknown" and not number_of(row, "ended_position") and text_of(row, "confirmation_id"):
+        asked = text_of(row, "confirmation_id")
+        advice = f"say whether it happened, or that it is to be tried again: cowork confirmation show {asked}"
     rule = text_of(row, "rule_id")
-    by_rule = f" (rule {visible(rule)})" if outcome == "denied" and rule else ""
+    is_by_rule = outcome == "denied" and rule and not number_of(row, "started_position")
+    by_rule = f" (rule {visible(rule)})" if is_by_rule else ""
     words = action_words(row, outcome, names)
     return f"{words}{by_rule}. To do: {advice or 'run the task again'}"
 

@@ -14,6 +14,7 @@ from ...domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -46,6 +47,8 @@ def words_of(action: Action, names: PlaceNames) -> str:
             return f"move {_place(at, names)} to {_place(to, names)}"
         case FileDelete(at=at):
             return f"delete {_place(at, names)}"
+        case FileRestore(at=at):
+            return f"put back {_place(at, names)}"
         case ShellExec(argv=argv, network=network):
             return f"run {' '.join(map(quoted, argv))}{_reaching(network)}"
         case CodeRun(python=python, network=network):

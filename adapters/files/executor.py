@@ -16,6 +16,7 @@ from ...domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -24,15 +25,16 @@ from ...domain.action import (
 from ...domain.facts import Facts
 from ...domain.scope import Scope
 from ...engine.ports import BlobStore, Done, Failed, Finding, NotApplied, Permit, Unclear
-from .deleting import perform_delete, put_back, reconcile_delete
-from .failure import EXPECTED, PathError, failure_of, sentence_of
+from .deleting import perform_delete, reconcile_delete
+from .failure import EXPECTED, failure_of, sentence_of
 from .moving import perform_move
 from .observing import observe_actions
-from .places import granted, place_of
+from .places import granted
 from .quarantine import Quarantine
 from .reading import perform_list, perform_read
 from .recovering import reconcile_move, reconcile_write
 from .resolver import Resolver, choose_resolver
+from .restoring import perform_restore, reconcile_restore
 from .roots import Roots
 from .searching import perform_search
 from .spelling import Spellings
@@ -49,6 +51,7 @@ _KINDS: Final[frozenset[ActionKind]] = frozenset(
         "file.rename",
         "file.move",
         "file.delete",
+        "file.restore",
     ]
 )
 
@@ -59,7 +62,7 @@ class FileExecutor:
     `state_dir` is a folder of the engine's own that exists; deleted files go to `quarantine/` in it. Every call hops to
     a worker thread once, however many actions it is about, and can't be cancelled half way. Syncs to disk per action,
     on top of what the blob store needs for content it has not got yet: create 2 and one per new folder, replace 2,
-    delete 2, rename 1, move 2, list, search and read none.
+    delete 2, put back 2 and one per new folder, rename 1, move 2, list, search and read none.
     """
 
     kinds: frozenset[ActionKind] = _KINDS
@@ -100,10 +103,6 @@ class FileExecutor:
         """After a crash: find out by looking whether the attempt happened, and clear away what it left half done."""
         return await anyio.to_thread.run_sync(self.reconcile_now, permit)
 
-    async def restore(self, kept_as: str, at: Location, scope: Scope) -> Done | Failed:
-        """Move what is in quarantine under that name (`Effect.kept` without `quarantine:`) back to a free place."""
-        return await anyio.to_thread.run_sync(self._restore, kept_as, at, scope)
-
     async def purge(self, kept_as: str, at: Location, scope: Scope) -> bool:
         """Remove for good what is in quarantine under that name for the grant of `at`; whether there was anything."""
         return await anyio.to_thread.run_sync(self._purge, kept_as, at, scope)
@@ -130,18 +129,6 @@ class FileExecutor:
         except EXPECTED as error:
             return Unclear(sentence_of(error)[1])
 
-    def _restore(self, kept_as: str, at: Location, scope: Scope) -> Done | Failed:
-        name = kept_as.encode()
-        try:
-            with granted(self._world, scope, at) as root, place_of(self._world, root, at.path) as place:
-                with self._world.quarantine.find(root, name) as kept:
-                    if kept is None:
-                        raise PathError("not_found", f"nothing is kept in quarantine as `{kept_as}`")
-                put_back(self._world, place, name)
-            return Done()
-        except EXPECTED as error:
-            return Failed(*sentence_of(error))
-
     def _purge(self, kept_as: str, at: Location, scope: Scope) -> bool:
         with granted(self._world, scope, at) as root:
             return self._world.quarantine.purge(root, kept_as.encode())
@@ -163,6 +150,8 @@ def _perform(world: World, permit: Permit) -> Done | Failed:
                 return perform_move(world, permit, action)
             case FileDelete():
                 return perform_delete(world, permit, action)
+            case FileRestore():
+                return perform_restore(world, permit, action)
             case _:
                 return Failed("unavailable", "this is no action on a file")
     except OSError as error:
@@ -178,5 +167,7 @@ def _reconcile(world: World, permit: Permit) -> Finding:
             return reconcile_move(world, permit, action)
         case FileDelete():
             return reconcile_delete(world, permit, action)
+        case FileRestore():
+            return reconcile_restore(world, permit, action)
         case _:
             return NotApplied()

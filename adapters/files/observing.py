@@ -15,6 +15,7 @@ from ...domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -29,6 +30,7 @@ from .places import missing_parents
 from .preview import preview_of
 from .reading import bytes_to_read, is_whole, too_large
 from .resolver import FOLDER, opened
+from .restoring import look_at_kept
 from .searching import compile_pattern
 from .state import look, walk
 from .world import World
@@ -110,6 +112,12 @@ def _observe_opened(world: World, action: FileAction, blank: Facts, roots: list[
                 or (_refused_content(world, roots[0], action) if target.kind == "folder" else None),
                 new_folders=missing_parents(world, roots[1], to.path) if destination.kind == "absent" else (),
             )
+        case FileRestore(kept=kept):
+            facts = msgspec.structs.replace(
+                facts,
+                kept=look_at_kept(world, roots[0], kept),
+                new_folders=missing_parents(world, roots[0], action.at.path) if target.kind == "absent" else (),
+            )
         case FileList() | FileSearch() | FileRead() | FileDelete():
             pass
     return facts
@@ -127,7 +135,7 @@ def _target(world: World, root: int, action: FileAction) -> FileState:
             return _look(world, root, path, digest=True, unless=lambda seen: seen.kind == "folder")
         case FileDelete() | FileRename() | FileMove():
             return _look(world, root, path, digest=True)
-        case FileList() | FileSearch() | FileCreate():
+        case FileList() | FileSearch() | FileCreate() | FileRestore():
             return _look(world, root, path, digest=False)
 
 

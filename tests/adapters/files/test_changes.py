@@ -15,9 +15,11 @@ from cowork.domain.action import (
     FileDelete,
     FileMove,
     FileRename,
+    FileRestore,
     FileWrite,
 )
-from cowork.domain.facts import Facts
+from cowork.domain.effect import Effect
+from cowork.domain.facts import ABSENT, Facts
 from cowork.engine.ports import Done, Failed, NotApplied, Outcome, Unclear
 from tests.adapters.files.cases.direct import DirectDriver
 from tests.adapters.files.cases.ground import Ground, manifest_of
@@ -408,18 +410,21 @@ async def test_content_that_is_not_in_the_store_is_no_crash(ground: Ground, driv
 
 
 async def test_what_cannot_be_restored_says_so(ground: Ground, driver: DirectDriver) -> None:
-    outcome = await driver.executor.restore("nothing", ground.at("f"), ground.scope)
+    nothing = FileRestore(at=ground.at("f"), kept="quarantine:" + "0" * 24, digest="sha256:" + "0" * 64)
+    assert (await driver.observe(nothing)).kept == ABSENT
+    outcome = await perform(driver, nothing)
     assert isinstance(outcome, Failed)
     assert outcome.reason_code == "not_found"
     (ground.grant / "f").write_text("f")
     deleted = await perform(driver, FileDelete(at=ground.at("f")))
     assert isinstance(deleted, Done)
     (ground.grant / "f").write_text("another")
-    name = deleted.effects[0].kept.partition(":")[2]
-    taken = await driver.executor.restore(name, ground.at("f"), ground.scope)
+    (effect,) = deleted.effects
+    taken = await perform(driver, FileRestore(at=ground.at("f"), kept=effect.kept, digest=effect.before))
     assert isinstance(taken, Failed)
     assert taken.reason_code == "conflict"
-    assert await driver.executor.restore(name, ground.at("g"), ground.scope) == Done()
+    back = await perform(driver, FileRestore(at=ground.at("g"), kept=effect.kept, digest=effect.before))
+    assert back == Done((Effect(change="create", at=ground.at("g"), after=effect.before),))
     assert ((ground.grant / "f").read_text(), (ground.grant / "g").read_text()) == ("another", "f")
 
 

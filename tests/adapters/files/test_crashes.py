@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from cowork.adapters.blobs.store import FileBlobStore
-from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRename, FileWrite
+from cowork.domain.action import Action, FileCreate, FileDelete, FileMove, FileRename, FileRestore, FileWrite
 from cowork.engine.ports import Done, NotApplied, Permit
 from tests.adapters.files.cases.direct import RESOLVERS, DirectDriver, executor_of
 from tests.adapters.files.cases.ground import Ground
@@ -130,6 +130,19 @@ def _move_to_other_grant(ground: Ground) -> Action:
     return FileMove(at=ground.at("tree"), to=ground.at("new/tree", "g2"))
 
 
+def _restore_file(ground: Ground) -> Action:
+    kept = ground.state / "quarantine" / ("0" * 24)
+    kept.parent.mkdir(mode=0o700)
+    kept.write_bytes(b"deleted")
+    return FileRestore(at=ground.at("a.txt"), kept=f"quarantine:{kept.name}", digest="sha256:" + "0" * 64)
+
+
+def _restore_tree(ground: Ground) -> Action:
+    kept = ground.state / "quarantine" / ("1" * 24)
+    _tree(kept)
+    return FileRestore(at=ground.at("gone/since/tree"), kept=f"quarantine:{kept.name}", digest="sha256:" + "0" * 64)
+
+
 CHANGES: dict[str, Callable[[Ground], Action]] = {
     "create with new folders": _create,
     "write a new file": _write_new,
@@ -140,6 +153,8 @@ CHANGES: dict[str, Callable[[Ground], Action]] = {
     "create an executable file": _create_executable,
     "delete a file": _delete_file,
     "delete a tree": _delete_tree,
+    "put back a file": _restore_file,
+    "put back a tree with new folders": _restore_tree,
     "rename": _rename,
     "move a tree with new folders": _move_tree,
     "move into another grant": _move_to_other_grant,

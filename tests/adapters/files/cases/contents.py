@@ -15,10 +15,12 @@ from cowork.domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
 )
 from cowork.domain.baseline import BASELINE
+from cowork.domain.effect import Effect
 from cowork.domain.policy_document import Conditions, Rule, layer_of_rules
 from cowork.engine.ports import Done
 from tests.adapters.files.cases.case import Answer, Case, Check, Driver
@@ -158,8 +160,13 @@ async def _restore(ground: Ground, driver: Driver, answers: list[Answer]) -> Non
     name = kept_name(answers[0])
     kept = _shape(manifest_of(ground.state / "quarantine" / name), ground.state / "quarantine" / name)
     assert len(kept) == 4
-    outcome = await _executor_of(driver).restore(name, ground.at("back"), ground.scope)
-    assert outcome == Done()
+    done = answers[0].performed
+    assert isinstance(done, Done)
+    digest = done.effects[0].before
+    assert isinstance(driver, DirectDriver)
+    back = FileRestore(at=ground.at("back"), kept=f"quarantine:{name}", digest=digest)
+    outcome = await driver.executor.perform(driver.permit(back, await driver.observe(back)))
+    assert outcome == Done((Effect(change="create", at=ground.at("back"), after=digest),))
     assert _shape(manifest_of(ground.grant / "back"), ground.grant / "back") == kept
     assert (ground.grant / "back" / "inner" / "c").read_text() == "content of inner/c"
     assert stat.S_IMODE((ground.grant / "back" / "a").stat().st_mode) == 0o640
