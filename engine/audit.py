@@ -19,6 +19,7 @@ from ..domain.confirmation import (
 )
 from ..domain.folder_trust import TRUST_STREAM, FolderDistrusted, FolderTrusted
 from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
+from ..domain.ownership import TaskClaimed, stream_of_owner
 from ..domain.policy_record import DocumentStored
 from ..domain.retention import STORE_STREAM, CollectionFinished, CollectionStarted
 from ..domain.sandbox import SANDBOX_STREAM, SandboxChecked
@@ -110,6 +111,8 @@ class _Rules:
                 self._rights.on_approval(seen, event)
             case FolderTrusted() | FolderDistrusted():
                 self._check_stream(seen, TRUST_STREAM)
+            case TaskClaimed(task_id=task_id):
+                self._check_stream(seen, stream_of_owner(task_id))
             case SandboxChecked():
                 self._check_stream(seen, SANDBOX_STREAM)
             case CollectionStarted() | CollectionFinished():

@@ -8,6 +8,7 @@ from ..domain.errors import DomainError
 from ..domain.event import Event
 from ..domain.folder_trust import TrustEvent
 from ..domain.grant import FolderGranted, HostGranted
+from ..domain.ownership import TaskClaimed
 from ..domain.policy_record import DocumentStored
 from ..domain.retention import StoreEvent
 from ..domain.sandbox import SandboxChecked
@@ -22,6 +23,7 @@ from .command_handler import (
     FOLDER_TRUST,
     GRANT,
     MEMORY,
+    OWNERSHIP,
     POLICY_RECORD,
     SANDBOX,
     SESSION,
@@ -46,6 +48,7 @@ _AGGREGATES: Final[dict[str, Aggregate[Any, Any, Any]]] = {
         SANDBOX,
         STORE,
         MEMORY,
+        OWNERSHIP,
     )
 }
 _BEGINNINGS: Final = (
@@ -57,7 +60,7 @@ _BEGINNINGS: Final = (
     ConfirmationRequested,
     DocumentStored,
 )
-_ANYWHERE: Final = ApprovalEvent | TrustEvent | SandboxChecked | StoreEvent | MemoryEvent
+_ANYWHERE: Final = ApprovalEvent | TrustEvent | SandboxChecked | StoreEvent | MemoryEvent | TaskClaimed
 """Events of the store's own streams, which have no first event of their own kind."""
 
 
