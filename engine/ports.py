@@ -182,19 +182,26 @@ class Collector(Protocol):
 
     kind: KeptKind
 
-    def kept(self, deleted: Mapping[str, FolderScope]) -> Iterator[KeptItem]:
-        """Yield all there is, in no order.
-
-        `deleted` are the names in quarantine that are on record, each with the folder that it was deleted from: in a
-        granted folder, where another store may keep something too, only these are looked for. A folder that is no
-        longer the one that was granted is left out.
-        """
+    def kept(self) -> Iterator[KeptItem]:
+        """Yield all there is in the store, in no order."""
         ...
 
     def remove(self, item: KeptItem, *, untouched_since: datetime) -> bool:
         """Remove it for good, unless it was put or asked for after `untouched_since`; return whether it is gone.
 
         It goes as a whole: cut off in between, nothing half removed is found under its name. Raises `DomainError` unavailable.
+        """
+        ...
+
+
+class QuarantineCollector(Collector, Protocol):
+    """The one for deleted files and folders, which may lie in granted folders, too."""
+
+    def kept_in_folders(self, deleted: Mapping[str, FolderScope]) -> Iterator[KeptItem]:
+        """Yield what lies in granted folders under these names, each with the folder that it was deleted from.
+
+        Nothing else is looked at: another store may keep something in the same folder. A folder that is no longer the
+        one that was granted is left out.
         """
         ...
 

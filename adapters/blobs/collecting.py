@@ -2,14 +2,13 @@
 
 import fcntl
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from ...domain.errors import DomainError
-from ...domain.scope import FolderScope
 from ...engine.ports import KeptItem, KeptKind
 from .store import locked
 
@@ -28,9 +27,8 @@ class BlobCollector:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def kept(self, deleted: Mapping[str, FolderScope]) -> Iterator[KeptItem]:
+    def kept(self) -> Iterator[KeptItem]:
         """Yield all blobs there are."""
-        del deleted
         for shard in _folders(self._folder):
             for path in shard.iterdir():
                 if _REST.fullmatch(path.name) is None:

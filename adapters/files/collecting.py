@@ -32,8 +32,8 @@ _OURS: Final = re.compile(rf"[0-9a-f]{{24}}(?:{re.escape(_GOING)})?")
 """The names that attempts give (`domain/attempt.py`). What else somebody put there is theirs."""
 
 
-class QuarantineCollector:
-    """The Collector port over the quarantine of a store and of the folders that were granted.
+class FileQuarantineCollector:
+    """The QuarantineCollector port over the quarantine of a store and of the folders that were granted.
 
     A thing is touched when it is put into quarantine (its ctime). It goes with one rename, after which nothing finds it
     by its name; its tree is taken down then, however it is locked.
@@ -46,11 +46,14 @@ class QuarantineCollector:
         self._resolver = resolver or choose_resolver()
         self._quarantine = Quarantine(state_dir, self._resolver)
 
-    def kept(self, deleted: Mapping[str, FolderScope]) -> Iterator[KeptItem]:
-        """Yield all that lies in the store's quarantine, and of granted folders what is asked for."""
+    def kept(self) -> Iterator[KeptItem]:
+        """Yield all that lies in the store's quarantine."""
         with self._opened(None) as store:
             if store is not None:
                 yield from _items(store, os.listdir(store), None)
+
+    def kept_in_folders(self, deleted: Mapping[str, FolderScope]) -> Iterator[KeptItem]:
+        """Yield what lies in granted folders of that which is asked for."""
         names: dict[str, list[str]] = {}
         folders: dict[str, FolderScope] = {}
         for name, folder in deleted.items():
