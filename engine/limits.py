@@ -232,3 +232,6 @@ MEMORY_NAME_BYTES_MAX: Final = 512
 
 MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024
 """How many bytes all entries of a session's memory may have together, their names included."""
+
+RESUME_LOOKS_MAX: Final = 1_000
+"""How many places a report on a resume looks at: of the rest it says how many there are."""

@@ -105,14 +105,18 @@ class PolicyRecords:
         session = self._handler.load(session_id, SESSION).state
         if not isinstance(session, OpenSession):
             return False
-        grants = (self._handler.known(grant_id, GRANT).state for grant_id in session.grant_ids)
-        folders = [grant.scope.root_path for grant in grants if isinstance(grant, FolderGrant)]
-        own = [layer for layer in adopted_layers(self._handler, session.layers) if layer.name in _OWN]
-        orders, named, digest = adopting(in_force(self.standing(folders), own))
+        orders, named, digest = adopting(self.due(session))
         recorded = await self._handler.execute(
             *orders, order_session(session_id, AdoptPolicy(named, digest)), actor="engine", cause="resume"
         )
         return bool(recorded)
+
+    def due(self, session: OpenSession) -> tuple[Layer, ...]:
+        """Return the layers that a session is under when it goes on now. Raises `DomainError` as `renew`."""
+        grants = (self._handler.known(grant_id, GRANT).state for grant_id in session.grant_ids)
+        folders = [grant.scope.root_path for grant in grants if isinstance(grant, FolderGrant)]
+        own = [layer for layer in adopted_layers(self._handler, session.layers) if layer.name in _OWN]
+        return in_force(self.standing(folders), own)
 
     # Remembered approvals
 
