@@ -124,22 +124,46 @@ def parse_entry(text: str) -> HostEntry | None:
 
 
 @lru_cache(maxsize=4096)
-def is_covered(inner: str, outer: str) -> bool:
-    """Whether every host that the entry `inner` is about is one that the entry `outer` is about, too."""
-    one, other = parse_entry(inner), parse_entry(outer)
+def entry_of_both(one: str, other: str) -> str | None:
+    """Return the entry that is about the hosts which both entries are about; None where there are none.
+
+    One of the two as it is written, where it is about nothing that the other is not; `one` where they are about the
+    same.
+    """
+    first, second = parse_entry(one), parse_entry(other)
+    if first is None or second is None:
+        return None
+    if _is_inner(first, second):
+        inner = first
+    elif _is_inner(second, first):
+        inner = second
+    else:
+        return None
+    ports = _ports_of_both(first.ports, second.ports)
+    for text, entry in ((one, first), (other, second)):
+        if (entry.name, entry.below, entry.ports) == (inner.name, inner.below, ports):
+            return text
+    if ports is not None and not ports:
+        return None
+    end = ":*" if ports is None else "" if ports == _DEFAULT_PORTS else f":{ports[0]}"
+    return f"{'*.' if inner.below else ''}{inner.name}{end}"
+
+
+def _is_inner(inner: HostEntry, outer: HostEntry) -> bool:
+    """Whether the names of the one are names of the other, whatever the ports."""
+    if (inner.name, inner.below) == (outer.name, outer.below):
+        return True
+    host = parse_host(inner.name)
+    is_below = inner.name.endswith(f".{outer.name}") and host is not None and not host.is_address
+    return outer.below and is_below
+
+
+def _ports_of_both(
+    one: tuple[int | None, ...] | None, other: tuple[int | None, ...] | None
+) -> tuple[int | None, ...] | None:
     if one is None or other is None:
-        return False
-    if other.ports is not None and (one.ports is None or not set(one.ports) <= set(other.ports)):
-        return False
-    if other.below:
-        is_below = one.name.endswith(f".{other.name}") and not _is_address(one.name)
-        return is_below or (one.below and one.name == other.name)
-    return not one.below and one.name == other.name
-
-
-def _is_address(name: str) -> bool:
-    host = parse_host(name)
-    return host is not None and host.is_address
+        return other if one is None else one
+    return tuple(port for port in one if port in other)
 
 
 class HostSet:

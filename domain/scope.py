@@ -9,7 +9,7 @@ import msgspec
 
 from .action import ActionKind
 from .path import components, is_beneath, normal
-from .policy_host import is_covered
+from .policy_host import entry_of_both
 from .reason import ReasonCode
 
 Verb: TypeAlias = Literal["read", "create", "write", "move", "delete"]
@@ -138,11 +138,11 @@ def attenuate(parent: Scope, wished: Scope) -> Scope:
     """Return what a child may have of what it wishes for, beneath what its parent has: never more than that.
 
     A wished grant keeps the verbs, parts, output roots and life time that the parent's of the same id has too; one that
-    the parent lacks is dropped. A wished host is kept where the parent's grant of that id lets it be reached.
+    the parent lacks is dropped. Of a wished host that is kept which the parent's grant of that id is about, too.
     """
     return Scope(
         tuple(_narrowed_folders(parent, wished)),
-        tuple(_narrowed_hosts(parent, wished)),
+        _narrowed_hosts(parent, wished),
         _in_both(parent.kinds, wished.kinds),
         _in_both(parent.connectors, wished.connectors),
         _earlier(parent.until, wished.until),
@@ -170,11 +170,25 @@ def _narrowed(held: FolderScope, wish: FolderScope) -> FolderScope:
     )
 
 
-def _narrowed_hosts(parent: Scope, wished: Scope) -> Iterator[GrantedHost]:
-    for wish in wished.hosts:
-        held = [host for host in parent.hosts if host.grant_id == wish.grant_id and is_covered(wish.host, host.host)]
-        if held:
-            yield msgspec.structs.replace(wish, revoked=wish.revoked or all(host.revoked for host in held))
+def _narrowed_hosts(parent: Scope, wished: Scope) -> tuple[GrantedHost, ...]:
+    """Return what is in both lists, and nothing twice; a grant may stand for several hosts."""
+    found = [
+        GrantedHost(grant_id=wish.grant_id, host=host, revoked=wish.revoked or held.revoked)
+        for wish in wished.hosts
+        for held in parent.hosts
+        if wish.grant_id == held.grant_id and (host := entry_of_both(wish.host, held.host)) is not None
+    ]
+    kept: list[GrantedHost] = []
+    for one in found:
+        if not any(_says_as_much(other, one) for other in kept):
+            kept = [other for other in kept if not _says_as_much(one, other)]
+            kept.append(one)
+    return tuple(kept)
+
+
+def _says_as_much(one: GrantedHost, other: GrantedHost) -> bool:
+    is_about_it = one.grant_id == other.grant_id and entry_of_both(other.host, one.host) == other.host
+    return is_about_it and one.revoked <= other.revoked
 
 
 T = TypeVar("T")

@@ -115,7 +115,7 @@ def test_a_subagent_has_only_hosts_that_its_parent_has_and_no_wider_ones() -> No
             GrantedHost(grant_id="c", host="c.example"),
         ),
     )
-    assert attenuate(parent, wished).open_hosts == ("api.example",)
+    assert attenuate(parent, wished).open_hosts == ("api.example", "b.example")
     revoked = Scope((), (GrantedHost(grant_id="a", host="api.example", revoked=True),))
     assert attenuate(revoked, wished).open_hosts == ()
 
