@@ -1,5 +1,6 @@
 """The store's file: what is in it, how it is made, and how it is told from every other file before it is touched."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -41,6 +42,9 @@ STATEMENTS: Final = (
 )
 
 _SETUP_WAIT_S: Final = 5.0
+
+_NO_NAMELESS_FILES: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+"""What file systems, and kernels, say that can't make a file that has no name yet."""
 
 
 def look_at(path: Path) -> Literal["absent", "ours"]:
@@ -103,14 +107,15 @@ def _reason(error: OSError) -> str:
 
 
 def create_file(path: Path) -> None:
-    """Make the folder (0700, where it is new) and an empty file (0600), durably. Others may do the same meanwhile.
+    """Make the folder (0700, where it is new) and the file (0600), durably. Others may do the same meanwhile.
 
-    Raises `DomainError` unavailable.
+    The file gets its name once it is whole and on the disk: after a power cut it is there, or there is none. Raises
+    `DomainError` unavailable.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            _make(path)
         _sync(path.parent)
         # A folder of ours may be as new as the file: by this process, or by one that has died before it could sync.
         for folder in path.parent.absolute().parents:
@@ -119,6 +124,41 @@ def create_file(path: Path) -> None:
                 break
     except OSError as error:
         raise DomainError("unavailable", f"the event store `{path}` can't be made: {_reason(error)}") from error
+
+
+def _make(path: Path) -> None:
+    """Give a new store its name. Raises `OSError`: EEXIST where there is a file, however empty."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            made = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+        except OSError as error:
+            if error.errno not in _NO_NAMELESS_FILES:
+                raise
+            # An empty file will do: `set_up` makes the tables in it.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            return
+        with os.fdopen(made, "wb") as file:
+            file.write(_new_store())
+            file.flush()
+            os.fsync(made)
+            os.link(f"/proc/self/fd/{made}", path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+
+
+def _new_store() -> bytes:
+    """Return the bytes of a store without events."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _make_tables(connection)
+        return connection.serialize()
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for statement in STATEMENTS:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
 
 
 def _sync(folder: Path) -> None:
@@ -136,17 +176,14 @@ def _sync(folder: Path) -> None:
 def set_up(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables where there are none, and turn the write-ahead log on. Raises `sqlite3.Error`, `DomainError`.
 
-    The tables and the marks in the header are one transaction, made before the log is turned on: whatever happens, the
-    file's first bytes either are empty or say whose it is.
+    There are none in an empty file. The tables and the marks in the header are one transaction then, made before the
+    log is turned on: wherever the process dies, the file's first bytes either are empty or say whose it is.
     """
     if not _is_marked(connection):
         connection.execute("BEGIN IMMEDIATE")
         try:
             if not _is_marked(connection):
-                for statement in STATEMENTS:
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+                _make_tables(connection)
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:

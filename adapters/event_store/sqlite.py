@@ -5,7 +5,7 @@ Nothing here reads the process's environment: a variable in somebody's shell doe
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,11 +59,14 @@ class EventConnectionPool(SQLiteConnectionPool):
         connection = sqlite3.connect(
             self.db_name, uri=True, timeout=_BUSY_WAIT_S, isolation_level=None, check_same_thread=False
         )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        # Without this a REPLACE would delete rows and fire no trigger.
-        connection.execute("PRAGMA recursive_triggers = ON")
+        with ExitStack() as unless_opened:
+            unless_opened.callback(connection.close)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            # Without this a REPLACE would delete rows and fire no trigger.
+            connection.execute("PRAGMA recursive_triggers = ON")
+            unless_opened.pop_all()
         return EventConnection(connection, self.max_age)
 
 

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -50,19 +51,21 @@ class SqliteEventStore:
         self._head = 0
         self._last_position = 0
         self._versions: dict[str, int] = {}
-        try:
-            self._writer = self._factory.datastore.connect()
-            if read_only:
-                self._writer.execute(_HEAD).fetchone()
-            else:
-                set_up(self._writer, path)
-            self._writer.execute("PRAGMA busy_timeout = 0")
-            self._reader = self._factory.datastore.connect()
-            found = path.stat()
-            self._look_again()
-        except sqlite3.Error as error:
-            self._factory.close()
-            raise domain_error(error, path) from error
+        with ExitStack() as unless_opened:
+            unless_opened.callback(self._factory.close)
+            try:
+                self._writer = self._factory.datastore.connect()
+                if read_only:
+                    self._writer.execute(_HEAD).fetchone()
+                else:
+                    set_up(self._writer, path)
+                self._writer.execute("PRAGMA busy_timeout = 0")
+                self._reader = self._factory.datastore.connect()
+                found = path.stat()
+                self._look_again()
+            except sqlite3.Error as error:
+                raise domain_error(error, path) from error
+            unless_opened.pop_all()
         self._name = os.fspath(path)
         self._file = (found.st_dev, found.st_ino)
         self._group = GroupCommit(self._commit, lock_wait_s=lock_wait_s, locked_message=locked_message(path))

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -23,15 +22,11 @@ from cowork.engine.ports import Guard, StreamWrite, VersionConflict
 from cowork.projections.row import Put, RowChange, Table
 from tests.adapters.event_store.connection import ask
 from tests.adapters.event_store.generated import origin
-
-if TYPE_CHECKING:
-    from _typeshed import FileDescriptorLike
+from tests.power_loss.unsynced import NO_FSYNC, sync_nothing
 
 TASKS = 3
 APPENDS = 8
 """So many by each task in each round."""
-
-NO_FSYNC = "no-fsync"
 
 TITLES = Table(name="titles", key={"position": "integer"}, columns={"stream": "text", "title": "text"})
 
@@ -104,16 +99,12 @@ async def run(folder: Path, marks: int, turn: int, pragmas: Sequence[str]) -> No
     store.close()
 
 
-def _pass_by(fd: "FileDescriptorLike") -> None:
-    """Sync nothing."""
-
-
 def main() -> None:
     """Do what the arguments say."""
     folder, marks, rounds, *pragmas = sys.argv[1:]
     if NO_FSYNC in pragmas:
         pragmas.remove(NO_FSYNC)
-        os.fsync = _pass_by
+        sync_nothing()
     said = os.open(marks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for turn in range(int(rounds)):
         anyio.run(run, Path(folder), said, turn, pragmas)

@@ -9,6 +9,7 @@ step on all of them, and so it is here; everything else is as little as POSIX pr
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 import msgspec
@@ -122,8 +123,9 @@ class Disk:
         return [count + 1 for count, step in enumerate(self.steps) if not isinstance(step, Mark)]
 
     def marks(self, cut: int) -> list[str]:
-        """Return what the program had told the world before the cut."""
-        return [step.text for step in self.steps[:cut] if isinstance(step, Mark)]
+        """Return what the program may have told the world before the cut, without having asked the disk for more."""
+        following = takewhile(lambda step: isinstance(step, Mark), self.steps[cut:])
+        return [step.text for step in (*self.steps[:cut], *following) if isinstance(step, Mark)]
 
     def whole(self) -> Image:
         """Return the disk as the program saw it in the end."""

@@ -81,15 +81,21 @@ class Image(msgspec.Struct):
         return numbers
 
 
+def is_special(path: Path) -> bool:
+    """Whether it is a socket, a pipe or a device: those are no part of an image."""
+    mode = path.lstat().st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+
 def flat_of(folder: Path) -> Flat:
     """Return what stands in a real folder, as `Image.flat` has it."""
     found: Flat = {}
     top = os.fsencode(folder)
     for parent, folders, files in os.walk(top):
         for name in (*folders, *files):
-            if name.endswith(b"-shm"):
-                continue
             path = os.path.join(parent, name)
+            if name.endswith(b"-shm") or is_special(Path(os.fsdecode(path))):
+                continue
             status = os.lstat(path)
             shown = os.path.relpath(path, top)
             if stat.S_ISLNK(status.st_mode):

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.power_loss.disk import Disk, Inode, Mark, Mode, Names, Resize, Step, Sync, Write
-from tests.power_loss.image import flat_of
+from tests.power_loss.image import flat_of, is_special
 from tests.power_loss.trace import Call, Descriptor, record
 
 _OCTAL: Final = re.compile(r"(?:mode=|, )(0[0-7]*)")
-_ROOT_ONLY: Final = frozenset(
+_OPENED: Final = re.compile(rb"/proc/self/fd/(\d+)")
+_NOT_HERE: Final = frozenset(
     ["fallocate", "copy_file_range", "sendfile", "splice", "sync", "syncfs", "mknod", "mknodat"]
 )
 
@@ -38,7 +39,7 @@ def record_disk(command: Sequence[str], folder: Path, beside: Path, *, cwd: Path
 
 
 def inode_of(path: Path) -> Inode:
-    """Return what stands there, with everything beneath it, as durable."""
+    """Return what stands there, with everything beneath it (but sockets and the like), as durable."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
         link = Inode("link", 0o777, status.st_ino)
@@ -46,7 +47,7 @@ def inode_of(path: Path) -> Inode:
         return link
     if stat.S_ISDIR(status.st_mode):
         folder = Inode("folder", stat.S_IMODE(status.st_mode), status.st_ino)
-        folder.entries = {os.fsencode(entry.name): inode_of(entry) for entry in path.iterdir()}
+        folder.entries = {os.fsencode(entry.name): inode_of(entry) for entry in path.iterdir() if not is_special(entry)}
         return folder
     file = Inode("file", stat.S_IMODE(status.st_mode), status.st_ino)
     file.content = path.read_bytes()
@@ -67,6 +68,7 @@ class _Recorder:
         self._sizes: dict[Inode, int] = {}
         self._offsets: dict[tuple[int, Inode], int] = {}
         self._removed: dict[bytes, Inode] = {}
+        self._nameless: dict[int, Inode] = {}
         self._last_of_name: dict[tuple[Inode, bytes], Names] = {}
         self._last_of_inode: dict[Inode, Names] = {}
         self._in_folder: dict[Inode, list[Names]] = {}
@@ -146,10 +148,15 @@ class _Recorder:
                 is_written = "MAP_SHARED" in call.plain and "PROT_WRITE" in call.plain
                 ours = self._of(descriptor) is not None and not descriptor.path.endswith(b"-shm")
                 assert not (is_written and ours), "a file is written through memory"
-        elif name in _ROOT_ONLY:
+        elif name in _NOT_HERE:
             assert all(self._of(descriptor) is None for descriptor in call.descriptors), call
 
     def _open(self, call: Call) -> None:
+        if "O_TMPFILE" in call.plain and self._parts(call.opened) is not None:
+            nameless = Inode("file", self._mode_of(call))
+            self._removed[call.opened.removesuffix(b" (deleted)")] = self._nameless[call.result] = nameless
+            self._offsets[call.result, nameless] = 0
+            return
         inode = self._at(call.opened)
         if inode is None and self._parts(call.opened) is not None and "O_CREAT" in call.plain:
             inode = Inode("file", self._mode_of(call))
@@ -210,8 +217,11 @@ class _Recorder:
         if places == [None, None]:
             return
         source, target = places
-        assert source is not None, "something came from outside"
         assert target is not None, "something went outside"
+        if nameless := _OPENED.fullmatch(paths[0]):
+            self._change(call, [(*target, self._nameless[int(nameless[1])])])
+            return
+        assert source is not None, "something came from outside"
         moved = self._entries(source[0])[source[1]]
         other = self._entries(target[0]).get(target[1])
         if call.name.startswith("link"):
@@ -248,7 +258,7 @@ class _Recorder:
         """Take the numbers of what was made meanwhile from the folder."""
 
         def take(inode: Inode, path: bytes) -> None:
-            inode.number = os.lstat(path).st_ino
+            inode.number = inode.number or os.lstat(path).st_ino
             for name, entry in self._entries(inode).items() if inode.kind == "folder" else ():
                 take(entry, path + b"/" + name)
 

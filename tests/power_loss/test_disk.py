@@ -51,7 +51,7 @@ def outcomes(disk: Disk) -> Iterator[tuple[Flat, list[str]]]:
     for seed in range(DRAWS):
         draw = random.Random(seed)
         for cut in disk.cuts():
-            yield disk.after_cut(cut, draw, draw_chances(draw)).flat(), disk.marks(cut + 1)
+            yield disk.after_cut(cut, draw, draw_chances(draw)).flat(), disk.marks(cut)
 
 
 def losses(disk: Disk) -> set[str]:

@@ -17,9 +17,9 @@ from cowork.adapters.event_store.schema import create_file, set_up
 def main() -> None:
     """Write until the limit."""
     path = Path(sys.argv[1])
-    create_file(path)
-    connection = sqlite3.connect(path, isolation_level=None)
     if sys.argv[2] == "checkpoint":
+        create_file(path)
+        connection = sqlite3.connect(path, isolation_level=None)
         set_up(connection, path)
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         rows = ((f"task-{number}", 1, "topic", b"x" * 1000) for number in range(100))
@@ -29,6 +29,9 @@ def main() -> None:
         stop_at(os.stat(path).st_size)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     else:
+        # Somebody has made an empty file there, or the file system can't give a whole one its name.
+        path.touch()
+        connection = sqlite3.connect(path, isolation_level=None)
         stop_at(4096)
         set_up(connection, path)
 

@@ -37,6 +37,9 @@ def write(stream: str, after: int = 0, events: int = 1) -> StreamWrite:
     return StreamWrite(stream, after, tuple(queued(stream, after + n) for n in range(1, events + 1)))
 
 
+_STRUCTS: dict[type, st.SearchStrategy[Any]] = {}
+
+
 def _values(kind: shape.Type) -> st.SearchStrategy[Any]:
     match kind:
         case shape.StrType():
@@ -58,7 +61,12 @@ def _values(kind: shape.Type) -> st.SearchStrategy[Any]:
         case shape.TupleType(item_types=items):
             return st.tuples(*[_values(item) for item in items])
         case shape.StructType(cls=cls, fields=fields):
-            return st.builds(cls, **{field.name: _values(field.type) for field in fields})
+            if cls not in _STRUCTS:
+                # A struct may hold others of its kind: a step of a plan may begin a subagent, which has a plan.
+                _STRUCTS[cls] = st.deferred(lambda: built)
+                built = st.builds(cls, **{field.name: _values(field.type) for field in fields})
+                _STRUCTS[cls] = built
+            return _STRUCTS[cls]
         case _:
             raise NotImplementedError(f"no generated values for {kind}: add them here")
 

@@ -22,9 +22,10 @@ from cowork.domain.task import TaskQueued
 from tests.adapters.event_store.generated import SOMEBODY, write
 from tests.adapters.event_store.test_processes import check_log
 from tests.house.tree import ROOT
-from tests.power_loss.appender import NO_FSYNC, catch_up_of, read_model_of
+from tests.power_loss.appender import catch_up_of, read_model_of
 from tests.power_loss.disk import Disk, draw_chances
 from tests.power_loss.recording import record_disk
+from tests.power_loss.unsynced import NO_FSYNC
 
 CUTS = 300
 CUTS_OF_CONTROLS = 100
