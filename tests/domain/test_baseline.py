@@ -84,4 +84,4 @@ def test_the_floor_holds_under_a_document_that_allows_everything(claim: str) -> 
 def test_every_kind_of_action_is_named_by_the_baseline_or_denied_by_its_fallback() -> None:
     assert BASELINE.document.defaults.fallback == "deny"
     named = {kind for kind in KINDS for rule in BASELINE.document.rules for a in rule.actions if names_kind(a, kind)}
-    assert set(KINDS) - named == {"subagent.spawn"}
+    assert set(KINDS) - named == set()

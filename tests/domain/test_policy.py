@@ -21,6 +21,7 @@ from cowork.domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -70,6 +71,8 @@ ASK = "allow_with_confirm"
 NEW = {"target": ABSENT}
 LINKED = {"target": msgspec.structs.replace(FILE, links=2)}
 MOVED = {"target": FILE, "destination": ABSENT}
+RESTORED = {"target": ABSENT, "kept": FILE}
+BACK = FileRestore(at=Location("g", "a"), kept="quarantine:0", digest="sha256:aa")
 Row: TypeAlias = tuple[str, Action, dict[str, Any], str]
 
 MATRIX: list[Row] = [
@@ -81,6 +84,9 @@ MATRIX: list[Row] = [
     ("a new file elsewhere is asked", FileCreate(at=at("a"), content=BYTES), NEW, ASK),
     ("`outer` is not in `out`", FileCreate(at=at("outer"), content=BYTES), NEW, ASK),
     ("overwriting is asked", FileWrite(at=at("out/a"), content=BYTES), {"target": FILE}, ASK),
+    ("putting back is asked", BACK, RESTORED, ASK),
+    ("putting back in an output root is allowed", msgspec.structs.replace(BACK, at=at("out/a")), RESTORED, "allow"),
+    ("putting back what other programs obey", msgspec.structs.replace(BACK, at=at("a/.vscode/tasks.json")), RESTORED, "deny"),
     ("deleting is asked", FileDelete(at=at("out/a")), {"target": FILE}, ASK),
     (
         "renaming is asked",
@@ -170,6 +176,18 @@ INVARIANTS: list[Row] = [
     ("the engine's own folder", FileRead(at=at(".cowork/quarantine/a")), {"target": FILE}, "protected"),
     ("deleting what is not there", FileDelete(at=at("a")), NEW, "not_found"),
     ("creating what is there", FileCreate(at=at("a"), content=BYTES), {"target": FILE}, "conflict"),
+    ("putting back onto what is there", BACK, {"target": FILE, "kept": FILE}, "conflict"),
+    ("putting back what is kept no longer", BACK, {"target": ABSENT, "kept": ABSENT}, "not_found"),
+    ("putting back what is not what was deleted", BACK, {"target": ABSENT, "kept": FOLDER}, "conflict"),
+    ("putting back of which nothing is known", BACK, NEW, "not_found"),
+    (
+        "replacing what is not the base",
+        FileWrite(at=at("a"), content=BYTES, base="sha256:b"),
+        {"target": FILE},
+        "conflict",
+    ),
+    ("deleting what is not the base", FileDelete(at=at("a"), base="sha256:b"), {"target": FILE}, "conflict"),
+    ("replacing a base that is gone", FileWrite(at=at("a"), content=BYTES, base="sha256:b"), NEW, "conflict"),
     ("moving onto what is there", FileMove(at=at("a"), to=at("b")), {"target": FILE, "destination": FILE}, "conflict"),
     ("a kind that nothing carries out", ShellExec(argv=("ls",), cwd=at(".")), {"available": False}, "unavailable"),
 ]
@@ -248,6 +266,7 @@ def actions() -> st.SearchStrategy[Action]:
         st.builds(FileMove, at=place, to=place),
         st.builds(FileRename, at=place, to=place),
         st.builds(FileDelete, at=place),
+        st.builds(FileRestore, at=place, kept=st.just("quarantine:0"), digest=st.just("sha256:a")),
     )
 
 

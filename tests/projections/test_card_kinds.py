@@ -18,6 +18,7 @@ from cowork.domain.action import (
     FileMove,
     FileRead,
     FileRename,
+    FileRestore,
     FileSearch,
     FileWrite,
     Location,
@@ -211,6 +212,37 @@ deletes: 1 file (212 KB)\
 """)
 
 
+def test_put_back_a_file_in_a_folder_that_is_gone() -> None:
+    action = FileRestore(at=A, kept="quarantine:1f", digest="sha256:old")
+    kept = FileState("file", size=212_000, digest="sha256:old")
+    assert _shown(card_of([action], nothing_there(kept=kept, new_folders=("2023",)))) == snapshot("""\
+Put back 2023/a.docx (212 KB)
+
+put back    2023/a.docx
+in full     /home/ann/reports/2023/a.docx
+is          file, 212 KB, sha256:old
+comes from  quarantine, where an earlier action of this engine put it
+replaces    nothing
+new folder  2023
+""")
+
+
+def test_put_back_many() -> None:
+    places = [Location("g1", "2023/a.docx"), Location("g1", "2023/old")]
+    actions = [FileRestore(at=place, kept="quarantine:1f", digest="sha256:old") for place in places]
+    kept = [FileState("file", size=212_000), FileState("folder", size=3_400_000, entries=12)]
+    assert _shown(card_of(actions, [nothing_there(kept=one, batch=2) for one in kept])) == snapshot("""\
+Put back 1 file and 1 folder in 2023 (3.6 MB)
+
+beneath     /home/ann/reports
+                        212 KB  2023/a.docx
+folder with 12 entries, 3.4 MB  2023/old
+replaces    nothing: a name that is taken is an error
+
+many files: 2 actions in this question\
+""")
+
+
 def test_delete_a_folder() -> None:
     folder = Facts(now=NOW, target=FileState("folder", size=3_400_000, entries=1))
     assert _shown(card_of([FileDelete(at=Location("g1", "2023"))], folder)) == snapshot("""\
@@ -382,6 +414,7 @@ ONE_OF_EACH = {
     "file.rename": FileRename(at=A, to=B),
     "file.move": FileMove(at=A, to=B),
     "file.delete": FileDelete(at=A),
+    "file.restore": FileRestore(at=A, kept="quarantine:1f", digest="sha256:old"),
     "shell.exec": ShellExec(argv=("ls",), cwd=A),
     "code.run": CodeRun(python="pass", cwd=A),
     "network.request": NetworkRequest(method="GET", url="https://example.org/"),
