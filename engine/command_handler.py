@@ -5,7 +5,7 @@ what it has read before. What other processes append is noticed before an answer
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -142,6 +142,7 @@ class StaleRead(Exception):  # noqa: N818 - an answer, not an error
 
 
 Listener = Callable[[Sequence[Recorded[Event]]], None]
+Follower = Callable[[Sequence[Recorded[Event]]], Awaitable[None]]
 
 
 class CommandHandler:
@@ -155,6 +156,7 @@ class CommandHandler:
         self._seen = store.head()
         self._ahead: dict[int, int] = {}
         self._listeners: list[Listener] = []
+        self._followers: list[Follower] = []
         self._fences: dict[str, Guard] = {}
 
     def fence(self, root: str, guard: Guard) -> None:
@@ -168,6 +170,10 @@ class CommandHandler:
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every event recorded from here on in streams that this process has loaded."""
         self._listeners.append(listener)
+
+    def follow(self, follower: Follower) -> None:
+        """Await `follower` after each commit of this process, before the command is done: it may give commands."""
+        self._followers.append(follower)
 
     def load(self, stream: str, aggregate: Aggregate[S, C, E]) -> Live[S]:
         """Return the stream's present state; the initial one at version 0 for a stream that does not exist."""
@@ -200,6 +206,8 @@ class CommandHandler:
                     raise StaleRead from conflict
                 continue
             self._advance(orders, states, recorded)
+            for follower in self._followers:
+                await follower(recorded)
             return recorded
         raise DomainError("conflict", f"`{orders[0].stream}` is changed too often by others", "try again")
 
