@@ -9,6 +9,7 @@ import msgspec
 from ..domain.confirmation import ConfirmationEvent
 from ..domain.event import Recorded
 from ..domain.grant import FolderGranted, GrantExpired, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
+from ..domain.ownership import OwnershipEvent
 from ..domain.scope import FolderIdentity, Verb
 from ..domain.session import GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentEvent
@@ -255,7 +256,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _revoked)
     if issubclass(event, GrantExpired):
         return when(event, _expired)
-    if issubclass(event, TaskEvent | SubagentEvent | ConfirmationEvent | MachineEvent):
+    if issubclass(event, TaskEvent | SubagentEvent | OwnershipEvent | ConfirmationEvent | MachineEvent):
         return nothing
     assert_never(event)
 

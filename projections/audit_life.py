@@ -14,7 +14,7 @@ from ..domain.confirmation import (
     ConfirmationRequested,
     ConfirmationWithdrawn,
 )
-from ..domain.event import Event, Recorded
+from ..domain.event import Recorded
 from ..domain.grant import (
     FolderGranted,
     GrantEvent,
@@ -24,6 +24,7 @@ from ..domain.grant import (
     HostGranted,
     HostRevoked,
 )
+from ..domain.ownership import OwnershipEvent, TaskClaimed
 from ..domain.session import (
     ROOT_ALLOWANCES,
     GrantAdded,
@@ -45,6 +46,7 @@ from ..domain.task import (
     TaskCancelled,
     TaskCompleted,
     TaskFailed,
+    TaskInterrupted,
     TaskPaused,
     TaskPlanned,
     TaskPlanningStarted,
@@ -52,27 +54,13 @@ from ..domain.task import (
     TaskResumed,
     TaskStarted,
 )
+from .audit_course import CourseEvent, choose_course
+from .audit_row import life_row
 from .fold import OnEvent, nothing, when
 from .outcome import outcome_of_step_left_out
-from .row import Changes, Put, Scalar, Table, json_text, micros
+from .row import Changes, Put, Scalar, Table, json_text
+from .scope_words import rights_words
 
-LIFE: Final = Table(
-    name="audit_life",
-    key={"position": "integer"},
-    columns={
-        "at": "integer",
-        "kind": "text",
-        "subject": "text",
-        "step_id": "text",
-        "target": "text",
-        "actor": "text",
-        "reason": "text",
-        "rule_id": "text",
-        "risk_tags": "json",
-        "outcome": "text",
-    },
-    indexes=(("subject",),),
-)
 SUBJECTS: Final = Table(
     name="audit_subjects",
     key={"subject": "text"},
@@ -86,21 +74,6 @@ SUBJECTS: Final = Table(
     },
     indexes=(("session_id",), ("task_id",)),
 )
-
-
-def life_row(recorded: Recorded[Event], kind: str, **values: Scalar) -> Put:
-    """Return the line about an event."""
-    return Put(
-        "audit_life",
-        (recorded.position,),
-        {
-            "at": micros(recorded.origin.at),
-            "kind": kind,
-            "subject": recorded.stream,
-            "actor": recorded.origin.actor,
-            **values,
-        },
-    )
 
 
 def _session_started(recorded: Recorded[SessionStarted]) -> Changes:
@@ -202,8 +175,9 @@ def _awaiting(recorded: Recorded[TaskAwaitingConfirmation]) -> Changes:
     return (life_row(recorded, "task.awaiting_confirmation", target=", ".join(recorded.event.confirmation_ids)),)
 
 
-def _paused(recorded: Recorded[TaskPaused]) -> Changes:
-    return (life_row(recorded, "task.paused", reason=recorded.event.reason),)
+def _stopped_for_now(recorded: Recorded[TaskPaused | TaskInterrupted]) -> Changes:
+    kind = "task.paused" if isinstance(recorded.event, TaskPaused) else "task.interrupted"
+    return (life_row(recorded, kind, reason=recorded.event.reason),)
 
 
 def _resumed(recorded: Recorded[TaskResumed]) -> Changes:
@@ -258,19 +232,34 @@ def connection_line(recorded: Recorded[ConnectionDecided]) -> Changes:
 
 def _spawned(recorded: Recorded[SubagentSpawned]) -> Changes:
     event = recorded.event
-    known: dict[str, Scalar] = {"task_id": event.task_id, "parent": event.parent_id, "label": event.title}
+    known: dict[str, Scalar] = {
+        "session_id": event.session_id,
+        "task_id": event.parent_task_id,
+        "parent": event.parent_task_id,
+        "label": event.title,
+    }
+    by = f"by {event.action_id}, its task is {event.task_id}, depth {event.depth}, {rights_words(event)}"
     return (
-        life_row(recorded, "subagent.spawned", target=event.title, reason=f"by {event.parent_id}, depth {event.depth}"),
+        life_row(recorded, "subagent.spawned", target=event.title, reason=by),
         Put("audit_subjects", (recorded.stream,), known),
     )
 
 
 def _reported(recorded: Recorded[SubagentReported]) -> Changes:
-    return (life_row(recorded, "subagent.reported", reason=recorded.event.report, outcome="succeeded"),)
+    # How its task ended is that task's to say.
+    return (life_row(recorded, "subagent.reported", reason=recorded.event.report),)
 
 
 def _stopped(recorded: Recorded[SubagentStopped]) -> Changes:
     return (life_row(recorded, "subagent.stopped", reason=recorded.event.reason, outcome="withdrawn"),)
+
+
+def _task_claimed(recorded: Recorded[TaskClaimed]) -> Changes:
+    event = recorded.event
+    return (
+        life_row(recorded, "ownership.claimed", target=event.owner, reason=f"with cowork {event.engine}"),
+        Put("audit_subjects", (recorded.stream,), {"task_id": event.task_id, "label": event.owner}),
+    )
 
 
 def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
@@ -306,7 +295,9 @@ def _answer(recorded: Recorded[Answer], status: str, answered_by: str, note: str
 
 
 def _approved(recorded: Recorded[ConfirmationApproved]) -> Changes:
-    return _answer(recorded, "approved", recorded.event.answered_by, recorded.event.note)
+    event = recorded.event
+    said = ": ".join(part for part in (event.finding.replace("_", " "), event.note) if part)
+    return _answer(recorded, "approved", event.answered_by, said)
 
 
 def _rejected(recorded: Recorded[ConfirmationRejected]) -> Changes:
@@ -363,8 +354,10 @@ def choose_life(event: type[LifeEvent]) -> OnEvent:
         return when(event, _task_started)
     if issubclass(event, TaskAwaitingConfirmation):
         return when(event, _awaiting)
-    if issubclass(event, TaskPaused):
-        return when(event, _paused)
+    if issubclass(event, TaskPaused | TaskInterrupted):
+        return when(event, _stopped_for_now)
+    if issubclass(event, CourseEvent):
+        return choose_course(event)
     if issubclass(event, TaskResumed):
         return when(event, _resumed)
     if issubclass(event, StepBegun):
@@ -385,8 +378,10 @@ def choose_life(event: type[LifeEvent]) -> OnEvent:
     assert_never(event)
 
 
-def choose_other(event: type[SubagentEvent | ConfirmationEvent]) -> OnEvent:
-    """Return what to do about an event of a subagent or a question."""
+def choose_other(event: type[SubagentEvent | OwnershipEvent | ConfirmationEvent]) -> OnEvent:
+    """Return what to do about an event of a subagent, of who carries a task on, or of a question."""
+    if issubclass(event, TaskClaimed):
+        return when(event, _task_claimed)
     if issubclass(event, SubagentSpawned):
         return when(event, _spawned)
     if issubclass(event, SubagentReported):

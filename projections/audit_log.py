@@ -7,12 +7,14 @@ import msgspec
 
 from ..domain.confirmation import ConfirmationEvent
 from ..domain.grant import GrantEvent
+from ..domain.ownership import OwnershipEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import ActionEvent, ConnectionDecided, LifeEvent
 from ..domain.topics import AnyEvent, MachineEvent
-from .audit_life import LIFE, SUBJECTS, choose_life, choose_other, choose_session, connection_line
+from .audit_life import SUBJECTS, choose_life, choose_other, choose_session, connection_line
 from .audit_machine import choose_machine
+from .audit_row import LIFE
 from .fold import Fold, OnEvent, nothing, when
 from .place_names import NO_NAMES, PlaceNames
 from .row import Row, number_of, positions_of, text_of, texts_of, time_of
@@ -30,22 +32,22 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return choose_life(event)
     if issubclass(event, SessionEvent | GrantEvent):
         return choose_session(event)
-    if issubclass(event, SubagentEvent | ConfirmationEvent):
+    if issubclass(event, SubagentEvent | OwnershipEvent | ConfirmationEvent):
         return choose_other(event)
     if issubclass(event, MachineEvent):
         return choose_machine(event)
     assert_never(event)
 
 
-AUDIT_LOG: Final = Fold("audit_log", 3, (LIFE, SUBJECTS), _choose)
+AUDIT_LOG: Final = Fold("audit_log", 4, (LIFE, SUBJECTS), _choose)
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The JSON object `AuditRow`. `position` is where it began (an action: its proposal), `positions` all it rests on.
 
     `target` and `destination` are the text as recorded: make it visible before a terminal shows it. `outcome` of an
-    action is one of `OUTCOMES`; `outcome_reason` says why, where it is not success. A change that a command made names
-    the command's action in `staged_by`.
+    action is one of `OUTCOMES`; `outcome_reason` says why, where it is not success, and `said_by` on whose word, where
+    nobody else could tell. A change that a command made names the command's action in `staged_by`.
     """
 
     position: int
@@ -68,6 +70,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     answered_by: str = ""
     outcome: str = ""
     outcome_reason: str = ""
+    said_by: str = ""
     attempts: int = 0
     digest_before: str | None = None
     digest_after: str | None = None
@@ -118,6 +121,7 @@ def _action_line(row: Row, known: Mapping[str, Row], names: Mapping[str, PlaceNa
         answered_by="" if question is None else text_of(question, "answered_by"),
         outcome=outcome_in(row),
         outcome_reason=text_of(row, "outcome_reason"),
+        said_by=text_of(row, "said_by"),
         attempts=number_of(row, "attempts"),
         digest_before=text_of(row, "digest_before") or None,
         digest_after=text_of(row, "digest_after") or None,

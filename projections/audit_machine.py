@@ -10,7 +10,7 @@ from ..domain.retention import CollectionFinished, CollectionStarted
 from ..domain.sandbox import SandboxChecked
 from ..domain.session_memory import MemoryDestroyed, MemoryWritten
 from ..domain.topics import MachineEvent
-from .audit_life import life_row
+from .audit_row import life_row
 from .fold import OnEvent, nothing, when
 from .row import Changes, json_text
 

@@ -1,5 +1,6 @@
 """Questions to a person, open and answered: one row a confirmation."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, assert_never
 
@@ -12,9 +13,12 @@ from ..domain.confirmation import (
     ConfirmationRejected,
     ConfirmationRequested,
     ConfirmationWithdrawn,
+    Finding,
 )
 from ..domain.event import Recorded
 from ..domain.grant import GrantEvent
+from ..domain.ids import subagent_id, task_chain
+from ..domain.ownership import OwnershipEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import TaskEvent
@@ -26,6 +30,7 @@ from .row import (
     Row,
     Scalar,
     Table,
+    choice_of,
     json_text,
     micros,
     positions_of,
@@ -34,6 +39,7 @@ from .row import (
     texts_of,
     time_of,
 )
+from .visible_text import quoted, visible
 
 ConfirmationStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
 
@@ -57,6 +63,7 @@ CONFIRMATIONS: Final = Table(
         "status": "text",
         "answered_by": "text",
         "answered_at": "integer",
+        "finding": "text",
         "note": "text",
         "requested_position": "integer",
         "answered_position": "integer",
@@ -65,12 +72,28 @@ CONFIRMATIONS: Final = Table(
 )
 
 
+class AskedBy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One of those who stand above one another where a question is asked. `title` is empty where it was not looked up.
+
+    `subagent_id` is absent for the task that a person started.
+    """
+
+    task_id: str
+    subagent_id: str | None = None
+    title: str = ""
+
+
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The JSON object `Confirmation`. `action_id` is the first of `action_ids`; `note` may say why it was withdrawn."""
+    """The JSON object `Confirmation`. `action_id` is the first of `action_ids`; `note` may say why it was withdrawn.
+
+    `chain` leads from the task that a person started, through its subagents, to the one that asks. `finding` is what a
+    person says of an attempt that nobody else can tell about; empty for every other question.
+    """
 
     confirmation_id: str
     session_id: str
     task_id: str
+    chain: tuple[AskedBy, ...]
     step_id: str
     action_id: str
     action_ids: tuple[str, ...]
@@ -86,6 +109,7 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     status: ConfirmationStatus
     answered_by: str | None = None
     answered_at: str | None = None
+    finding: Finding = ""
     note: str | None = None
     positions: tuple[int, ...] = ()
 
@@ -115,11 +139,14 @@ def _requested(recorded: Recorded[ConfirmationRequested]) -> Changes:
 Answer: TypeAlias = ConfirmationApproved | ConfirmationRejected | ConfirmationExpired | ConfirmationWithdrawn
 
 
-def _answered(recorded: Recorded[Answer], status: ConfirmationStatus, answered_by: str, note: str) -> Changes:
+def _answered(
+    recorded: Recorded[Answer], status: ConfirmationStatus, answered_by: str, note: str, finding: Finding = ""
+) -> Changes:
     values: dict[str, Scalar] = {
         "status": status,
         "answered_by": answered_by,
         "answered_at": micros(recorded.origin.at),
+        "finding": finding or None,
         "note": note,
         "answered_position": recorded.position,
     }
@@ -127,7 +154,8 @@ def _answered(recorded: Recorded[Answer], status: ConfirmationStatus, answered_b
 
 
 def _approved(recorded: Recorded[ConfirmationApproved]) -> Changes:
-    return _answered(recorded, "approved", recorded.event.answered_by, recorded.event.note)
+    event = recorded.event
+    return _answered(recorded, "approved", event.answered_by, event.note, event.finding)
 
 
 def _rejected(recorded: Recorded[ConfirmationRejected]) -> Changes:
@@ -153,16 +181,16 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _expired)
     if issubclass(event, ConfirmationWithdrawn):
         return when(event, _withdrawn)
-    if issubclass(event, SessionEvent | GrantEvent | TaskEvent | SubagentEvent | MachineEvent):
+    if issubclass(event, SessionEvent | GrantEvent | TaskEvent | SubagentEvent | OwnershipEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-CONFIRMATION_INBOX: Final = Fold("confirmation_inbox", 1, (CONFIRMATIONS,), _choose)
+CONFIRMATION_INBOX: Final = Fold("confirmation_inbox", 2, (CONFIRMATIONS,), _choose)
 
 
-def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
-    """Return the JSON object of a row of `confirmations`.
+def confirmation_of(row: Row, now: datetime | None = None, tasks: Iterable[Row] = ()) -> Confirmation:
+    """Return the JSON object of a row of `confirmations`; of `tasks` (rows of that table) its chain has the titles.
 
     With `now`, a question whose time is over is `expired` although nobody has recorded that yet.
     """
@@ -174,6 +202,7 @@ def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
         confirmation_id=text_of(row, "confirmation_id"),
         session_id=text_of(row, "session_id"),
         task_id=text_of(row, "task_id"),
+        chain=asking_chain(text_of(row, "task_id"), tasks),
         step_id=text_of(row, "step_id"),
         action_id=action_ids[0],
         action_ids=action_ids,
@@ -189,6 +218,25 @@ def confirmation_of(row: Row, now: datetime | None = None) -> Confirmation:
         status=status,
         answered_by=text_of(row, "answered_by") or None,
         answered_at=time_of(row, "answered_at") or None,
+        finding=choice_of(row, "finding", Finding),
         note=text_of(row, "note") or None,
         positions=positions_of(row, "requested_position", "answered_position"),
     )
+
+
+def asking_chain(task_id: str, tasks: Iterable[Row] = ()) -> tuple[AskedBy, ...]:
+    """Return who stands above a task, and the task itself as the last; titles are those in rows of `tasks`."""
+    titles = {text_of(row, "task_id"): text_of(row, "title") for row in tasks}
+    return tuple(
+        AskedBy(
+            task_id=one,
+            subagent_id=None if number == 0 else subagent_id(one),
+            title=titles.get(one, ""),
+        )
+        for number, one in enumerate(task_chain(task_id))
+    )
+
+
+def chain_words(chain: Iterable[AskedBy]) -> str:
+    """Return the chain in a line: `"tidy up" › "sort the photos"`, by ids where a title was not looked up."""
+    return " › ".join(quoted(one.title) if one.title else visible(one.subagent_id or one.task_id) for one in chain)

@@ -38,6 +38,11 @@ def span_words(span: timedelta) -> str:
     return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
 
 
+def milliseconds_words(milliseconds: int) -> str:
+    """Return a time in milliseconds, rounded down, as `span_words`; one below a second to the millisecond."""
+    return f"{milliseconds} ms" if milliseconds < 1000 else span_words(timedelta(milliseconds=milliseconds))
+
+
 def state_words(state: FileState | None) -> str:
     """Return what stands at a place: `file, 212 KB`, `folder with 3 entries, 1.2 MB`, `nothing`, `not known`."""
     if state is None:

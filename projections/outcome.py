@@ -15,18 +15,32 @@ Outcome: TypeAlias = Literal[
     "rejected",  # by a person
     "expired",  # nobody answered in time
     "skipped",  # the plan says to go on instead of asking
-    "withdrawn",  # the question was taken back
+    "withdrawn",  # the question was taken back, or a subagent was stopped
 ]
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 
 def outcome_of_refusal(code: ReasonCode) -> Outcome:
-    """Return how an action ended that was declined for this reason; what is no person's answer is a denial."""
+    """Return how an action ended that was declined for this reason; what is no person's answer is a denial.
+
+    One of which nobody knows whether it happened stays `unknown`, whatever a person said to trying it again.
+    """
     match code:
-        case "rejected" | "expired" | "skipped" | "withdrawn":
+        case "rejected" | "expired" | "skipped" | "withdrawn" | "unknown":
             return code
         case _:
             return "denied"
+
+
+def outcome_of_failure(code: ReasonCode) -> Outcome:
+    """Return how an action ended that did not succeed; of a subagent, as its task did: blocked is no failure."""
+    match code:
+        case "blocked":
+            return "denied"
+        case "withdrawn":
+            return "withdrawn"
+        case _:
+            return "failed"
 
 
 def outcome_of_step_left_out(code: ReasonCode | None) -> Outcome:

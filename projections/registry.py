@@ -12,6 +12,7 @@ from .task_actions import TASK_ACTIONS
 from .task_status import TASK_STATUS
 from .task_summary import TASK_SUMMARY
 from .task_timeline import TASK_TIMELINE
+from .usage import USAGE
 
 PROJECTIONS: Final[tuple[Fold, ...]] = (
     TASK_STATUS,
@@ -21,6 +22,7 @@ PROJECTIONS: Final[tuple[Fold, ...]] = (
     TASK_SUMMARY,
     TASK_TIMELINE,
     AUDIT_LOG,
+    USAGE,
 )
 
 TABLES: Final[Mapping[str, tuple[Table, ...]]] = {projection.name: projection.tables for projection in PROJECTIONS}

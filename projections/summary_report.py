@@ -5,13 +5,30 @@ from typing import Final
 
 import msgspec
 
-from ..domain.effect import Change, Effect
+from ..domain.confirmation import Finding
+from ..domain.effect import Effect
+from ..domain.ids import subagent_id
+from ..domain.task import TaskStatus
 from .command_runs import CommandRun, command_runs
 from .outcome import Outcome
-from .output_files import OutputKind, output_kind, standing_outputs
+from .output_files import output_kind, standing_outputs
 from .place_names import NO_NAMES, PlaceNames
-from .row import Row, number_of, positions_of, text_of, time_of
-from .summary_words import action_words, followup_words, refused_connection_words, step_words
+from .row import Row, choice_of, number_of, positions_of, text_of, texts_of, time_of
+from .summary_rows import SummaryRows
+from .summary_shape import (
+    ActionLogLine,
+    Claim,
+    FileChange,
+    Followup,
+    Output,
+    QuestionLine,
+    Skipped,
+    SteeringKind,
+    SteeringLine,
+    SubagentLine,
+    TaskSummary,
+)
+from .summary_words import action_words, followup_words, refused_connection_words, step_words, stop_words
 from .task_actions import POSITIONS as ACTION_POSITIONS
 from .task_actions import effect_in, outcome_in
 from .visible_text import visible
@@ -21,154 +38,75 @@ _LEFT_OPEN: Final[frozenset[Outcome]] = frozenset(
 )
 
 
-class Output(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A file that the task made or changed and that stands at its end. `path` is as a plan would write it."""
-
-    path: str
-    kind: OutputKind
-    positions: tuple[int, ...]
-
-
-class FileChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One change to one file or folder. Digests are `sha256:<hex>`."""
-
-    path: str
-    change: Change
-    previous_path: str | None = None
-    digest_before: str | None = None
-    digest_after: str | None = None
-    action_id: str
-    positions: tuple[int, ...]
-
-
-class ActionLogLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One action: its kind, and in `details` what became of it, for people."""
-
-    timestamp: str
-    action: str
-    details: str
-    action_id: str
-    step_id: str
-    outcome: Outcome
-    positions: tuple[int, ...]
-
-
-class Followup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was left open, and what a person can do about it."""
-
-    text: str
-    action_id: str | None = None
-    step_id: str | None = None
-    positions: tuple[int, ...]
-
-
-class Skipped(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A step or an action that was left out."""
-
-    step_id: str
-    title: str
-    action_id: str | None = None
-    reason: str
-    positions: tuple[int, ...]
-
-
-class QuestionLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A question and its answer: `pending`, `approved`, `rejected`, `expired` or `withdrawn`."""
-
-    confirmation_id: str
-    headline: str
-    answer: str
-    note: str | None = None
-    by: str | None = None
-    positions: tuple[int, ...]
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an agent or a subagent says, unchecked. `by` is `agent` or the subagent's id."""
-
-    by: str
-    about: str
-    text: str
-    positions: tuple[int, ...]
-
-
-class TaskSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a task did. Paths and an agent's words are as recorded; sentences have visible characters only."""
-
-    task_id: str
-    title: str
-    outputs: tuple[Output, ...]
-    file_changes: tuple[FileChange, ...]
-    action_log: tuple[ActionLogLine, ...]
-    commands: tuple[CommandRun, ...]
-    followups: tuple[Followup, ...]
-    skipped: tuple[Skipped, ...]
-    questions: tuple[QuestionLine, ...]
-    claims: tuple[Claim, ...]
-
-
-class SummaryRows(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one task in `summary_tasks`, `summary_steps`, `actions`, `more_effects`, `connections` and so on."""
-
-    task: Row
-    steps: Sequence[Row] = ()
-    actions: Sequence[Row] = ()
-    more_effects: Sequence[Row] = ()
-    connections: Sequence[Row] = ()
-    questions: Sequence[Row] = ()
-    subagents: Sequence[Row] = ()
-
-
 class _Changed(msgspec.Struct, frozen=True):
-    """An effect with the action that had it and the position at which it was recorded."""
+    """An effect with the action that had it, the position at which it was recorded, and whose subagent it was."""
 
     effect: Effect
     action_id: str
     position: int
+    subagent_id: str | None
 
 
 def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
     """Return the summary of a task, finished or not; `names` are the place names of its session."""
-    actions = sorted(rows.actions, key=lambda row: number_of(row, "proposed_position"))
-    changes = _changes(actions, rows.more_effects)
-    steps = sorted(rows.steps, key=lambda row: number_of(row, "number"))
+    actions = _in_order(rows.actions, "proposed_position")
+    changes = _changes(rows)
+    steps = _in_order(rows.steps, "number")
     commands = tuple(command_runs(actions, rows.connections))
-    questions = sorted(rows.questions, key=lambda row: number_of(row, "requested_position"))
     return TaskSummary(
-        task_id=text_of(rows.task, "task_id"),
+        task_id=rows.task_id,
         title=text_of(rows.task, "title"),
         outputs=_outputs(changes, names),
         file_changes=tuple(_file_change(change, names) for change in changes),
         action_log=tuple(_log_line(row, names) for row in actions),
         commands=commands,
-        followups=(
-            *(_followup(row, names) for row in actions if outcome_in(row) in _LEFT_OPEN),
-            *_command_followups(commands),
-            *(_step_followup(row) for row in steps if number_of(row, "skipped_position")),
-            *(_open_question(row) for row in questions if text_of(row, "answer") == "pending"),
-        ),
+        subagents=tuple(_subagents(rows, changes)),
+        steering=tuple(_steering(row) for row in _in_order(rows.course, "position")),
+        followups=tuple(_followups(rows, commands, names)),
         skipped=_skipped(steps, actions, names),
-        questions=tuple(_question(row) for row in questions),
-        claims=_claims(steps, rows.subagents),
+        questions=tuple(
+            _question(row, _whose(one, rows))
+            for one in rows.tree()
+            for row in _in_order(one.questions, "requested_position")
+        ),
+        claims=_claims(steps, rows),
     )
 
 
-def _changes(actions: Sequence[Row], more_effects: Sequence[Row]) -> list[_Changed]:
-    """Return all changes in the order in which they were recorded."""
-    ended = {text_of(row, "action_id"): number_of(row, "ended_position") for row in actions}
+def _in_order(rows: Sequence[Row], column: str) -> list[Row]:
+    return sorted(rows, key=lambda row: number_of(row, column))
+
+
+def _whose(rows: SummaryRows, top: SummaryRows) -> str | None:
+    """Return the subagent's id that a task of the tree belongs to; None for the one that the summary is about."""
+    return None if rows is top else subagent_id(rows.task_id)
+
+
+def _changes(rows: SummaryRows) -> list[_Changed]:
+    """Return all changes of the task and of all beneath it in the order in which they were recorded."""
     changes: list[tuple[int, int, _Changed]] = []
-    for row in (*actions, *more_effects):
-        effect, action_id = effect_in(row), text_of(row, "action_id")
-        if effect is not None:
-            number = number_of(row, "number") if "number" in row else 0
-            changes.append((ended[action_id], number, _Changed(effect, action_id, ended[action_id])))
+    for one in rows.tree():
+        whose = _whose(one, rows)
+        ended = {text_of(row, "action_id"): number_of(row, "ended_position") for row in one.actions}
+        for row in (*one.actions, *one.more_effects):
+            effect, action_id = effect_in(row), text_of(row, "action_id")
+            if effect is not None:
+                number = number_of(row, "number") if "number" in row else 0
+                at = ended[action_id]
+                changes.append((at, number, _Changed(effect, action_id, at, whose)))
     return [changed for _, _, changed in sorted(changes, key=lambda change: change[:2])]
 
 
 def _outputs(changes: Sequence[_Changed], names: PlaceNames) -> tuple[Output, ...]:
+    whose = {changed.position: changed.subagent_id for changed in changes}
     standing = standing_outputs((changed.position, changed.effect) for changed in changes)
     return tuple(
-        Output(path=names.at(output.at), kind=output_kind(output.at.path), positions=output.positions)
+        Output(
+            path=names.at(output.at),
+            kind=output_kind(output.at.path),
+            subagent_id=whose[output.positions[-1]],
+            positions=output.positions,
+        )
         for output in standing
     )
 
@@ -182,6 +120,7 @@ def _file_change(changed: _Changed, names: PlaceNames) -> FileChange:
         digest_before=effect.before or None,
         digest_after=effect.after or None,
         action_id=changed.action_id,
+        subagent_id=changed.subagent_id,
         positions=(changed.position,),
     )
 
@@ -197,6 +136,85 @@ def _log_line(row: Row, names: PlaceNames) -> ActionLogLine:
         outcome=outcome,
         positions=positions_of(row, *ACTION_POSITIONS),
     )
+
+
+def _subagents(rows: SummaryRows, changes: Sequence[_Changed]) -> Iterator[SubagentLine]:
+    """Yield a line for each subagent of the tree, those of one parent after another, each before its own."""
+    counts: dict[str | None, int] = {}
+    for changed in changes:
+        counts[changed.subagent_id] = counts.get(changed.subagent_id, 0) + 1
+    tasks = {one.task_id: one for one in rows.tree()}
+    for one in rows.tree():
+        for row in _in_order(one.subagents, "spawned_position"):
+            child = tasks.get(text_of(row, "child_task_id"))
+            if child is not None:
+                yield _subagent(row, child.task, counts.get(text_of(row, "subagent_id"), 0))
+
+
+def _subagent(row: Row, task: Row, file_changes: int) -> SubagentLine:
+    status: TaskStatus = choice_of(task, "status", TaskStatus)
+    spawned = positions_of(row, "spawned_position", "ended_position")
+    return SubagentLine(
+        subagent_id=text_of(row, "subagent_id"),
+        task_id=text_of(row, "child_task_id"),
+        action_id=text_of(row, "action_id"),
+        title=text_of(row, "title"),
+        depth=number_of(row, "depth"),
+        status=status,
+        reason=text_of(task, "reason"),
+        report=text_of(row, "report") or None,
+        stopped=text_of(row, "stopped_because") or None,
+        file_changes=file_changes,
+        positions=tuple(sorted({*spawned, *positions_of(task, "status_position")})),
+    )
+
+
+def _steering(row: Row) -> SteeringLine:
+    kind: SteeringKind = choice_of(row, "kind", SteeringKind)
+    return SteeringLine(
+        at=time_of(row, "at"),
+        kind=kind,
+        by=text_of(row, "said_by") or None,
+        text=text_of(row, "text"),
+        added=texts_of(row, "added"),
+        changed=texts_of(row, "changed"),
+        dropped=texts_of(row, "dropped"),
+        positions=positions_of(row, "position"),
+    )
+
+
+# What was left open
+
+
+def _followups(rows: SummaryRows, commands: Sequence[CommandRun], names: PlaceNames) -> Iterator[Followup]:
+    if text_of(rows.task, "status") == "paused":
+        yield _stopped(rows)
+    yield from _left_open(rows, commands, names)
+    for child in rows.subtasks:
+        for one in child.tree():
+            runs = tuple(command_runs(_in_order(one.actions, "proposed_position"), one.connections))
+            for followup in _left_open(one, runs, names):
+                yield msgspec.structs.replace(followup, subagent_id=subagent_id(one.task_id))
+
+
+def _left_open(rows: SummaryRows, commands: Sequence[CommandRun], names: PlaceNames) -> Iterator[Followup]:
+    """Yield what one task itself left open."""
+    if text_of(rows.task, "status") == "budget_exhausted":
+        yield _stopped(rows)
+    for row in _in_order(rows.actions, "proposed_position"):
+        if outcome_in(row) in _LEFT_OPEN:
+            yield _followup(row, names)
+    yield from _command_followups(commands)
+    for row in _in_order(rows.steps, "number"):
+        if number_of(row, "skipped_position"):
+            yield _step_followup(row)
+    for row in _in_order(rows.questions, "requested_position"):
+        if text_of(row, "answer") == "pending":
+            yield _open_question(row)
+
+
+def _stopped(rows: SummaryRows) -> Followup:
+    return Followup(text=stop_words(rows.task), positions=positions_of(rows.task, "status_position"))
 
 
 def _followup(row: Row, names: PlaceNames) -> Followup:
@@ -262,18 +280,21 @@ def _skipped(steps: Sequence[Row], actions: Sequence[Row], names: PlaceNames) ->
     return tuple(sorted(left_out, key=lambda skipped: skipped.positions))
 
 
-def _question(row: Row) -> QuestionLine:
+def _question(row: Row, whose: str | None) -> QuestionLine:
+    finding: Finding = choice_of(row, "finding", Finding)
     return QuestionLine(
         confirmation_id=text_of(row, "confirmation_id"),
         headline=text_of(row, "headline"),
         answer=text_of(row, "answer"),
+        finding=finding,
         note=text_of(row, "note") or None,
         by=text_of(row, "answered_by") or None,
+        subagent_id=whose,
         positions=positions_of(row, "requested_position", "answered_position"),
     )
 
 
-def _claims(steps: Sequence[Row], subagents: Sequence[Row]) -> tuple[Claim, ...]:
+def _claims(steps: Sequence[Row], rows: SummaryRows) -> tuple[Claim, ...]:
     described = [
         Claim(
             by="agent",
@@ -291,7 +312,8 @@ def _claims(steps: Sequence[Row], subagents: Sequence[Row]) -> tuple[Claim, ...]
             text=text_of(row, "report"),
             positions=positions_of(row, "spawned_position", "ended_position"),
         )
-        for row in sorted(subagents, key=lambda row: number_of(row, "spawned_position"))
+        for one in rows.tree()
+        for row in _in_order(one.subagents, "spawned_position")
         if text_of(row, "report")
     ]
     return (*described, *reported)

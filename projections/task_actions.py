@@ -13,6 +13,7 @@ from ..domain.confirmation import ConfirmationEvent
 from ..domain.effect import Change, CommandReport, Effect, Result
 from ..domain.event import Recorded
 from ..domain.grant import GrantEvent
+from ..domain.ownership import OwnershipEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import (
@@ -31,8 +32,8 @@ from ..domain.task import (
 )
 from ..domain.topics import AnyEvent, MachineEvent
 from .fold import Fold, OnEvent, nothing, when
-from .outcome import Outcome, outcome_of_refusal
-from .row import Changes, ColumnType, Put, Row, Scalar, Table, choice_of, json_text, micros, text_of
+from .outcome import Outcome, outcome_of_failure, outcome_of_refusal
+from .row import Changes, ColumnType, Put, Row, Scalar, Table, choice_of, json_text, micros, number_of, text_of
 from .subject import SUBJECT_COLUMNS, subject_of
 
 EFFECT_COLUMNS: Final[dict[str, ColumnType]] = {
@@ -79,6 +80,9 @@ ACTIONS: Final = Table(
         "result": "text",
         "report": "json",
         "recovered": "integer",
+        "said_by": "text",
+        # The event that ended it, where its outcome does not tell.
+        "end_topic": "text",
         "ended_at": "integer",
         "ended_position": "integer",
         # The first of its effects; the rest are in `more_effects`.
@@ -204,8 +208,13 @@ def _declined(recorded: Recorded[ActionDeclined]) -> Changes:
 
 def _failed(recorded: Recorded[ActionFailed]) -> Changes:
     event = recorded.event
-    values = _ended(recorded, "failed", event.reason, event.reason_code)
+    outcome = outcome_of_failure(event.reason_code)
+    values = _ended(recorded, outcome, event.reason, event.reason_code)
     values |= _brought_back(event.result)
+    if outcome != "failed":
+        values["end_topic"] = ActionFailed.TOPIC
+    if event.said_by:
+        values["said_by"] = event.said_by
     return _put(recorded, values)
 
 
@@ -215,6 +224,8 @@ def _succeeded(recorded: Recorded[ActionSucceeded]) -> Changes:
     values |= _brought_back(event.result)
     if event.recovered:
         values["recovered"] = 1
+    if event.said_by:
+        values["said_by"] = event.said_by
     effects = event.effects
     if effects:
         values |= _effect_columns(effects[0])
@@ -285,18 +296,25 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _connected)
     if issubclass(event, LifeEvent | SessionEvent | GrantEvent):
         return nothing
-    if issubclass(event, SubagentEvent | ConfirmationEvent | MachineEvent):
+    if issubclass(event, SubagentEvent | OwnershipEvent | ConfirmationEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_ACTIONS: Final = Fold("task_actions", 3, (ACTIONS, MORE_EFFECTS, CONNECTIONS), _choose)
+TASK_ACTIONS: Final = Fold("task_actions", 4, (ACTIONS, MORE_EFFECTS, CONNECTIONS), _choose)
 
 
 def outcome_in(row: Row) -> Outcome:
     """Return how the row's action stands or ended."""
     outcome: Outcome = choice_of(row, "outcome", Outcome)
+    if outcome == "waiting" and number_of(row, "unknown_position") > _last_start(row):
+        # A question is open about it, but that makes nothing known of what was begun.
+        return "unknown"
     return outcome
+
+
+def _last_start(row: Row) -> int:
+    return max(number_of(row, "started_position"), number_of(row, "restarted_position"))
 
 
 def effect_in(row: Row) -> Effect | None:

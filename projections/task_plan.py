@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from ..domain.action import kind_of
+from ..domain.action import Action, ActionKind, kind_of
 from ..domain.facts import Facts
-from ..domain.plan import Batch, Plan, Request
+from ..domain.plan import Batch, Listed, OnAsk, Plan, Request
 from ..domain.risk import RISK_TAGS, RiskTag, derive_risk_tags
 from .row import Row, number_of, text_of
 
@@ -37,19 +37,25 @@ class PlanDependency(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TaskPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The JSON object `TaskPlan`. `risk_tags` and `estimated_actions` (kinds) are those of all steps, each once."""
+    """The JSON object `TaskPlan`. `risk_tags` and `estimated_actions` (kinds) are those of all steps, each once.
+
+    `on_ask` says what becomes of a step that would have to ask; a question waits `answer_within_s` seconds, or as long
+    as the engine lets it.
+    """
 
     plan_id: str
     steps: tuple[PlanStep, ...]
     dependencies: tuple[PlanDependency, ...]
     risk_tags: tuple[str, ...]
     estimated_actions: tuple[str, ...]
+    on_ask: OnAsk = "wait"
+    answer_within_s: int | None = None
 
 
 def plan_shape(task_id: str, plan: Plan, now: datetime) -> TaskPlan:
     """Return the plan as it was adopted, with estimates where nothing has been looked at yet."""
     tags = [_expected_tags(step.request, now) for step in plan.steps]
-    kinds = [_kind(step.request) for step in plan.steps]
+    kinds = [_kinds(step.request) for step in plan.steps]
     return TaskPlan(
         plan_id=f"plan-{task_id.removeprefix('task-')}",
         steps=tuple(
@@ -57,15 +63,22 @@ def plan_shape(task_id: str, plan: Plan, now: datetime) -> TaskPlan:
                 step_id=step.step_id,
                 title=step.title,
                 description=step.description,
-                requires_confirmation=kind in ASKED_AS_A_RULE or any(tag != "batch" for tag in of_step),
-                actions=(msgspec.to_builtins(step.request),),
+                requires_confirmation=not ASKED_AS_A_RULE.isdisjoint(of_kinds)
+                or any(tag != "batch" for tag in of_step),
+                actions=tuple(msgspec.to_builtins(one) for one in _requests(step.request)),
             )
-            for step, of_step, kind in zip(plan.steps, tags, kinds, strict=True)
+            for step, of_step, of_kinds in zip(plan.steps, tags, kinds, strict=True)
         ),
         dependencies=tuple(PlanDependency(step.step_id, step.needs) for step in plan.steps if step.needs),
         risk_tags=tuple(tag for tag in RISK_TAGS if any(tag in of_step for of_step in tags)),
-        estimated_actions=tuple(dict.fromkeys(kinds)),
+        estimated_actions=tuple(dict.fromkeys(kind for of_kinds in kinds for kind in of_kinds)),
+        on_ask=plan.on_ask,
+        answer_within_s=plan.answer_within_s,
     )
+
+
+def _is_likely_to_ask(kinds: Sequence[ActionKind], tags: Sequence[RiskTag]) -> bool:
+    return not ASKED_AS_A_RULE.isdisjoint(kinds) or any(tag != "batch" for tag in tags)
 
 
 def with_what_happened(plan: TaskPlan, steps: Sequence[Row]) -> TaskPlan:
@@ -82,11 +95,20 @@ def _with_answer(step: PlanStep, row: Row | None) -> PlanStep:
     return msgspec.structs.replace(step, requires_confirmation=number_of(row, "asked") > 0)
 
 
-def _kind(request: Request) -> str:
-    return request.of if isinstance(request, Batch) else kind_of(request)
+def _requests(request: Request) -> tuple[Action | Batch, ...]:
+    return request.actions if isinstance(request, Listed) else (request,)
+
+
+def _kinds(request: Request) -> tuple[ActionKind, ...]:
+    kinds = (one.of if isinstance(one, Batch) else kind_of(one) for one in _requests(request))
+    return tuple(dict.fromkeys(kinds))
 
 
 def _expected_tags(request: Request, now: datetime) -> tuple[RiskTag, ...]:
     if isinstance(request, Batch):
         return ("delete", "batch") if request.of == "file.delete" else ("batch",)
+    if isinstance(request, Listed):
+        facts = Facts(now=now, batch=len(request.actions))
+        tags = {tag for action in request.actions for tag in derive_risk_tags(action, facts)}
+        return tuple(tag for tag in RISK_TAGS if tag in tags)
     return derive_risk_tags(request, Facts(now=now))

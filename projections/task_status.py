@@ -1,75 +1,86 @@
 """Tasks, their status and what they wait for: one row a task, and one a step of which something is known."""
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 import msgspec
 
-from ..domain.confirmation import (
-    ConfirmationApproved,
-    ConfirmationExpired,
-    ConfirmationRejected,
-    ConfirmationRequested,
-    ConfirmationWithdrawn,
-)
+from ..domain.budget import Budget, Measure
+from ..domain.confirmation import ConfirmationEvent, ConfirmationRequested
 from ..domain.event import Recorded
 from ..domain.grant import GrantEvent
+from ..domain.ids import root_task_id, task_chain
+from ..domain.ownership import TaskClaimed
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
 from ..domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
-    ActionDeclined,
     ActionDenied,
-    ActionFailed,
-    ActionOutcomeUnknown,
-    ActionProposed,
-    ActionStarted,
-    ActionSucceeded,
+    ActionEvent,
     ChangesStaged,
-    ConnectionDecided,
+    LifeEvent,
+    PathsClaimed,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
-    TaskBlocked,
-    TaskCancelled,
+    TaskBudgetExhausted,
+    TaskBudgetRaised,
     TaskCompleted,
+    TaskEnded,
     TaskEvent,
-    TaskFailed,
+    TaskInterrupted,
+    TaskMessaged,
     TaskPaused,
     TaskPlanned,
     TaskPlanningStarted,
+    TaskProgressed,
     TaskQueued,
     TaskResumed,
     TaskStarted,
     TaskStatus,
+    TaskSteered,
+    UsageReported,
 )
 from ..domain.topics import AnyEvent, MachineEvent
+from .budget_words import exhausted_words, top_up_command
 from .fold import Fold, OnEvent, nothing, when
-from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, text_of, texts_of, time_of
+from .row import Changes, Put, Row, Scalar, Table, json_text, micros, number_of, rfc3339, text_of, texts_of, time_of
+from .status_change import status_after
 from .task_plan import TaskPlan, plan_shape, with_what_happened
+from .usage_report import TaskUsage
 
 TASKS: Final = Table(
     name="tasks",
     key={"task_id": "text"},
     columns={
         "session_id": "text",
+        # The task that a person started: all of its subagents' tasks have it, too.
+        "root_task_id": "text",
         "parent_task_id": "text",
+        "subagent_id": "text",
         "title": "text",
         "prompt": "text",
+        "priority": "integer",
+        "undoes": "text",
         "planner": "text",
         "status": "text",
+        "interrupted": "integer",
         "waiting_for": "json",
+        "exhausted": "json",
         "reason": "text",
         "skipped": "json",
         "plan": "json",
+        "progress": "json",
+        "budget": "json",
+        "owner": "text",
         "policy_digest": "text",
         "created_at": "integer",
         "updated_at": "integer",
         "created_position": "integer",
         "updated_position": "integer",
     },
-    indexes=(("session_id",), ("status",)),
+    indexes=(("session_id",), ("status",), ("root_task_id",)),
 )
 STEPS: Final = Table(
     name="task_steps",
@@ -78,10 +89,37 @@ STEPS: Final = Table(
 )
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The JSON object `Task`. `waiting_for` are the confirmations that it waits for, or the reason for its pause.
+class Exhausted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which bound keeps a task from going on. `of_task` is whose budget it is: this task's, or that of one above it.
 
-    `reason` is why it ended as it did; `position` that of the last event that was about it.
+    `bound` and `needed` are in the unit of `measure`; `to_do` is the command that gives it room for the next action.
+    """
+
+    of_task: str
+    measure: Measure
+    bound: int
+    needed: int
+    reason: str
+    to_do: str
+
+
+class TaskProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a task was when it last said so (`at`): how many of its actions and steps had ended."""
+
+    at: str
+    actions: int
+    settled: int
+    steps: int
+    steps_settled: int
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The JSON object `Task`.
+
+    `waiting_for` are the confirmations that it waits for (its own and its subagents'), the reason for its pause, or
+    which budget is used up. A task that is paused was stopped after the actions at hand, or, where it is `interrupted`,
+    in the middle of them. `depth` is 0 for a task that a person started, 1 for a subagent's, and so on. `reason` is why
+    it ended as it did; `position` that of the last event that was about it. `usage` is there where one task is shown.
     """
 
     task_id: str
@@ -92,10 +130,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     updated_at: str
     waiting_for: tuple[str, ...] = ()
+    interrupted: bool = False
+    exhausted: Exhausted | None = None
     reason: str = ""
     skipped: tuple[str, ...] = ()
     policy_digest: str = ""
     parent_task_id: str | None = None
+    root_task_id: str = ""
+    subagent_id: str | None = None
+    depth: int = 0
+    priority: int = 0
+    undoes: str | None = None
+    budget: Budget
+    progress: TaskProgress | None = None
+    usage: TaskUsage | None = None
+    owner: str | None = None
     plan: TaskPlan | None = None
     position: int
 
@@ -106,66 +155,86 @@ def _touch(recorded: Recorded[TaskEvent], values: dict[str, Scalar]) -> Put:
     return Put("tasks", (recorded.event.task_id,), values)
 
 
-def _queued(recorded: Recorded[TaskQueued]) -> Changes:
+def _life(recorded: Recorded[LifeEvent]) -> Changes:
+    values = _life_values(recorded)
+    status = status_after(recorded.event)
+    if status is not None:
+        # Whatever it waited for, it does so no longer, except for what this event says.
+        waits_no_more: dict[str, Scalar] = {"waiting_for": None, "interrupted": None, "exhausted": None}
+        values = {"status": status, **waits_no_more, **values}
+    return (_touch(recorded, values),)
+
+
+def _life_values(recorded: Recorded[LifeEvent]) -> dict[str, Scalar]:
     event = recorded.event
-    return (
-        _touch(
-            recorded,
-            {
-                "session_id": event.session_id,
-                "parent_task_id": event.parent_task_id,
-                "title": event.title,
-                "prompt": event.prompt,
-                "status": "queued",
-                "created_at": micros(recorded.origin.at),
-                "created_position": recorded.position,
-            },
-        ),
+    match event:
+        case TaskQueued():
+            return _queued(event, recorded)
+        case TaskPlanningStarted(planner=planner):
+            return {"planner": planner}
+        case TaskPlanned(plan=plan) | TaskSteered(plan=plan):
+            return {"plan": json_text(plan_shape(event.task_id, plan, recorded.origin.at))}
+        case TaskAwaitingConfirmation(confirmation_ids=asked):
+            return {"waiting_for": json_text(asked)}
+        case TaskPaused(reason=reason):
+            return {"waiting_for": json_text([reason])}
+        case TaskInterrupted(reason=reason):
+            return {"waiting_for": json_text([reason]), "interrupted": 1}
+        case TaskBudgetExhausted(of_task=of_task, measure=measure, bound=bound, needed=needed):
+            why = exhausted_words(of_task, measure, bound, needed)
+            exhausted = Exhausted(
+                of_task=of_task,
+                measure=measure,
+                bound=bound,
+                needed=needed,
+                reason=why,
+                to_do=top_up_command(of_task, measure, bound, needed),
+            )
+            return {"waiting_for": json_text([why]), "exhausted": json_text(exhausted)}
+        case TaskBudgetRaised(budget=budget):
+            return {"budget": json_text(budget)}
+        case TaskProgressed():
+            return {"progress": json_text(_progress(event, recorded))}
+        case TaskCompleted(skipped=skipped):
+            return {"reason": event.reason, "skipped": json_text(skipped)}
+        case TaskEnded(reason=reason):
+            return {"reason": reason, "skipped": None}
+        case TaskStarted() | TaskResumed() | TaskMessaged() | UsageReported() | PathsClaimed():
+            return {}
+        case StepBegun() | StepSkipped() | ChangesStaged():
+            return {}
+        case _:
+            assert_never(event)
+
+
+def _queued(event: TaskQueued, recorded: Recorded[LifeEvent]) -> dict[str, Scalar]:
+    return {
+        "session_id": event.session_id,
+        "root_task_id": root_task_id(event.task_id),
+        "parent_task_id": event.parent_task_id,
+        "subagent_id": event.subagent_id,
+        "title": event.title,
+        "prompt": event.prompt,
+        "priority": event.priority,
+        "undoes": event.undoes,
+        "budget": json_text(event.budget),
+        "created_at": micros(recorded.origin.at),
+        "created_position": recorded.position,
+    }
+
+
+def _progress(event: TaskProgressed, recorded: Recorded[LifeEvent]) -> TaskProgress:
+    return TaskProgress(
+        at=rfc3339(recorded.origin.at),
+        actions=event.actions,
+        settled=event.settled,
+        steps=event.steps,
+        steps_settled=event.steps_settled,
     )
 
 
-def _planning(recorded: Recorded[TaskPlanningStarted]) -> Changes:
-    return (_touch(recorded, {"status": "planning", "planner": recorded.event.planner}),)
-
-
-def _planned(recorded: Recorded[TaskPlanned]) -> Changes:
-    shape = plan_shape(recorded.event.task_id, recorded.event.plan, recorded.origin.at)
-    return (_touch(recorded, {"status": "ready", "plan": json_text(shape)}),)
-
-
-def _running(recorded: Recorded[TaskStarted | TaskResumed]) -> Changes:
-    return (_touch(recorded, {"status": "running", "waiting_for": None}),)
-
-
-def _awaiting(recorded: Recorded[TaskAwaitingConfirmation]) -> Changes:
-    asked = json_text(recorded.event.confirmation_ids)
-    return (_touch(recorded, {"status": "awaiting_confirmation", "waiting_for": asked}),)
-
-
-def _paused(recorded: Recorded[TaskPaused]) -> Changes:
-    return (_touch(recorded, {"status": "paused", "waiting_for": json_text([recorded.event.reason])}),)
-
-
-def _completed(recorded: Recorded[TaskCompleted]) -> Changes:
-    skipped = recorded.event.skipped
-    status: TaskStatus = "completed_with_skips" if skipped else "completed"
-    return (_ended(recorded, status, recorded.event.reason, json_text(skipped)),)
-
-
-def _failed(recorded: Recorded[TaskFailed]) -> Changes:
-    return (_ended(recorded, "failed", recorded.event.reason),)
-
-
-def _blocked(recorded: Recorded[TaskBlocked]) -> Changes:
-    return (_ended(recorded, "blocked", recorded.event.reason),)
-
-
-def _cancelled(recorded: Recorded[TaskCancelled]) -> Changes:
-    return (_ended(recorded, "cancelled", recorded.event.reason),)
-
-
-def _ended(recorded: Recorded[TaskEvent], status: TaskStatus, reason: str, skipped: str | None = None) -> Put:
-    return _touch(recorded, {"status": status, "waiting_for": None, "reason": reason, "skipped": skipped})
+def _claimed(recorded: Recorded[TaskClaimed]) -> Changes:
+    return (Put("tasks", (recorded.event.task_id,), {"owner": recorded.event.owner}),)
 
 
 def _step_begun(recorded: Recorded[StepBegun]) -> Changes:
@@ -190,17 +259,7 @@ def _decided(recorded: Recorded[ActionAllowed | ActionDenied | ActionConfirmatio
     return (_touch(recorded, {"policy_digest": recorded.event.decision.policy_digest}),)
 
 
-def _action(
-    recorded: Recorded[
-        ActionProposed
-        | ActionDeclined
-        | ActionStarted
-        | ConnectionDecided
-        | ActionSucceeded
-        | ActionFailed
-        | ActionOutcomeUnknown
-    ],
-) -> Changes:
+def _action(recorded: Recorded[ActionEvent]) -> Changes:
     return (_touch(recorded, {}),)
 
 
@@ -209,22 +268,10 @@ def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
     return (Put("task_steps", (event.task_id, event.step_id), {"asked": recorded.position}),)
 
 
-Answer: TypeAlias = ConfirmationApproved | ConfirmationRejected | ConfirmationExpired | ConfirmationWithdrawn
-
-
 def _choose(event: type[AnyEvent]) -> OnEvent:
     if issubclass(event, ActionAllowed | ActionDenied | ActionConfirmationRequired):
         return when(event, _decided)
-    if issubclass(
-        event,
-        ActionProposed
-        | ActionDeclined
-        | ActionStarted
-        | ConnectionDecided
-        | ActionSucceeded
-        | ActionFailed
-        | ActionOutcomeUnknown,
-    ):
+    if issubclass(event, ActionEvent):
         return when(event, _action)
     if issubclass(event, ChangesStaged):
         return when(event, _changes_staged)
@@ -232,41 +279,26 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _step_begun)
     if issubclass(event, StepSkipped):
         return when(event, _step_skipped)
-    if issubclass(event, TaskQueued):
-        return when(event, _queued)
-    if issubclass(event, TaskPlanningStarted):
-        return when(event, _planning)
-    if issubclass(event, TaskPlanned):
-        return when(event, _planned)
-    if issubclass(event, TaskStarted | TaskResumed):
-        return when(event, _running)
-    if issubclass(event, TaskAwaitingConfirmation):
-        return when(event, _awaiting)
-    if issubclass(event, TaskPaused):
-        return when(event, _paused)
-    if issubclass(event, TaskCompleted):
-        return when(event, _completed)
-    if issubclass(event, TaskFailed):
-        return when(event, _failed)
-    if issubclass(event, TaskBlocked):
-        return when(event, _blocked)
-    if issubclass(event, TaskCancelled):
-        return when(event, _cancelled)
+    if issubclass(event, LifeEvent):
+        return when(event, _life)
+    if issubclass(event, TaskClaimed):
+        return when(event, _claimed)
     if issubclass(event, ConfirmationRequested):
         return when(event, _asked)
-    if issubclass(event, Answer | SessionEvent | GrantEvent | SubagentEvent | MachineEvent):
+    if issubclass(event, ConfirmationEvent | SessionEvent | GrantEvent | SubagentEvent | MachineEvent):
         return nothing
     assert_never(event)
 
 
-TASK_STATUS: Final = Fold("task_status", 2, (TASKS, STEPS), _choose)
+TASK_STATUS: Final = Fold("task_status", 3, (TASKS, STEPS), _choose)
 
 
-def task_of(row: Row, steps: Sequence[Row] = ()) -> Task:
+def task_of(row: Row, steps: Sequence[Row] = (), usage: TaskUsage | None = None) -> Task:
     """Return the JSON object of a row of `tasks`; `steps` are the rows of `task_steps` of the same task."""
-    plan = text_of(row, "plan")
+    task_id, plan, progress = text_of(row, "task_id"), text_of(row, "plan"), text_of(row, "progress")
+    exhausted = text_of(row, "exhausted")
     return Task(
-        task_id=text_of(row, "task_id"),
+        task_id=task_id,
         session_id=text_of(row, "session_id"),
         title=text_of(row, "title"),
         prompt=text_of(row, "prompt"),
@@ -274,10 +306,21 @@ def task_of(row: Row, steps: Sequence[Row] = ()) -> Task:
         created_at=time_of(row, "created_at"),
         updated_at=time_of(row, "updated_at"),
         waiting_for=texts_of(row, "waiting_for"),
+        interrupted=bool(number_of(row, "interrupted")),
+        exhausted=msgspec.json.decode(exhausted, type=Exhausted) if exhausted else None,
         reason=text_of(row, "reason"),
         skipped=texts_of(row, "skipped"),
         policy_digest=text_of(row, "policy_digest"),
         parent_task_id=text_of(row, "parent_task_id") or None,
+        root_task_id=text_of(row, "root_task_id"),
+        subagent_id=text_of(row, "subagent_id") or None,
+        depth=len(task_chain(task_id)) - 1,
+        priority=number_of(row, "priority"),
+        undoes=text_of(row, "undoes") or None,
+        budget=msgspec.json.decode(text_of(row, "budget"), type=Budget),
+        progress=msgspec.json.decode(progress, type=TaskProgress) if progress else None,
+        usage=usage,
+        owner=text_of(row, "owner") or None,
         plan=with_what_happened(msgspec.json.decode(plan, type=TaskPlan), steps) if plan else None,
         position=number_of(row, "updated_position"),
     )

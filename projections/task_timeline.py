@@ -1,10 +1,8 @@
-"""A task's events grouped by action: when each group began, what happened, and how it ended."""
+"""A task's events as rows, each in its group. The reader that makes a timeline of them is `timeline_report.py`."""
 
-from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
-import msgspec
-
+from ..domain.budget import Usage
 from ..domain.confirmation import (
     ConfirmationApproved,
     ConfirmationExpired,
@@ -14,6 +12,7 @@ from ..domain.confirmation import (
 )
 from ..domain.event import Event, Recorded
 from ..domain.grant import GrantEvent
+from ..domain.ownership import TaskClaimed
 from ..domain.session import ROOT_ALLOWANCES, GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.task import (
@@ -30,28 +29,35 @@ from ..domain.task import (
     ChangesStaged,
     ConnectionDecided,
     LifeEvent,
+    PathsClaimed,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
     TaskBlocked,
+    TaskBudgetExhausted,
+    TaskBudgetRaised,
     TaskCancelled,
     TaskCompleted,
     TaskFailed,
+    TaskInterrupted,
+    TaskMessaged,
     TaskPaused,
     TaskPlanned,
     TaskPlanningStarted,
+    TaskProgressed,
     TaskQueued,
     TaskResumed,
     TaskStarted,
+    TaskSteered,
+    UsageReported,
 )
 from ..domain.topics import AnyEvent, MachineEvent
+from .budget_words import exhausted_words, usage_words
 from .fold import Fold, OnEvent, nothing, when
+from .measure import count_words, milliseconds_words
 from .outcome import outcome_of_step_left_out
-from .place_names import NO_NAMES, PlaceNames
-from .row import Changes, Put, Row, Scalar, Table, micros, number_of, text_of, time_of
-from .subject import shown_subject
-from .task_actions import outcome_in
-from .visible_text import visible
+from .row import Changes, Put, Scalar, Table, json_text, micros
+from .steering_words import messaged_words, raised_words, steered_words
 
 EVENTS: Final = Table(
     name="timeline_events",
@@ -60,6 +66,8 @@ EVENTS: Final = Table(
         "group_id": "text",
         "step_id": "text",
         "subject": "text",
+        # Of a subagent: its own task, the events of which stand in its group, too.
+        "child_task_id": "text",
         "at": "integer",
         "topic": "text",
         "outcome": "text",
@@ -77,42 +85,6 @@ LATER: Final = Table(
 """What happened later to a question, a subagent or the session. It does not name the task; `subject` leads to it."""
 
 TASK_GROUP: Final = "task"
-
-IN_THE_END: Final = frozenset(
-    ["succeeded", "failed", "denied", "rejected", "expired", "skipped", "withdrawn", "cancelled", "blocked"]
-)
-"""Outcomes after which nothing follows. An approval is not among them, nor is an outcome that nobody knows."""
-
-_TOPIC_OF_END: Final = {"succeeded": ActionSucceeded.TOPIC, "failed": ActionFailed.TOPIC}
-
-
-class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One event of a group. `event` is its stored topic without the version; `details` the text as recorded."""
-
-    position: int
-    at: str
-    event: str
-    outcome: str
-    details: str
-    actor: str
-
-
-class TimelineGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What happened to one thing: an action (`group` is its id), a step (`step:…`), a subagent, or the task (`task`).
-
-    `label` is for people, in visible characters. `outcome` is the last word about it, empty while there is none;
-    `ended_at` is set when nothing more can follow. A question about one action stands in that action's group, a
-    question about several in their step's.
-    """
-
-    group: str
-    step_id: str
-    kind: str
-    label: str
-    started_at: str
-    ended_at: str | None
-    outcome: str
-    events: tuple[TimelineEvent, ...]
 
 
 def _line(recorded: Recorded[Event], outcome: str | None, details: str | None) -> dict[str, Scalar]:
@@ -185,7 +157,7 @@ def _life(recorded: Recorded[LifeEvent]) -> Changes:
     if isinstance(event, StepBegun | StepSkipped):
         values["group_id"] = f"step:{event.step_id}"
         values["step_id"] = event.step_id
-    elif isinstance(event, ChangesStaged):
+    elif isinstance(event, ChangesStaged | PathsClaimed):
         values["group_id"] = event.action_id
     return (Put("timeline_events", (event.task_id, recorded.position), values),)
 
@@ -209,8 +181,12 @@ def _said(event: LifeEvent) -> tuple[str | None, str | None]:
             return "started", None
         case TaskAwaitingConfirmation(confirmation_ids=asked):
             return "waiting", ", ".join(asked)
-        case TaskPaused(reason=reason):
+        case TaskPaused(reason=reason) | TaskInterrupted(reason=reason):
             return "waiting", reason
+        case TaskMessaged() | TaskSteered() | TaskProgressed() | UsageReported() | TaskBudgetRaised() | PathsClaimed():
+            return None, _said_on_the_way(event)
+        case TaskBudgetExhausted(of_task=of_task, measure=measure, bound=bound, needed=needed):
+            return "waiting", exhausted_words(of_task, measure, bound, needed)
         case TaskCompleted(skipped=skipped):
             return "succeeded", f"skipped: {', '.join(skipped)}" if skipped else event.reason or None
         case TaskFailed(reason=reason):
@@ -223,7 +199,28 @@ def _said(event: LifeEvent) -> tuple[str | None, str | None]:
             assert_never(event)
 
 
-# Questions, subagents and the session
+def _said_on_the_way(
+    event: TaskMessaged | TaskSteered | TaskProgressed | UsageReported | TaskBudgetRaised | PathsClaimed,
+) -> str:
+    match event:
+        case TaskMessaged():
+            return messaged_words(event)
+        case TaskSteered():
+            return steered_words(event)
+        case TaskProgressed(running_ms=running_ms, settled=settled, actions=actions):
+            return f"{settled} of {count_words(actions, 'action')} ended, {milliseconds_words(running_ms)} more at work"
+        case UsageReported(tokens=tokens, cost_micros=cost, reported_by=by):
+            return f"{', '.join(usage_words(Usage(tokens=tokens, cost_micros=cost)))}, says {by}"
+        case TaskBudgetRaised():
+            return raised_words(event)
+        case PathsClaimed(places=places):
+            # Their folders' names are the reader's to tell.
+            return json_text(places)
+        case _:
+            assert_never(event)
+
+
+# Questions, subagents, owners and the session
 
 
 def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
@@ -238,7 +235,9 @@ def _asked(recorded: Recorded[ConfirmationRequested]) -> Changes:
 def _answered(recorded: Recorded[ConfirmationApproved | ConfirmationRejected]) -> Changes:
     event = recorded.event
     word = "approved" if isinstance(event, ConfirmationApproved) else "rejected"
-    details = f"by {event.answered_by}: {event.note}" if event.note else f"by {event.answered_by}"
+    found = event.finding.replace("_", " ") if isinstance(event, ConfirmationApproved) else ""
+    by = f"by {event.answered_by}{f', {found}' if found else ''}"
+    details = f"{by}: {event.note}" if event.note else by
     return (Put("timeline_later", (event.confirmation_id, recorded.position), _line(recorded, word, details)),)
 
 
@@ -256,17 +255,26 @@ def _spawned(recorded: Recorded[SubagentSpawned]) -> Changes:
     event = recorded.event
     values = _line(recorded, "started", event.title)
     values["group_id"] = values["subject"] = event.subagent_id
-    return (Put("timeline_events", (event.task_id, recorded.position), values),)
+    values["child_task_id"] = event.task_id
+    return (Put("timeline_events", (event.parent_task_id, recorded.position), values),)
 
 
 def _reported(recorded: Recorded[SubagentReported]) -> Changes:
-    line = _line(recorded, "succeeded", recorded.event.report)
+    # That it ended by itself does not say how: its task's own last event does.
+    line = _line(recorded, None, recorded.event.report)
     return (Put("timeline_later", (recorded.event.subagent_id, recorded.position), line),)
 
 
 def _stopped(recorded: Recorded[SubagentStopped]) -> Changes:
     line = _line(recorded, "cancelled", recorded.event.reason)
     return (Put("timeline_later", (recorded.event.subagent_id, recorded.position), line),)
+
+
+def _claimed(recorded: Recorded[TaskClaimed]) -> Changes:
+    event = recorded.event
+    values = _line(recorded, None, f"carried on by {event.owner}, cowork {event.engine}")
+    values["group_id"] = TASK_GROUP
+    return (Put("timeline_events", (event.task_id, recorded.position), values),)
 
 
 def _root_allowed(recorded: Recorded[RootAllowed]) -> Changes:
@@ -294,6 +302,8 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
         return when(event, _reported)
     if issubclass(event, SubagentStopped):
         return when(event, _stopped)
+    if issubclass(event, TaskClaimed):
+        return when(event, _claimed)
     if issubclass(event, RootAllowed):
         return when(event, _root_allowed)
     if issubclass(event, SessionStarted | PolicyAdopted | GrantAdded | SessionEnded | GrantEvent | MachineEvent):
@@ -301,97 +311,4 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
     assert_never(event)
 
 
-TASK_TIMELINE: Final = Fold("task_timeline", 2, (EVENTS, LATER), _choose)
-
-
-def timeline_of(
-    actions: Iterable[Row], events: Iterable[Row], later: Iterable[Row], names: PlaceNames = NO_NAMES
-) -> list[TimelineGroup]:
-    """Return the groups of one task in the order in which they began.
-
-    `actions` and `events` are the task's rows of `actions` and `timeline_events`; `later` are rows of
-    `timeline_later` (those of other tasks are left out); `names` the place names of its session.
-    """
-    known = {text_of(row, "action_id"): row for row in actions}
-    groups: dict[str, list[TimelineEvent]] = {name: list(_once(row)) for name, row in known.items()}
-    steps: dict[str, str] = {name: text_of(row, "step_id") for name, row in known.items()}
-    group_of: dict[str, str] = {}
-    for row in events:
-        group = text_of(row, "group_id")
-        groups.setdefault(group, []).append(_event(row))
-        steps.setdefault(group, text_of(row, "step_id"))
-        if subject := text_of(row, "subject"):
-            group_of[subject] = group
-    for row in later:
-        if (known_group := group_of.get(text_of(row, "subject"))) is not None:
-            groups[known_group].append(_event(row))
-    made = [_group(name, steps[name], seen, known.get(name), names) for name, seen in groups.items()]
-    return sorted(made, key=lambda group: group.events[0].position)
-
-
-def _group(
-    name: str, step_id: str, events: list[TimelineEvent], action: Row | None, names: PlaceNames
-) -> TimelineGroup:
-    events.sort(key=lambda event: event.position)
-    said = [event.outcome for event in events if event.outcome]
-    outcome = said[-1] if said else ""
-    if action is not None:
-        kind, label = text_of(action, "kind"), shown_subject(action, names)
-    else:
-        kind, label = name.partition(":")[0].partition("-")[0], visible(events[0].details)
-    return TimelineGroup(
-        group=name,
-        step_id=step_id,
-        kind=kind,
-        label=label,
-        started_at=events[0].at,
-        ended_at=events[-1].at if outcome in IN_THE_END else None,
-        outcome=outcome,
-        events=tuple(events),
-    )
-
-
-def _event(row: Row) -> TimelineEvent:
-    return TimelineEvent(
-        position=number_of(row, "position"),
-        at=time_of(row, "at"),
-        event=_name(text_of(row, "topic")),
-        outcome=text_of(row, "outcome"),
-        details=text_of(row, "details"),
-        actor=text_of(row, "actor"),
-    )
-
-
-def _name(topic: str) -> str:
-    return topic.rpartition(".")[0]
-
-
-def _once(row: Row) -> Iterator[TimelineEvent]:
-    """Yield the events of an action that happen at most once. Who recorded the later ones is the engine."""
-    outcome = outcome_in(row)
-    yield _slot(row, "proposed", ActionProposed.TOPIC, "waiting", "", text_of(row, "proposed_by"))
-    if number_of(row, "decided_position"):
-        # A denial ends an action by itself; whatever else refuses it is an event of its own.
-        denied = outcome == "denied" and not number_of(row, "ended_position")
-        rule_id = text_of(row, "decided_by")
-        if denied:
-            yield _slot(row, "decided", ActionDenied.TOPIC, outcome, f"{rule_id}: {text_of(row, 'reason')}")
-        else:
-            yield _slot(row, "decided", ActionAllowed.TOPIC, "waiting", rule_id)
-    if number_of(row, "started_position"):
-        yield _slot(row, "started", ActionStarted.TOPIC, "started", "")
-    if number_of(row, "ended_position"):
-        said = text_of(row, "outcome_reason") or text_of(row, "result")
-        found = "found done after a restart" if number_of(row, "recovered") else ""
-        yield _slot(row, "ended", _TOPIC_OF_END.get(outcome, ActionDeclined.TOPIC), outcome, said or found)
-
-
-def _slot(row: Row, slot: str, topic: str, outcome: str, details: str, actor: str = "") -> TimelineEvent:
-    return TimelineEvent(
-        position=number_of(row, f"{slot}_position"),
-        at=time_of(row, f"{slot}_at"),
-        event=_name(topic),
-        outcome=outcome,
-        details=details,
-        actor=actor,
-    )
+TASK_TIMELINE: Final = Fold("task_timeline", 3, (EVENTS, LATER), _choose)

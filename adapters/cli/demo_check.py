@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from ...domain.path import name_of_text
-from ...projections.summary_report import FileChange, TaskSummary
+from ...projections.summary_shape import FileChange, TaskSummary
 from ...projections.visible_text import visible
 
 DENIED: Final = ("secrets", "diary", "upload")

@@ -12,7 +12,7 @@ from .task_output import show_output
 if TYPE_CHECKING:
     from ...engine.application import Application
     from ...projections.place_names import PlaceNames
-    from ...projections.summary_report import TaskSummary
+    from ...projections.summary_shape import TaskSummary
     from ...projections.task_status import Task
 
 app = App(name="task", help="List, show, summarise, pause and cancel tasks, and see what their actions brought back.")
@@ -64,18 +64,14 @@ def show_task(task_id: TaskId, /, *, options: Options = PLAIN_OPTIONS) -> None:
 
     cowork task show task-06bq2wr0t0x5k9qz
     """
-    from ...projections.task_timeline import timeline_of
+    from ...projections.timeline_report import timeline_of, timeline_rows
 
     with opened(options) as engine:
         task = task_in(engine, task_id)
         if options.json:
             output.document(task)
             return
-        events = engine.rows("timeline_events", {"task_id": task_id})
-        subjects = {str(event["subject"]) for event in events if event["subject"]}
-        later = [row for subject in sorted(subjects) for row in engine.rows("timeline_later", {"subject": subject})]
-        actions = engine.rows("actions", {"task_id": task_id})
-        groups = timeline_of(actions, events, later, _names(engine, task.session_id))
+        groups = timeline_of(timeline_rows(engine.rows, task_id), _names(engine, task.session_id))
     from .task_view import print_task
 
     print_task(task, groups)
@@ -100,19 +96,11 @@ def summarise_task(task_id: TaskId, /, *, options: Options = PLAIN_OPTIONS) -> N
 
 def summary_in(engine: "Application", task: "Task") -> "TaskSummary":
     """Return the task's summary from the read model."""
-    from ...projections.summary_report import SummaryRows, summary_of
+    from ...projections.summary_report import summary_of
+    from ...projections.summary_rows import summary_rows
 
-    where = {"task_id": task.task_id}
-    (row,) = engine.rows("summary_tasks", where)
-    rows = SummaryRows(
-        task=row,
-        steps=engine.rows("summary_steps", where),
-        actions=engine.rows("actions", where),
-        more_effects=engine.rows("more_effects", where),
-        connections=engine.rows("connections", where),
-        questions=engine.rows("summary_questions", where),
-        subagents=engine.rows("summary_subagents", where),
-    )
+    rows = summary_rows(engine.rows, task.task_id)
+    assert rows is not None, "a task has a row in every table of tasks"
     return summary_of(rows, _names(engine, task.session_id))
 
 
@@ -166,12 +154,14 @@ def cancel_task(
 
 
 def task_in(engine: "Application", task_id: str) -> "Task":
-    """Return the task's JSON object. Raises `DomainError` not_found."""
+    """Return the task's JSON object, with what it used up. Raises `DomainError` not_found."""
     from ...projections.task_status import task_of
+    from ...projections.usage_report import usage_of_tree, usage_rows
 
     engine.task(task_id)
     (row,) = engine.rows("tasks", {"task_id": task_id})
-    return task_of(row, engine.rows("task_steps", {"task_id": task_id}))
+    usage = usage_of_tree(usage_rows(engine.rows, str(row["root_task_id"])))
+    return task_of(row, engine.rows("task_steps", {"task_id": task_id}), usage[task_id])
 
 
 def _names(engine: "Application", session_id: str) -> "PlaceNames":

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from ...projections.command_runs import CommandRun
 from ...projections.measure import size_words
-from ...projections.summary_report import TaskSummary
+from ...projections.summary_shape import TaskSummary
 from ...projections.task_status import Task
-from ...projections.task_timeline import TASK_GROUP, TimelineGroup
+from ...projections.task_timeline import TASK_GROUP
+from ...projections.timeline_report import TimelineGroup
 from ...projections.visible_text import quoted, visible
 from . import output
 from .layout import clock_time, in_columns, plural

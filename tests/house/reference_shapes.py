@@ -161,7 +161,7 @@ class Shapes:
 
     PRINTED: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("projections.task_status", "Task", "`cowork task list` (a list), `show`, `pause` and `cancel`"),
-        ("projections.summary_report", "TaskSummary", "`cowork task summary`"),
+        ("projections.summary_shape", "TaskSummary", "`cowork task summary`"),
         ("projections.confirmation_inbox", "Confirmation", "`cowork confirmation list` (a list), and its others"),
         ("projections.active_grants", "FolderGrant", "`cowork grant list` (a list, with `HostGrant`s) and `revoke`"),
         ("projections.active_grants", "HostGrant", "`cowork grant list` (in its list, after the folders) and `revoke`"),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cowork.domain import approvals, confirmation, folder_trust, grant, policy_record, sandbox, session, subagent, task
+from cowork.domain import approvals, confirmation, folder_trust, grant, policy_record, sandbox, session, task
 from cowork.domain.action import (
     Action,
     Content,
@@ -19,11 +19,13 @@ from cowork.domain.action import (
     Location,
     NetworkRequest,
     ShellExec,
+    SubagentSpawn,
     digest_of,
     kind_of,
 )
 from cowork.domain.baseline import BASELINE
-from cowork.domain.confirmation import Card, CardBlock, Item, Pending
+from cowork.domain.budget import NO_BUDGET, Budget
+from cowork.domain.confirmation import Card, CardBlock, Finding, Item, Pending
 from cowork.domain.effect import CommandReport, Output, Result
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
@@ -33,9 +35,11 @@ from cowork.domain.policy import digest_of_layers
 from cowork.domain.policy_approval import Approval, ApprovalScope
 from cowork.domain.policy_decision import Decision
 from cowork.domain.policy_document import Verdict
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.reason import ReasonCode
+from cowork.domain.scope import VERBS, FolderIdentity
 from cowork.domain.session import AdoptedLayer
 from cowork.domain.task import Awaiting, Ready, Started, Unknown
+from tests.projections import course
 from tests.projections.effects import effects_of
 
 S = TypeVar("S")
@@ -61,13 +65,13 @@ class History:
         self.events: list[Recorded[Event]] = []
         self._states: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
-        self._sessions: list[str] = []
+        self.sessions: list[str] = []
         self._grants: list[str] = []
         self._hosts: list[str] = []
-        self._tasks: list[str] = []
+        self.tasks: list[str] = []
         self._questions: list[str] = []
-        self._subagents: list[str] = []
-        self._now = START
+        self.subagents: list[str] = []
+        self.time = START
 
     def grow(self, steps: int) -> "History":
         """Take so many steps; one that the aggregates refuse is a step too."""
@@ -82,8 +86,11 @@ class History:
             (8, self.propose),
             (8, self.answer),
             (12, self.act),
-            (3, self.live),
-            (1, self.help_out),
+            (3, lambda: course.live(self)),
+            (3, lambda: course.change_course(self)),
+            (3, lambda: course.use_up(self)),
+            (3, lambda: course.help_out(self)),
+            (1, lambda: course.keep(self)),
             (1, self.change_policy),
             (1, self.try_out),
         )
@@ -101,8 +108,8 @@ class History:
         """Decide a command, fold and record its events."""
         state = self._states.get(stream, aggregate.INITIAL)
         events = list(aggregate.decide(command, state))
-        self._now += timedelta(milliseconds=self.random.randint(0, 5000))
-        origin = Origin(actor=actor, cause="test", command_id=f"command-{len(self.events)}", at=self._now)
+        self.time += timedelta(milliseconds=self.random.randint(0, 5000))
+        origin = Origin(actor=actor, cause="test", command_id=f"command-{len(self.events)}", at=self.time)
         for event in events:
             state = aggregate.evolve(state, event)
             version = self._versions[stream] = self._versions.get(stream, 0) + 1
@@ -115,7 +122,8 @@ class History:
         """Return the folded state of a stream."""
         return self._states[stream]
 
-    def _one(self, of: list[S]) -> S:
+    def one(self, of: list[S]) -> S:
+        """Return one of them. Raises `DomainError` where there is none."""
         if not of:
             raise DomainError("not_found", "nothing to choose from")
         return self.random.choice(of)
@@ -124,7 +132,7 @@ class History:
 
     def start_session(self) -> None:
         """Open a session under the default policy."""
-        name = f"session-{len(self._sessions) + 1}"
+        name = f"session-{len(self.sessions) + 1}"
         stream = policy_record.stream_of_document(BASELINE.digest)
         self.execute(policy_record, stream, policy_record.StoreDocument(BASELINE.source))
         command = session.StartSession(
@@ -137,11 +145,11 @@ class History:
             policy_digest=digest_of_layers((BASELINE,)),
         )
         self.execute(session, name, command, "person:ann")
-        self._sessions.append(name)
+        self.sessions.append(name)
 
     def grant(self) -> None:
         """Open a folder to a session."""
-        session_id = self._one(self._sessions)
+        session_id = self.one(self.sessions)
         if self.random.random() < 0.2:
             self._grant_host(session_id)
             return
@@ -154,7 +162,7 @@ class History:
             verbs=VERBS,
             output_roots=("out",),
             identity=FolderIdentity(1, 2**63 + len(self._grants)),
-            expires_at=self.random.choice((None, self._now + timedelta(hours=1))),
+            expires_at=self.random.choice((None, self.time + timedelta(hours=1))),
         )
         self.execute(grant, name, command, "person:ann")
         self.execute(session, session_id, session.AddGrant(name))
@@ -174,23 +182,23 @@ class History:
             canary = sandbox.Canary(name="env", path="shell", standing=standing, detail="tried")
             self.execute(sandbox, sandbox.SANDBOX_STREAM, sandbox.RecordCheck("sha256:machine", (canary,)))
             return
-        self.execute(session, self._one(self._sessions), session.AllowRoot("option"), "person:ann")
+        self.execute(session, self.one(self.sessions), session.AllowRoot("option"), "person:ann")
 
     def change_grant(self) -> None:
         """Narrow, revoke or expire a grant, or end a session."""
         which = self.random.randrange(5)
         if which == 4:
-            self.execute(grant, self._one(self._hosts), grant.RevokeGrant("enough"), "person:ann")
+            self.execute(grant, self.one(self._hosts), grant.RevokeGrant("enough"), "person:ann")
             return
         if which == 3:
-            self.execute(session, self._one(self._sessions), session.EndSession("done"), "person:ann")
+            self.execute(session, self.one(self.sessions), session.EndSession("done"), "person:ann")
             return
         commands: tuple[object, ...] = (
             grant.NarrowGrant(verbs=("read",), output_roots=()),
             grant.RevokeGrant("enough"),
-            grant.ExpireGrant(self._now + timedelta(days=1)),
+            grant.ExpireGrant(self.time + timedelta(days=1)),
         )
-        self.execute(grant, self._one(self._grants), commands[which], "person:ann")
+        self.execute(grant, self.one(self._grants), commands[which], "person:ann")
 
     def change_policy(self) -> None:
         """Remember, use or revoke an approval, or change which folder is trusted."""
@@ -200,7 +208,7 @@ class History:
             action="file.write",
             rule_ids=("baseline:overwrite-needs-a-person",),
             risk_tags=("overwrite",),
-            scope=ApprovalScope(session=self._one(self._sessions)),
+            scope=ApprovalScope(session=self.one(self.sessions)),
             path_prefix="/home/ann",
             expires_at=START + timedelta(days=9),
             uses_left=2,
@@ -208,7 +216,7 @@ class History:
         remember = approvals.RememberApproval(
             approval=approval, sentence="writing", confirmation_id="confirmation-1", remembered_by="ann"
         )
-        use = approvals.UseApproval(approval_id=name, action_id="task-1.1", now=self._now)
+        use = approvals.UseApproval(approval_id=name, action_id="task-1.1", now=self.time)
         of_approvals = (remember, use, use, approvals.RevokeApproval(name, "enough"))
         of_trust = (
             folder_trust.TrustFolder("/home/ann", FolderIdentity(1, 2)),
@@ -223,25 +231,39 @@ class History:
 
     def queue_task(self) -> None:
         """Queue a task, and mostly plan and start it."""
-        name = f"task-{len(self._tasks) + 1}"
-        queue = task.QueueTask(task_id=name, session_id=self._one(self._sessions), title=f"title {name}", prompt="p")
+        name = f"task-{len(self.tasks) + 1}"
+        queue = task.QueueTask(
+            task_id=name,
+            session_id=self.one(self.sessions),
+            title=f"title {name}",
+            prompt="p",
+            priority=self.random.choice((0, 5)),
+            budget=self.random.choice((NO_BUDGET, Budget(actions=4, files_deleted=9))),
+            undoes=self.random.choice(("", "task-1")),
+        )
         self.execute(task, name, queue, "person:ann")
-        self._tasks.append(name)
-        if self.random.random() < 0.1:
-            return
-        steps = tuple(
+        self.tasks.append(name)
+        if self.random.random() > 0.1:
+            self.plan(name)
+
+    def plan(self, name: str) -> None:
+        """Plan a task and start it."""
+        self.execute(task, name, task.StartPlanning("plan-file"))
+        self.execute(task, name, task.AdoptPlan(Plan(title="plan", steps=self.steps())))
+        self.execute(task, name, task.StartTask())
+
+    def steps(self, first: int = 1) -> tuple[Step, ...]:
+        """Return some steps, numbered from `first`."""
+        return tuple(
             Step(
                 step_id=f"s{number}",
                 title=f"Step {number}",
                 description=self.random.choice(("", "because")),
-                needs=(f"s{number - 1}",) if number > 1 and self.random.random() < 0.3 else (),
+                needs=(f"s{number - 1}",) if number > first and self.random.random() < 0.3 else (),
                 request=self._action(),
             )
-            for number in range(1, self.random.randint(2, 6))
+            for number in range(first, first + self.random.choice((1, 1, 2, 4)))
         )
-        self.execute(task, name, task.StartPlanning("plan-file"))
-        self.execute(task, name, task.AdoptPlan(Plan(title="plan", steps=steps)))
-        self.execute(task, name, task.StartTask())
 
     def _action(self) -> Action:
         at = Location(self.random.choice(self._grants or ["grant-1"]), self.random.choice(NAMES))
@@ -255,18 +277,19 @@ class History:
                 FileMove(at=at, to=to),
                 FileDelete(at=at),
                 ShellExec(argv=("ls", "-l a"), cwd=Location(at.grant_id, ".")),
-                NetworkRequest(method="GET", url="https://example.org/"),
+                NetworkRequest(method="POST", url="https://example.org/", body=content),
+                SubagentSpawn(title="helper"),
             )
         )
 
     def propose(self) -> None:
         """Begin a step of a running task, or leave it out."""
-        name = self._one(self._tasks)
+        name = self.one(self.tasks)
         state = self._states[name]
         plan = state.plan
         if plan is None:
             return
-        step_id = self._one([step.step_id for step in plan.steps])
+        step_id = self.one([step.step_id for step in plan.steps])
         if self.random.random() < 0.1:
             self.execute(
                 task, name, task.SkipStep(step_id, "its need failed", self.random.choice((None, "policy", "io")))
@@ -298,13 +321,18 @@ class History:
                 verdict=verdict,
                 rule_id=f"rule-for-{kind_of(action)}",
                 reason="so it is written",
-                reason_code="not_found" if verdict == "deny" else None,
+                reason_code=self.random.choice(("not_found", "policy")) if verdict == "deny" else None,
                 risk_tags=("delete",) if isinstance(action, FileDelete) else (),
                 policy_digest="sha256:policy",
             ),
-            facts=Facts(now=self._now, target=FileState("file", size=3)),
+            facts=self.facts(),
             scope_digest="sha256:scope",
         )
+
+    def facts(self) -> Facts:
+        """Return facts about a file or a folder."""
+        seen = self.random.choice((FileState("file", size=3), FileState("folder", size=9, entries=5)))
+        return Facts(now=self.time, target=seen)
 
     def _ask(
         self,
@@ -328,7 +356,7 @@ class History:
             reason="deleting needs a person",
             rule_id="delete-needs-a-person",
             layer="baseline",
-            expires_at=self._now + timedelta(hours=1),
+            expires_at=self.time + timedelta(hours=1),
         )
         self.execute(confirmation, name, command)
         self._questions.append(name)
@@ -336,14 +364,17 @@ class History:
     def answer(self) -> None:
         """Answer an open question in one of the four ways."""
         open_ones = [name for name in self._questions if isinstance(self._states[name], Pending)]
-        name = self._one(open_ones)
+        name = self.one(open_ones)
         digest = "sha256:" + "cd" * 32
+        of_attempt = self._states[name].request.purpose == "unknown_outcome"
+        finding: Finding = self.random.choice(("happened", "not_happened", "try_again")) if of_attempt else ""
+        yes = confirmation.Approve(digest=digest, answered_by="person:ann", now=self.time, finding=finding)
         command: object = self.random.choice(
             (
-                confirmation.Approve(digest=digest, answered_by="person:ann", now=self._now),
-                confirmation.Approve(digest=digest, answered_by="person:ann", now=self._now, note="fine"),
-                confirmation.Reject(digest=digest, answered_by="person:bob", now=self._now, note="no"),
-                confirmation.Expire(self._now + timedelta(hours=2)),
+                yes,
+                msgspec.structs.replace(yes, note="fine"),
+                confirmation.Reject(digest=digest, answered_by="person:bob", now=self.time, note="no"),
+                confirmation.Expire(self.time + timedelta(hours=2)),
                 confirmation.Withdraw("the world moved"),
             )
         )
@@ -351,10 +382,10 @@ class History:
 
     def act(self) -> None:
         """Take one open action a step further."""
-        busy = [name for name in self._tasks if isinstance(self._states[name], task.Task)]
-        name = self._one([n for n in busy if self._states[n].open_actions])
+        busy = [name for name in self.tasks if isinstance(self._states[name], task.Task)]
+        name = self.one([n for n in busy if self._states[n].open_actions])
         state = self._states[name]
-        action = self._one(sorted(state.open_actions.values(), key=lambda a: a.action_id))
+        action = self.one(sorted(state.open_actions.values(), key=lambda a: a.action_id))
         command: object
         match action.phase:
             case Ready():
@@ -375,8 +406,12 @@ class History:
 
     def _after_answer(self, action: task.OpenAction, asked: str) -> object:
         answer = self._states.get(asked)
+        if isinstance(answer, confirmation.Approved) and answer.finding in ("", "try_again"):
+            facts = self.facts() if action.attempts else None
+            return task.StartAction(action_id=action.action_id, digest=action.digest, approval=asked, facts=facts)
         if isinstance(answer, confirmation.Approved):
-            return task.StartAction(action_id=action.action_id, digest=action.digest, approval=asked)
+            happened = answer.finding == "happened"
+            return task.SettleUnknown(action_id=action.action_id, happened=happened, said_by="person:ann")
         if answer is None or isinstance(answer, Pending):
             raise DomainError("conflict", "nobody has answered")
         code = {"Rejected": "rejected", "Expired": "expired", "Withdrawn": "withdrawn"}[type(answer).__name__]
@@ -387,7 +422,8 @@ class History:
         if which < 0.1:
             return task.RecordUnknown(action_id=action.action_id, observed="half of it")
         if which < 0.25:
-            return task.RecordFailure(action_id=action.action_id, reason_code="io", reason="disk on fire")
+            code: ReasonCode = self.random.choice(("io", "subagent", "blocked", "withdrawn"))
+            return task.RecordFailure(action_id=action.action_id, reason_code=code, reason="disk on fire")
         return task.RecordSuccess(
             action_id=action.action_id,
             effects=effects_of(action.action),
@@ -429,7 +465,7 @@ class History:
             self._ask(asked, name, state.session_id, action.step_id, items, "action")
 
     def _change(self) -> Action:
-        while isinstance(action := self._action(), (FileRead, ShellExec, NetworkRequest)):
+        while isinstance(action := self._action(), FileRead | ShellExec | NetworkRequest | SubagentSpawn):
             pass
         return action
 
@@ -439,7 +475,7 @@ class History:
             action_id=action.action_id,
             confirmation_id=asked,
             decision=Decision(verdict="allow_with_confirm", rule_id="unknown-outcome", reason="nobody knows"),
-            facts=Facts(now=self._now),
+            facts=self.facts(),
             scope_digest="sha256:scope",
             changed="half of it",
         )
@@ -447,42 +483,6 @@ class History:
         self._ask(
             asked, name, state.session_id, action.step_id, (Item(action.action_id, action.digest),), "unknown_outcome"
         )
-
-    def live(self) -> None:
-        """Pause, resume, wait, finish or cancel a task."""
-        commands: tuple[object, ...] = (
-            task.PauseTask("lunch"),
-            task.ResumeTask(),
-            task.ResumeTask(),
-            task.AwaitConfirmation(),
-            task.AwaitConfirmation(),
-            task.FinishTask(),
-            task.FinishTask(),
-            task.CancelTask("enough"),
-        )
-        self.execute(task, self._one(self._tasks), self.random.choice(commands), "person:ann")
-
-    def help_out(self) -> None:
-        """Spawn a subagent, or end one."""
-        if self._subagents and self.random.random() < 0.6:
-            ends: tuple[object, ...] = (subagent.Report("all done"), subagent.Stop("not needed"))
-            self.execute(subagent, self._one(self._subagents), self.random.choice(ends))
-            return
-        name = f"subagent-{len(self._subagents) + 1}"
-        scope = Scope(
-            (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
-        )
-        spawn = subagent.SpawnSubagent(
-            subagent_id=name,
-            parent_id=self._one(self._tasks),
-            task_id=self._one(self._tasks),
-            title="helper",
-            parent_scope=scope,
-            wished_scope=scope,
-            parent_depth=0,
-        )
-        self.execute(subagent, name, spawn)
-        self._subagents.append(name)
 
 
 def _with_question(proposal: task.Proposal, asked: str) -> task.Proposal:

@@ -6,11 +6,13 @@ from random import Random
 from typing import Literal
 
 from cowork.adapters.read_model.memory import MemoryReadModel
-from cowork.domain import confirmation, grant, session, task
-from cowork.domain.action import Action, digest_of
+from cowork.domain import confirmation, grant, session, subagent, task
+from cowork.domain.action import Action, SubagentSpawn, digest_of
 from cowork.domain.baseline import BASELINE
+from cowork.domain.budget import NO_BUDGET, Budget
 from cowork.domain.confirmation import Card, CardBlock, Item
 from cowork.domain.facts import Facts, FileState
+from cowork.domain.ids import child_task_id, subagent_id, task_chain
 from cowork.domain.plan import Plan, Step
 from cowork.domain.policy import digest_of_layers
 from cowork.domain.policy_decision import Decision
@@ -21,9 +23,13 @@ from cowork.domain.session import AdoptedLayer
 from cowork.projections.audit_log import AuditRow, audit_rows
 from cowork.projections.place_names import names_in_rows
 from cowork.projections.registry import PROJECTIONS, TABLES
-from cowork.projections.summary_report import SummaryRows, TaskSummary, summary_of
+from cowork.projections.summary_report import summary_of
+from cowork.projections.summary_rows import summary_rows
+from cowork.projections.summary_shape import TaskSummary
 from cowork.projections.task_status import Task, task_of
-from cowork.projections.task_timeline import TimelineGroup, timeline_of
+from cowork.projections.timeline_report import TimelineGroup, timeline_of, timeline_rows
+from cowork.projections.usage_report import TaskUsage, usage_of_tree, usage_rows
+from tests.projections.course import SCOPE
 from tests.projections.history import START, History
 
 TASK = "task-1"
@@ -64,9 +70,11 @@ class Story(History):
         self.execute(grant, grant_id, command, "person:ann")
         self.execute(session, "session-1", session.AddGrant(grant_id))
 
-    def begin(self, *steps: Step) -> None:
+    def begin(self, *steps: Step, budget: Budget = NO_BUDGET) -> None:
         """Queue, plan and start the task."""
-        queue = task.QueueTask(task_id=TASK, session_id="session-1", title="Tidy up", prompt="please tidy")
+        queue = task.QueueTask(
+            task_id=TASK, session_id="session-1", title="Tidy up", prompt="please tidy", budget=budget
+        )
         self.execute(task, TASK, queue, "person:ann")
         self.execute(task, TASK, task.StartPlanning("plan-file"))
         self.execute(task, TASK, task.AdoptPlan(Plan(title="Tidy up", steps=steps)))
@@ -80,6 +88,7 @@ class Story(History):
         code: ReasonCode | None = None,
         asked: str = "",
         unasked: Literal["", "skipped", "no_approval"] = "",
+        task_id: str = TASK,
     ) -> list[str]:
         """Begin a step; return the ids of its actions."""
         decision = Decision(
@@ -104,18 +113,26 @@ class Story(History):
             for action in actions
         )
         command = task.ProposeActions(step_id=step_id, proposals=proposals, proposed_by="agent:plan-file")
-        events = self.execute(task, TASK, command)
+        events = self.execute(task, task_id, command)
         ids = [event.action_id for event in events if isinstance(event, task.ActionProposed)]
         if asked:
-            self.ask(asked, step_id, [Item(name, digest_of(a)) for name, a in zip(ids, actions, strict=True)])
+            items = [Item(name, digest_of(a)) for name, a in zip(ids, actions, strict=True)]
+            self.ask(asked, step_id, items, task_id=task_id)
         return ids
 
-    def ask(self, name: str, step_id: str, items: Sequence[Item], purpose: confirmation.Purpose = "action") -> None:
+    def ask(
+        self,
+        name: str,
+        step_id: str,
+        items: Sequence[Item],
+        purpose: confirmation.Purpose = "action",
+        task_id: str = TASK,
+    ) -> None:
         """Put a question."""
         request = confirmation.RequestConfirmation(
             confirmation_id=name,
             session_id="session-1",
-            task_id=TASK,
+            task_id=task_id,
             step_id=step_id,
             purpose=purpose,
             items=tuple(items),
@@ -142,9 +159,11 @@ class Story(History):
         self.tell(again)
         self.ask(asked, step_id, [Item(action_id, "sha256:d")], "unknown_outcome")
 
-    def approve(self, name: str, note: str = "") -> None:
-        """Say yes."""
-        answer = confirmation.Approve(digest=QUESTION_DIGEST, answered_by="person:ann", now=START, note=note)
+    def approve(self, name: str, note: str = "", finding: confirmation.Finding = "") -> None:
+        """Say yes, or what became of an attempt."""
+        answer = confirmation.Approve(
+            digest=QUESTION_DIGEST, answered_by="person:ann", now=START, note=note, finding=finding
+        )
         self.execute(confirmation, name, answer, "person:ann")
 
     def reject(self, name: str, note: str = "") -> None:
@@ -154,11 +173,47 @@ class Story(History):
 
     def start(self, action_id: str, action: Action, approval: str = "") -> None:
         """Start an action."""
-        self.tell(task.StartAction(action_id=action_id, digest=digest_of(action), approval=approval))
+        start = task.StartAction(action_id=action_id, digest=digest_of(action), approval=approval)
+        self.tell(start, task_id=action_id.rpartition(".")[0])
 
-    def tell(self, command: object, actor: str = "engine") -> None:
-        """Give the task a command."""
-        self.execute(task, TASK, command, actor)
+    def tell(self, command: object, actor: str = "engine", *, task_id: str = TASK) -> None:
+        """Give a task a command."""
+        self.execute(task, task_id, command, actor)
+
+    def spawn(self, step_id: str, title: str, *steps: Step, parent: str = TASK, budget: Budget = NO_BUDGET) -> str:
+        """Begin a step that starts a subagent, and that one's own task; return the id of this task."""
+        spawn = SubagentSpawn(title=title)
+        (action_id,) = self.propose_step(step_id, spawn, task_id=parent)
+        self.start(action_id, spawn)
+        child = child_task_id(action_id)
+        name = subagent_id(child)
+        command = subagent.SpawnSubagent(
+            subagent_id=name,
+            session_id="session-1",
+            task_id=child,
+            parent_task_id=parent,
+            action_id=action_id,
+            title=title,
+            parent_scope=SCOPE,
+            wished_scope=SCOPE,
+            parent_budget=NO_BUDGET,
+            wished_budget=budget,
+            parent_depth=len(task_chain(parent)) - 1,
+        )
+        self.execute(subagent, name, command)
+        queue = task.QueueTask(
+            task_id=child,
+            session_id="session-1",
+            title=title,
+            parent_task_id=parent,
+            subagent_id=name,
+            budget=budget,
+        )
+        self.execute(task, child, queue)
+        self.execute(task, child, task.StartPlanning("spawned"))
+        self.execute(task, child, task.AdoptPlan(Plan(title=title, steps=steps)))
+        self.execute(task, child, task.StartTask())
+        return child
 
     # Telling
 
@@ -179,36 +234,28 @@ class Story(History):
             model.apply(projection.name, projection.code_version, changes, self.events[-1].position)
         return model
 
-    def task(self) -> Task:
-        """Return the task as its readers see it."""
+    def task(self, task_id: str = TASK) -> Task:
+        """Return a task as its readers see it."""
         model = self.model()
-        (row,) = model.rows("tasks", {"task_id": TASK})
-        return task_of(row, model.rows("task_steps", {"task_id": TASK}))
+        (row,) = model.rows("tasks", {"task_id": task_id})
+        return task_of(row, model.rows("task_steps", {"task_id": task_id}), self.usage()[task_id])
 
-    def summary(self) -> TaskSummary:
-        """Return the task's summary."""
+    def usage(self) -> dict[str, TaskUsage]:
+        """Return what each task of the tree used."""
+        return usage_of_tree(usage_rows(self.model().rows, TASK))
+
+    def summary(self, task_id: str = TASK) -> TaskSummary:
+        """Return a task's summary."""
         model = self.model()
-        (row,) = model.rows("summary_tasks", {"task_id": TASK})
-        rows = SummaryRows(
-            task=row,
-            steps=model.rows("summary_steps", {"task_id": TASK}),
-            actions=model.rows("actions", {"task_id": TASK}),
-            more_effects=model.rows("more_effects", {"task_id": TASK}),
-            connections=model.rows("connections", {"task_id": TASK}),
-            questions=model.rows("summary_questions", {"task_id": TASK}),
-            subagents=model.rows("summary_subagents", {"task_id": TASK}),
-        )
+        rows = summary_rows(model.rows, task_id)
+        assert rows is not None
         return summary_of(rows, names_in_rows(model.rows("grants", {"session_id": "session-1"})))
 
-    def timeline(self) -> list[TimelineGroup]:
-        """Return the task's timeline."""
+    def timeline(self, task_id: str = TASK) -> list[TimelineGroup]:
+        """Return a task's timeline."""
         model = self.model()
-        return timeline_of(
-            model.rows("actions", {"task_id": TASK}),
-            model.rows("timeline_events", {"task_id": TASK}),
-            model.rows("timeline_later"),
-            names_in_rows(model.rows("grants", {"session_id": "session-1"})),
-        )
+        names = names_in_rows(model.rows("grants", {"session_id": "session-1"}))
+        return timeline_of(timeline_rows(model.rows, task_id), names)
 
     def audit(self) -> list[AuditRow]:
         """Return the whole audit log."""

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from cowork.domain import grant, session, subagent, task
+from cowork.domain import grant, ownership, session, subagent, task
 from cowork.domain.action import (
     Action,
     CodeRun,
@@ -19,8 +19,9 @@ from cowork.domain.action import (
     ShellExec,
     SubagentSpawn,
 )
-from cowork.domain.plan import Step
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.budget import Budget, Overrun, Usage
+from cowork.domain.ids import subagent_id
+from cowork.domain.plan import Plan, Step
 from cowork.projections.audit_log import audit_rows
 from tests.projections.effects import effects_of
 from tests.projections.story import TASK, Story
@@ -30,9 +31,13 @@ DELETE = FileDelete(at=Location("grant-2", "b.txt"))
 WRITE = FileWrite(at=Location("grant-1", "out/c.txt"), content=Content("sha256:new", 1))
 
 
+def _step(name: str) -> Step:
+    return Step(step_id=name, title=name, request=READ)
+
+
 def _story(*names: str) -> Story:
     story = Story()
-    story.begin(*(Step(step_id=name, title=name, request=READ) for name in names))
+    story.begin(*map(_step, names))
     return story
 
 
@@ -86,25 +91,26 @@ def test_an_action_that_did_not_happen_tells_why() -> None:
 
 
 def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_session() -> None:
-    story = _story("one", "two", "three")
+    story = Story()
+    story.begin(*map(_step, ("one", "two", "three", "four")), budget=Budget(actions=3))
     story.propose_step("one")
     story.propose_step("two", DELETE, verdict="allow_with_confirm", asked="confirmation-1")
     story.reject("confirmation-1", "no")
     story.tell(task.SkipStep("three", "no need"))
-    scope = Scope(
-        (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
-    )
-    spawn = subagent.SpawnSubagent(
-        subagent_id="subagent-1",
-        parent_id=TASK,
-        task_id=TASK,
-        title="Helper",
-        parent_scope=scope,
-        wished_scope=scope,
-        parent_depth=0,
-    )
-    story.execute(subagent, "subagent-1", spawn)
-    story.execute(subagent, "subagent-1", subagent.Report("done"))
+    child = story.spawn("four", "Helper", Step(step_id="its", title="its", request=DELETE), budget=Budget(actions=5))
+    story.tell(task.SkipStep("its", "no need"), task_id=child)
+    story.tell(task.FinishTask(), task_id=child)
+    story.execute(subagent, subagent_id(child), subagent.Report("done"))
+    story.execute(ownership, f"ownership-{TASK}", ownership.ClaimTask(TASK, "process-7", "1.0"))
+    story.tell(task.InterruptTask("stop"))
+    story.tell(task.SendMessage(text="mind the gap", strategy="steer", said_by="ann"))
+    plan = Plan(title="other", steps=tuple(_step(name) for name in ("one", "two", "three", "four", "five")))
+    story.tell(task.SteerTask(plan=plan, said_by="ann"))
+    story.tell(task.RecordProgress(1500))
+    story.tell(task.ReportUsage(tokens=12, reported_by="planner"))
+    story.tell(task.ResumeTask())
+    story.tell(task.ExhaustBudget(TASK, Overrun(measure="actions", bound=3, needed=4)))
+    story.tell(task.RaiseBudget(Usage(actions=2)))
     story.tell(task.CancelTask("enough"), "person:ann")
     story.execute(grant, "grant-1", grant.RevokeGrant("enough"), "person:ann")
     story.execute(session, "session-1", session.AllowRoot("setting"), "person:ann")
@@ -126,7 +132,22 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
         "confirmation.rejected",
         "task.step_skipped",
         "subagent.spawned",
+        "task.queued",
+        "task.planning_started",
+        "task.planned",
+        "task.started",
+        "task.step_skipped",
+        "task.completed",
         "subagent.reported",
+        "ownership.claimed",
+        "task.interrupted",
+        "task.messaged",
+        "task.steered",
+        "task.progressed",
+        "task.usage_reported",
+        "task.resumed",
+        "task.budget_exhausted",
+        "task.budget_raised",
         "task.cancelled",
         "grant.revoked",
         "session.root_allowed",
@@ -134,8 +155,9 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     ]
     assert {row.session_id for row in rows} == {"session-1"}
     of_task = [row for row in rows if row.task_id]
-    assert {row.task_id for row in of_task} == {TASK}
-    assert len(of_task) == 11
+    assert {row.task_id for row in of_task} == {TASK, child}
+    assert len([row for row in of_task if row.task_id == child]) == 6
+    assert len([row for row in of_task if row.task_id == TASK]) == 20
     by_kind = {row.kind: row for row in rows}
     assert by_kind["confirmation.rejected"].answered_by == "person:bob"
     assert by_kind["confirmation.rejected"].reason == "no"
@@ -145,6 +167,46 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     assert by_kind["grant.given"].target == "/home/ann/photos"
     assert by_kind["grant.revoked"].target == "/home/ann/reports"
     assert by_kind["grant.revoked"].actor == "person:ann"
+    assert by_kind["subagent.spawned"].reason == (
+        f"by {TASK}.2, its task is {child}, depth 1, folders f (read, create, write, move, delete), no granted host; "
+        "budget 5 actions"
+    )
+    assert (by_kind["subagent.reported"].outcome, by_kind["subagent.reported"].target) == ("", "Helper")
+    assert (by_kind["task.messaged"].target, by_kind["task.messaged"].reason) == ("steer", "ann: mind the gap")
+    assert by_kind["task.steered"].reason == "added five, by ann"
+    assert by_kind["task.budget_raised"].reason == "2 actions more; now 5 actions"
+    assert (by_kind["ownership.claimed"].target, by_kind["ownership.claimed"].task_id) == ("process-7", TASK)
+
+
+def test_a_claim_names_its_places_and_the_action_that_wants_them() -> None:
+    story = _story("one", "two")
+    story.spawn("one", "Helper", _step("its"))
+    (name,) = story.propose_step("two", DELETE)
+    story.start(name, DELETE)
+    (row,) = [row for row in story.audit() if row.kind == "task.paths_claimed"]
+    assert (row.target, row.reason, row.task_id) == ("grant-2:b.txt", f"for {name}", TASK)
+
+
+def test_an_attempt_that_a_person_tells_about_names_the_person() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", DELETE)
+    story.start(name, DELETE)
+    story.tell(task.RecordUnknown(action_id=name, observed="half"))
+    story.tell(task.SettleUnknown(action_id=name, happened=False, said_by="person:ann"))
+    (row,) = [row for row in story.audit() if row.action_id]
+    assert (row.outcome, row.said_by) == ("failed", "person:ann")
+    assert row.outcome_reason == "it was interrupted, and person:ann says that it did not happen"
+
+
+def test_an_attempt_about_which_a_question_is_open_is_still_unknown() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", DELETE)
+    story.start(name, DELETE)
+    story.tell(task.RecordUnknown(action_id=name, observed="half"))
+    story.ask_again(name, "one", "confirmation-1", "half")
+    assert [row.outcome for row in story.audit() if row.action_id] == ["unknown"]
+    story.tell(task.DeclineAction(action_id=name, reason_code="unknown", reason="nobody answered in time"))
+    assert [row.outcome for row in story.audit() if row.action_id] == ["unknown"]
 
 
 def test_places_go_by_their_folders_names_where_these_are_known() -> None:

@@ -133,6 +133,7 @@ def test_a_question_has_the_shape_that_programs_expect() -> None:
         "confirmationId": "confirmation-1",
         "sessionId": "session-1",
         "taskId": TASK,
+        "chain": [{"taskId": TASK, "subagentId": None, "title": ""}],
         "stepId": "one",
         "actionId": f"{TASK}.1",
         "actionIds": [f"{TASK}.1", f"{TASK}.2"],
@@ -147,6 +148,7 @@ def test_a_question_has_the_shape_that_programs_expect() -> None:
         "status": "pending",
         "answeredBy": None,
         "answeredAt": None,
+        "finding": "",
         "note": None,
         "positions": [story.position_of(confirmation.ConfirmationRequested)],
     }

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from random import Random
 from typing import get_args
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cowork.adapters.read_model.memory import MemoryReadModel
+from cowork.domain.budget import Usage, plus
 from cowork.domain.event import Event, Recorded
+from cowork.domain.task import Task
 from cowork.domain.topics import AnyEvent
 from cowork.engine.ports import Projection
 from cowork.projections.registry import PROJECTIONS, TABLES
 from cowork.projections.row import Delete, Put, RowChange, Table
+from cowork.projections.task_status import task_of
+from cowork.projections.usage_report import usage_of_tree, usage_rows
 from tests.projections.history import History
 
 SHAPES: dict[str, Table] = {table.name: table for tables in TABLES.values() for table in tables}
@@ -25,7 +30,7 @@ def _apply(model: MemoryReadModel, events: Sequence[Recorded[Event]]) -> None:
 
 
 def test_random_histories_have_every_kind_of_event() -> None:
-    seen = {type(recorded.event) for seed in range(12) for recorded in History(Random(seed)).grow(250).events}
+    seen = {type(recorded.event) for seed in range(16) for recorded in History(Random(seed)).grow(300).events}
     assert seen == set(get_args(AnyEvent))
 
 
@@ -81,6 +86,46 @@ def test_a_projection_gives_the_same_changes_for_the_same_event(seed: int) -> No
     for recorded in History(Random(seed)).grow(20).events:
         for projection in PROJECTIONS:
             assert projection.on(recorded) == projection.on(recorded)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32))
+def test_what_a_task_used_is_what_its_own_state_says(seed: int) -> None:
+    history = History(Random(seed)).grow(150)
+    model = MemoryReadModel(TABLES)
+    _apply(model, history.events)
+    roots = {str(row["root_task_id"]) for row in model.rows("usage_tasks")}
+    told = {name: one for root in roots for name, one in usage_of_tree(usage_rows(model.rows, root)).items()}
+    assert set(told) == set(history.tasks)
+    for name, usage in told.items():
+        state = history.state_of(name)
+        assert (usage.own, usage.own_under_way, usage.budget) == (state.spent, state.reserved, state.budget)
+        assert (usage.total, usage.total_under_way) == _with_all_beneath(history, state)
+
+
+def _with_all_beneath(history: History, state: Task) -> tuple[Usage, Usage]:
+    """Add up as the engine's ledger does: the time at work is a task's own."""
+    spent, under_way = state.spent, state.reserved
+    for child in (name for name in history.tasks if history.state_of(name).parent_task_id == state.task_id):
+        theirs, open_ones = _with_all_beneath(history, history.state_of(child))
+        spent = plus(spent, msgspec.structs.replace(theirs, wall_ms=0))
+        under_way = plus(under_way, open_ones)
+    return spent, under_way
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32))
+def test_a_tasks_row_has_the_status_and_the_plan_that_its_state_has(seed: int) -> None:
+    history = History(Random(seed)).grow(120)
+    model = MemoryReadModel(TABLES)
+    _apply(model, history.events)
+    for row in model.rows("tasks"):
+        told, state = task_of(row), history.state_of(str(row["task_id"]))
+        assert (told.status, told.interrupted) == (state.status, state.is_interrupted and state.status == "paused")
+        planned = () if state.plan is None else state.plan.steps
+        assert [step.step_id for step in (told.plan.steps if told.plan else ())] == [step.step_id for step in planned]
+        (of_summary,) = model.rows("summary_tasks", {"task_id": told.task_id})
+        assert of_summary["status"] == state.status
 
 
 def test_each_projection_is_one_that_the_engine_knows_how_to_drive() -> None:

@@ -8,11 +8,11 @@ import pytest
 from cowork.domain import subagent, task
 from cowork.domain.action import Content, FileCreate, FileDelete, FileMove, FileRead, FileWrite, Location, ShellExec
 from cowork.domain.effect import Effect, Result
+from cowork.domain.ids import subagent_id
 from cowork.domain.plan import Step
 from cowork.domain.reason import ReasonCode
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 from cowork.projections.output_files import output_kind, standing_outputs
-from cowork.projections.summary_report import TaskSummary
+from cowork.projections.summary_shape import TaskSummary
 from tests.projections.effects import effects_of
 from tests.projections.story import TASK, Story
 
@@ -156,24 +156,13 @@ def test_questions_are_told_with_their_answers() -> None:
 
 
 def test_claims_are_the_agents_own_words_and_called_so() -> None:
-    story, _ = _told()
-    scope = Scope(
-        (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
-    )
-    spawn = subagent.SpawnSubagent(
-        subagent_id="subagent-1",
-        parent_id=TASK,
-        task_id=TASK,
-        title="Helper",
-        parent_scope=scope,
-        wished_scope=scope,
-        parent_depth=0,
-    )
-    story.execute(subagent, "subagent-1", spawn)
-    story.execute(subagent, "subagent-1", subagent.Report("I did it all"))
+    story = Story()
+    story.begin(_step("rejected", "I know best"), _step("helps"))
+    child = story.spawn("helps", "Helper", Step(step_id="its", title="its", request=DELETE))
+    story.execute(subagent, subagent_id(child), subagent.Report("I did it all"))
     assert [(c.by, c.about, c.text) for c in story.summary().claims] == [
         ("agent", "rejected", "I know best"),
-        ("subagent-1", "Helper", "I did it all"),
+        (subagent_id(child), "Helper", "I did it all"),
     ]
 
 
@@ -232,7 +221,7 @@ def test_an_unknown_outcome_that_is_cleared_up_is_no_longer_left_open() -> None:
     story.tell(task.RecordUnknown(action_id=name, observed="half"))
     assert len(story.summary().followups) == 1
     story.ask_again(name, "delete", "confirmation-1", "half")
-    story.approve("confirmation-1")
+    story.approve("confirmation-1", finding="try_again")
     story.start(name, DELETE, "confirmation-1")
     story.tell(task.RecordSuccess(action_id=name, effects=effects_of(DELETE)))
     summary = story.summary()

@@ -8,6 +8,7 @@ import pytest
 from cowork.domain import task
 from cowork.domain.action import FileDelete, FileMove, FileRead, Location
 from cowork.domain.baseline import BASELINE
+from cowork.domain.budget import Overrun
 from cowork.domain.plan import Batch, Plan, Step
 from cowork.domain.policy import digest_of_layers
 from tests.projections.story import TASK, Story
@@ -57,6 +58,8 @@ def _until(story: Story, status: str) -> None:
         story.tell(task.AwaitConfirmation())
     elif status == "paused":
         story.tell(task.PauseTask("lunch"))
+    elif status == "budget_exhausted":
+        story.tell(task.ExhaustBudget(TASK, Overrun(measure="actions", bound=3, needed=4)))
     elif status == "cancelled":
         story.tell(task.CancelTask("enough"))
     elif status != "running":
@@ -117,6 +120,8 @@ def test_a_plan_has_the_shape_that_programs_expect() -> None:
         "dependencies": [{"stepId": "two", "dependsOn": ["one"]}],
         "riskTags": ["delete", "batch"],
         "estimatedActions": ["file.read", "file.delete"],
+        "onAsk": "wait",
+        "answerWithinS": None,
     }
 
 

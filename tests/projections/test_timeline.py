@@ -1,10 +1,11 @@
 """A task's timeline: what belongs together, when it began, and how it ended."""
 
-from cowork.domain import session, subagent, task
+from cowork.domain import ownership, session, subagent, task
 from cowork.domain.action import FileDelete, FileMove, FileRead, Location
+from cowork.domain.budget import Overrun, Usage
 from cowork.domain.effect import Result
-from cowork.domain.plan import Step
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.ids import subagent_id
+from cowork.domain.plan import Plan, Step
 from tests.projections.history import History
 from tests.projections.story import TASK, Story
 
@@ -76,7 +77,7 @@ def test_what_happens_to_an_action_again_is_all_there() -> None:
     story.start(name, DELETE)
     story.tell(task.RecordUnknown(action_id=name, observed="half"))
     story.ask_again(name, "one", "confirmation-1", "it changed")
-    story.approve("confirmation-1")
+    story.approve("confirmation-1", finding="try_again")
     story.start(name, DELETE, "confirmation-1")
     story.tell(task.RecordFailure(action_id=name, reason_code="io", reason="no luck"))
     (group,) = [group for group in story.timeline() if group.group == name]
@@ -87,7 +88,7 @@ def test_what_happens_to_an_action_again_is_all_there() -> None:
         ("task.action_outcome_unknown", "half"),
         ("task.action_confirmation_required", "it changed"),
         ("confirmation.requested", "Delete a.csv"),
-        ("confirmation.approved", "by person:ann"),
+        ("confirmation.approved", "by person:ann, try again"),
         ("task.action_started", "attempt 2"),
         ("task.action_failed", "no luck"),
     ]
@@ -144,25 +145,96 @@ def test_that_root_was_allowed_stands_with_the_tasks_own_events() -> None:
     assert group.label == "Tidy up"
 
 
-def test_a_subagent_is_a_group_of_its_task() -> None:
+def test_a_subagent_is_a_group_with_what_happened_to_its_task_as_a_whole() -> None:
     story = _story("one")
-    scope = Scope(
-        (FolderScope(grant_id="grant-1", name="f", root_path="/f", verbs=VERBS, identity=FolderIdentity(1, 2)),)
+    child = story.spawn("one", "Helper", Step(step_id="its", title="its", request=DELETE))
+    story.propose_step("its", DELETE, verdict="allow_with_confirm", asked="confirmation-1", task_id=child)
+    story.tell(task.AwaitConfirmation(), task_id=child)
+    (group,) = [group for group in story.timeline() if group.group == subagent_id(child)]
+    assert (group.kind, group.label, group.outcome, group.ended_at) == ("subagent", "Helper", "waiting", None)
+    assert [event.event for event in group.events] == [
+        "subagent.spawned",
+        "task.queued",
+        "task.planning_started",
+        "task.planned",
+        "task.started",
+        "task.awaiting_confirmation",
+    ]
+    story.tell(task.CancelTask("not needed"), task_id=child)
+    story.execute(subagent, subagent_id(child), subagent.Stop("not needed"))
+    (group,) = [group for group in story.timeline() if group.group == subagent_id(child)]
+    assert [event.event for event in group.events][-2:] == ["task.cancelled", "subagent.stopped"]
+    assert (group.outcome, group.ended_at) == ("cancelled", _last(story))
+
+
+def test_a_subagent_that_says_it_is_done_ended_as_its_task_did() -> None:
+    story = _story("one")
+    child = story.spawn("one", "Helper", Step(step_id="its", title="its", request=DELETE))
+    story.propose_step("its", DELETE, verdict="deny", code="policy", task_id=child)
+    story.tell(task.FinishTask(), task_id=child)
+    story.execute(subagent, subagent_id(child), subagent.Report("all went well"))
+    (group,) = [group for group in story.timeline() if group.group == subagent_id(child)]
+    assert (group.outcome, group.events[-1].details) == ("blocked", "all went well")
+
+
+def test_what_changes_a_tasks_course_is_told_and_is_no_outcome() -> None:
+    story = _story("one", "two")
+    story.tell(task.SendMessage(text="mind the gap", strategy="queue", said_by="ann"))
+    plan = Plan(title="other", steps=(Step(step_id="one", title="one", request=READ),))
+    story.tell(task.SteerTask(plan=plan, said_by="ann"))
+    story.tell(task.RecordProgress(1500))
+    story.tell(task.ReportUsage(tokens=12, cost_micros=1_250_000, reported_by="planner"))
+    story.tell(task.RaiseBudget(Usage(actions=3)))
+    story.execute(ownership, f"ownership-{TASK}", ownership.ClaimTask(TASK, "process-7", "1.0"))
+    group = story.timeline()[0]
+    assert [(event.event.removeprefix("task."), event.details) for event in group.events[4:]] == [
+        ("messaged", "ann, for after the plan: mind the gap"),
+        ("steered", "dropped two, by ann"),
+        ("progressed", "0 of 0 actions ended, 1 s more at work"),
+        ("usage_reported", "12 tokens, 1.25 of money, says planner"),
+        ("ownership.claimed", "carried on by process-7, cowork 1.0"),
+    ]
+    assert (group.outcome, group.ended_at) == ("started", None)
+
+
+def test_a_stop_says_which_kind_it_is_and_a_budget_says_what_it_lacks() -> None:
+    story = _story("one")
+    story.tell(task.InterruptTask("stop"))
+    story.tell(task.ResumeTask())
+    story.tell(task.ExhaustBudget(TASK, Overrun(measure="bytes_written", bound=1000, needed=2500)))
+    group = story.timeline()[0]
+    assert [(e.event.removeprefix("task."), e.outcome, e.details) for e in group.events[4:]] == [
+        ("interrupted", "waiting", "stop"),
+        ("resumed", "started", ""),
+        (
+            "budget_exhausted",
+            "waiting",
+            "the budget of task-1 allows 1.0 KB written; going on takes 2.5 KB written in all",
+        ),
+    ]
+
+
+def test_what_a_task_claims_stands_with_the_action_that_wants_it() -> None:
+    story = _story("one", "two")
+    story.spawn("one", "Helper", Step(step_id="its", title="its", request=DELETE))
+    (name,) = story.propose_step("two", MOVE)
+    story.start(name, MOVE)
+    (group,) = [group for group in story.timeline() if group.group == name]
+    claimed = [event.details for event in group.events if event.event == "task.paths_claimed"]
+    assert claimed == ["a.txt, c d.txt"]
+
+
+def test_a_persons_word_about_an_attempt_is_called_so() -> None:
+    story = _story("one")
+    (name,) = story.propose_step("one", DELETE)
+    story.start(name, DELETE)
+    story.tell(task.RecordUnknown(action_id=name, observed="half"))
+    story.tell(task.SettleUnknown(action_id=name, happened=True, said_by="person:ann"))
+    (group,) = [group for group in story.timeline() if group.group == name]
+    assert (group.events[-1].event, group.events[-1].details) == (
+        "task.action_succeeded",
+        "person:ann says that it happened",
     )
-    spawn = subagent.SpawnSubagent(
-        subagent_id="subagent-1",
-        parent_id=TASK,
-        task_id=TASK,
-        title="Helper",
-        parent_scope=scope,
-        wished_scope=scope,
-        parent_depth=0,
-    )
-    story.execute(subagent, "subagent-1", spawn)
-    story.execute(subagent, "subagent-1", subagent.Stop("not needed"))
-    (group,) = [group for group in story.timeline() if group.group == "subagent-1"]
-    assert (group.kind, group.label, group.outcome) == ("subagent", "Helper", "cancelled")
-    assert [event.event for event in group.events] == ["subagent.spawned", "subagent.stopped"]
 
 
 def test_every_event_of_a_task_is_in_its_timeline_once() -> None:
@@ -172,6 +244,7 @@ def test_every_event_of_a_task_is_in_its_timeline_once() -> None:
     story.start(f"{TASK}.1", DELETE, "confirmation-1")
     story.tell(task.RecordSuccess(action_id=f"{TASK}.1", effects=(), recovered=True))
     story.tell(task.CancelTask("enough"))
+    story.execute(ownership, f"ownership-{TASK}", ownership.ClaimTask(TASK, "process-7", "1.0"))
     told = [event.position for group in story.timeline() for event in group.events]
-    about_it = [r.position for r in story.events if r.stream in (TASK, "confirmation-1")]
+    about_it = [r.position for r in story.events if r.stream in (TASK, "confirmation-1", f"ownership-{TASK}")]
     assert sorted(told) == about_it
