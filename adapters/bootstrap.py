@@ -21,6 +21,7 @@ from ..engine.command_handler import CommandHandler
 from ..engine.cutting_off import Attempts
 from ..engine.gathering import Gathering
 from ..engine.judging import Judging
+from ..engine.keeping import Collectors, Keeping
 from ..engine.ledger import Ledger
 from ..engine.past_questions import past_questions
 from ..engine.performing import Outputs, Performing
@@ -37,12 +38,14 @@ from ..engine.ports import (
     PolicySource,
     ReadModel,
     SelfTest,
+    SessionMemory,
     TaskLocks,
 )
 from ..engine.recovery import Recovery
 from ..engine.remembering import Remembering
 from ..engine.sandbox_check import SandboxCheck, try_out
 from ..engine.scheduler import Scheduler
+from ..engine.session_memory import Memories
 from ..engine.session_view import SessionViews
 from ..engine.spawning import Spawning
 from ..engine.task_run import RunParts
@@ -196,6 +199,7 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     from .files.executor import FileExecutor
     from .files.finder import GlobFinder
     from .files.opener import FileFolderOpener
+    from .memory.files import FileSessionMemory
     from .on_demand import OnDemand
     from .policy_files.layers import ORGANISATION_FOLDER
     from .read_model.sqlite import SqliteReadModel
@@ -227,6 +231,22 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
         self_tests=lambda: self_tests_of(blobs, store_dir),
         closing=(files, finder, commands, requests),
         root_allowed_by=root_allowed_by,
+        collectors=lambda: _collectors(store_dir),
+        memory=FileSessionMemory(store_dir / "memory"),
+    )
+
+
+def _collectors(store_dir: Path) -> Collectors:
+    from .blobs.collecting import BlobCollector
+    from .files.collecting import FileQuarantineCollector
+    from .sandbox.collecting import AreaCollector
+    from .system.store_sizes import FolderSizes
+
+    return Collectors(
+        blobs=BlobCollector(store_dir / "blobs"),
+        quarantine=FileQuarantineCollector(store_dir),
+        areas=AreaCollector(store_dir),
+        sizes=FolderSizes(store_dir),
     )
 
 
@@ -298,9 +318,12 @@ def assemble(
     closing: Sequence[Closable] = (),
     root_allowed_by: RootAllowance | None = None,
     watch_s: float | None = limits.WATCH_INTERVAL_S,
+    collectors: Callable[[], Collectors] | None = None,
+    memory: SessionMemory | None = None,
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
     from .. import __version__
+    from .memory.volatile import VolatileSessionMemory
     from .planners.spawn import PlannedSpawns
     from .read_model.memory import MemoryReadModel
 
@@ -369,6 +392,8 @@ def assemble(
         policy_source=policy_source,
         check=check,
         outputs=outputs,
+        keeping=Keeping(store=store, handler=handler, locks=locks, clock=clock, collectors=collectors),
+        memories=Memories(handler, memory or VolatileSessionMemory()),
         clock=clock,
         ids=ids,
         closing=closing,

@@ -1,7 +1,6 @@
 """Application: the one object that interfaces talk to: it opens sessions, runs tasks, takes answers, shows the log."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,14 +9,14 @@ from ..domain.action import SubagentSpawn
 from ..domain.budget import Usage
 from ..domain.confirmation import NoConfirmation
 from ..domain.errors import DomainError
-from ..domain.grant import GrantFolder, GrantHost, RevokeGrant
+from ..domain.grant import GrantHost, RevokeGrant
 from ..domain.ids import child_task_id, root_task_id
 from ..domain.ownership import ClaimTask
-from ..domain.path import components, is_beneath
 from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
-from ..domain.scope import VERBS, FolderIdentity, FolderScope, Scope, Verb
+from ..domain.scope import Scope
 from ..domain.session import AddGrant, EndSession, OpenSession, RootAllowance, StartSession
+from ..domain.session_memory import Memory
 from ..domain.task import (
     AdoptPlan,
     NoTask,
@@ -36,13 +35,14 @@ from .command_handler import (
     TASK,
     CommandHandler,
     Listener,
-    Order,
     order_grant,
     order_ownership,
     order_session,
     order_task,
 )
+from .folder_requests import FolderRequest, granting, opened_folders
 from .inquiry import Inquiry
+from .keeping import Keeping
 from .performing import Outputs
 from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords, adopting, in_force
@@ -65,6 +65,8 @@ from .replay import Frame, replay
 from .running_as_root import RunningAsRoot
 from .sandbox_check import SandboxCheck
 from .scheduler import Scheduler
+from .session_ending import SessionEnding
+from .session_memory import Memories, MemoryOfSession
 from .spawning import Spawning
 from .stopping import Stopping, Strategy
 from .witnessing import OutputListener
@@ -100,15 +102,6 @@ RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused", "budget_exha
 """The states from which `resume` carries a task on."""
 
 
-class FolderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder that a person opens: its path, the verbs, and the output roots as paths."""
-
-    path: str
-    verbs: tuple[Verb, ...] = VERBS
-    output_paths: tuple[str, ...] = ()
-    expires_at: datetime | None = None
-
-
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of work: a plan, the folders it may touch, the hosts it may reach, its own rules, and whose it is.
 
@@ -124,15 +117,6 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     device: str
     platform: str
-
-
-class _Folder(msgspec.Struct, frozen=True):
-    grant_id: str
-    name: str
-    root_path: str
-    identity: FolderIdentity
-    request: FolderRequest
-    output_roots: tuple[str, ...]
 
 
 class Application:
@@ -157,6 +141,8 @@ class Application:
         policy_source: PolicySource,
         check: SandboxCheck,
         outputs: Outputs,
+        keeping: Keeping,
+        memories: Memories,
         clock: Clock,
         ids: Ids,
         closing: Sequence[Closable] = (),
@@ -183,7 +169,10 @@ class Application:
         self._ids = ids
         self._closing = tuple(closing)
         self._as_root = RunningAsRoot(root_allowed_by)
+        self._memories = memories
+        self._ending = SessionEnding(handler, memories)
         self.sandbox = check
+        self.keeping = keeping
         self.policies = PolicyRecords(handler, opener, policy_source)
         self.inquiries = PolicyInquiries(store, self.policies, clock)
 
@@ -197,7 +186,7 @@ class Application:
         """
         session_id, task_id = self._ids.new("session"), self._ids.new("task")
         plan = request.planned.plan
-        folders = self._opened(request.folders)
+        folders = opened_folders(request.folders, self._opener, self._ids)
         standing = self.policies.standing([folder.root_path for folder in folders])
         orders, layers, policy_digest = adopting(in_force(standing, request.own))
         for content in request.planned.contents:
@@ -217,7 +206,7 @@ class Application:
             )
         ]
         for folder in folders:
-            orders += self._granting(session_id, folder)
+            orders += granting(session_id, folder)
         for host in dict.fromkeys(request.hosts):
             grant = GrantHost(grant_id=self._ids.new("grant"), session_id=session_id, host=host)
             orders += [
@@ -244,44 +233,7 @@ class Application:
 
     def scope_of(self, requests: Sequence[FolderRequest]) -> Scope:
         """Return what a session with these folders could touch; none is opened. Raises `DomainError` as `start`."""
-        return Scope(
-            tuple(
-                FolderScope(
-                    grant_id=folder.grant_id,
-                    name=folder.name,
-                    root_path=folder.root_path,
-                    verbs=folder.request.verbs,
-                    output_roots=folder.output_roots,
-                    identity=folder.identity,
-                    expires_at=folder.request.expires_at,
-                )
-                for folder in self._opened(requests)
-            )
-        )
-
-    def _opened(self, requests: Sequence[FolderRequest]) -> list[_Folder]:
-        folders: list[_Folder] = []
-        for request in requests:
-            root, identity = self._opener.identify(request.path)
-            if any(folder.identity == identity for folder in folders):
-                raise DomainError("invalid", f"`{request.path}` is granted twice", "name each folder once")
-            name = _free_name(components(root)[-1], {folder.name for folder in folders})
-            outputs = tuple(_below(root, path) for path in request.output_paths)
-            folders.append(_Folder(self._ids.new("grant"), name, root, identity, request, outputs))
-        return folders
-
-    def _granting(self, session_id: str, folder: _Folder) -> list[Order]:
-        grant = GrantFolder(
-            grant_id=folder.grant_id,
-            session_id=session_id,
-            name=folder.name,
-            root_path=folder.root_path,
-            verbs=folder.request.verbs,
-            output_roots=folder.output_roots,
-            identity=folder.identity,
-            expires_at=folder.request.expires_at,
-        )
-        return [order_session(session_id, AddGrant(folder.grant_id)), order_grant(folder.grant_id, grant)]
+        return Scope(tuple(folder.scope for folder in opened_folders(requests, self._opener, self._ids)))
 
     async def carry_on(self, task_id: str, asker: Asker | None = None) -> Task:
         """Run a task until it ends or waits; its session ends with it.
@@ -393,6 +345,20 @@ class Application:
             if idle and root == task_id:
                 await self._close(self.task(task_id))
 
+    async def end_session(self, session_id: str, *, by: str, reason: str = "") -> None:
+        """End a session: cancel its tasks, take its grants back, destroy its memory. See `SessionEnding.end`."""
+        rows = self.rows("tasks", {"session_id": session_id})
+        roots = [name for name in (str(row["task_id"]) for row in rows) if root_task_id(name) == name]
+        await self._ending.end(session_id, roots, self.cancel, by=by, reason=reason)
+
+    def memory(self, session_id: str) -> MemoryOfSession:
+        """Return what the agents of a session noted down: theirs alone, and gone when the session ends."""
+        return self._memories.of(session_id)
+
+    def memory_on_record(self, session_id: str) -> Memory:
+        """Return what the log says about a session's memory: how much there is or was, and whether it is gone."""
+        return self._memories.on_record(session_id)
+
     def resumable(self) -> list[str]:
         """Return the ids of the tasks that `carry_on` can go on with, oldest first.
 
@@ -453,9 +419,18 @@ class Application:
         """Yield a task's history, event by event, each with the task as it was then. Nothing is run again."""
         return replay(self._store, task_id, until=until)
 
-    def result(self, digest: str) -> bytes:
-        """Return what an action brought back, or a file as it was, by its digest."""
-        return self._blobs.get(digest)
+    def result(self, digest: str, *, of: str = "") -> bytes:
+        """Return what an action brought back, or a file as it was, by its digest; `of` is the task or action it is of.
+
+        Raises `DomainError` not_found, which says since when where it is no longer kept, or damaged.
+        """
+        try:
+            return self._blobs.get(digest)
+        except DomainError as error:
+            why = self.keeping.why_gone(of.partition(".")[0]) if of and error.code == "not_found" else ""
+            if not why:
+                raise
+            raise DomainError("not_found", f"what `{of}` brought back is {why}") from error
 
     def rebuild_projections(self) -> int:
         """Fold the whole log into the read model again; return the position reached."""
@@ -489,14 +464,3 @@ class Application:
             one.close()
         self._read_model.close()
         self._store.close()
-
-
-def _free_name(wish: str, taken: set[str]) -> str:
-    names = (wish if number == 1 else f"{wish}-{number}" for number in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
-
-
-def _below(root: str, path: str) -> str:
-    if not is_beneath(path, root) or ".." in path.split("/"):
-        raise DomainError("invalid", f"the output root `{path}` does not lie in the granted folder `{root}`")
-    return "/".join(components(path)[len(components(root)) :]) or "."

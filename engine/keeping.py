@@ -1,6 +1,6 @@
 """What the store keeps and what it lets go of: a look, a collection, and why something is no longer there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -101,13 +101,14 @@ class Keeping:
         handler: CommandHandler,
         locks: TaskLocks,
         clock: Clock,
-        collectors: Collectors | None,
+        collectors: Callable[[], Collectors] | None,
     ) -> None:
         self._store = store
         self._handler = handler
         self._locks = locks
         self._clock = clock
-        self._collectors = collectors
+        self._make = collectors
+        self._made: Collectors | None = None
 
     # Collecting
 
@@ -142,9 +143,12 @@ class Keeping:
             return _report(plan, self._clock.now(), dry_run=False, finished=finished, problems=removal.problems)
 
     def _parts(self) -> Collectors:
-        if self._collectors is None:
-            raise DomainError("unavailable", "nothing is kept here that could be collected")
-        return self._collectors
+        if self._made is None:
+            if self._make is None:
+                raise DomainError("unavailable", "nothing is kept here that could be collected")
+            # Most runs of the program collect nothing: what does is loaded when it is needed.
+            self._made = self._make()
+        return self._made
 
     async def _planned(self, retention: Retention) -> tuple[Needs, CollectionPlan]:
         parts = self._parts()
