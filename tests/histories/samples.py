@@ -48,8 +48,11 @@ def text(name: str) -> str:
     return f"{name.replace('_', ' ')} ✓"
 
 
-def variants(kind: shape.Type, name: str, default: object = None) -> list[Any]:
-    """Return values that between them show every alternative of a type, none of them the field's default."""
+def variants(kind: shape.Type, name: str, default: object = None, within: tuple[type, ...] = ()) -> list[Any]:
+    """Return values that between them show every alternative of a type, none of them the field's default.
+
+    An object that holds objects of its own kind is shown `within` one of them, and no deeper.
+    """
     values: list[Any]
     match kind:
         case shape.StrType():
@@ -65,21 +68,23 @@ def variants(kind: shape.Type, name: str, default: object = None) -> list[Any]:
         case shape.LiteralType(values=literals):
             values = list(literals)
         case shape.UnionType(types=types):
-            values = [value for member in types for value in variants(member, name)]
+            values = [value for member in types for value in variants(member, name, within=within)]
         case shape.VarTupleType(item_type=item):
-            values = [tuple(variants(item, name))]
+            values = [tuple(variants(item, name, within=within))]
         case shape.TupleType(item_types=items):
-            values = [tuple(variants(item, name)[0] for item in items)]
+            values = [tuple(variants(item, name, within=within)[0] for item in items)]
         case shape.StructType():
-            values = list(structs(kind))
+            values = list(structs(kind, within)) if within.count(kind.cls) < 2 else []
         case _:
             raise NotImplementedError(f"no sample values for {kind}: add them here")
     return [value for value in values if value != default]
 
 
-def structs(kind: shape.StructType) -> Iterator[Any]:
+def structs(kind: shape.StructType, within: tuple[type, ...] = ()) -> Iterator[Any]:
     """Yield as many objects as it takes to show every alternative of every field."""
-    alternatives = {field.name: variants(field.type, field.name, field.default) for field in kind.fields}
+    inner = (*within, kind.cls)
+    shown = {field.name: variants(field.type, field.name, field.default, inner) for field in kind.fields}
+    alternatives = {name: values for name, values in shown.items() if values}
     for turn in range(max((len(values) for values in alternatives.values()), default=1)):
         yield kind.cls(**{name: values[turn % len(values)] for name, values in alternatives.items()})
 

@@ -30,7 +30,7 @@ def _apply(model: MemoryReadModel, events: Sequence[Recorded[Event]]) -> None:
 
 
 def test_random_histories_have_every_kind_of_event() -> None:
-    seen = {type(recorded.event) for seed in range(16) for recorded in History(Random(seed)).grow(300).events}
+    seen = {type(recorded.event) for seed in range(48) for recorded in History(Random(seed)).grow(400).events}
     assert seen == set(get_args(AnyEvent))
 
 
