@@ -266,13 +266,16 @@ class ActionPipeline:
 
     # After a crash
 
-    async def look(self, task: Task, action: OpenAction, started: Recorded[Event]) -> Finding:
-        """Ask the executor what became of an attempt that has no outcome."""
+    async def look(
+        self, task: Task, action: OpenAction, started: Recorded[Event], *, reached: tuple[str, ...]
+    ) -> Finding:
+        """Ask the executor what became of an attempt that has no outcome; `reached` as in `Permit`."""
         view = self._views.view_of(task)
         if not isinstance(action.phase, Started):
             raise DomainError("conflict", f"action `{action.action_id}` has not started")
         facts = action.phase.judgement.facts
         permit = self._performing.permit(task.task_id, started, action.action, facts, view)
+        permit = msgspec.structs.replace(permit, reached=reached)
         return await self._gathering.executor(action.action).reconcile(permit)
 
     async def ask_about_unknown(self, task: Task, step: Step, action: OpenAction, observed: str) -> None:

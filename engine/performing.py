@@ -85,14 +85,16 @@ class Performing:
         cuts the executor off; then a look says what became of the attempt.
         """
         permit = self.permit(task.task_id, started, action, facts, view)
+        witness = Witnessing(self._handler, self._views, view, task.task_id, permit.action_id, self._outputs.show)
+        permit = msgspec.structs.replace(permit, witness=witness)
         with anyio.CancelScope(shield=True):
-            outcome, broken = await self._performed(task.task_id, permit)
+            outcome, broken = await self._performed(task.task_id, permit, witness)
             if isinstance(outcome, Done) and outcome.staged:
                 await self._record_staged(step, permit, outcome)
             else:
                 await self._record(task.task_id, permit.action_id, _outcome_command(permit.action_id, outcome, broken))
 
-    async def _performed(self, task_id: str, permit: Permit) -> tuple[Outcome | None, str]:
+    async def _performed(self, task_id: str, permit: Permit, witness: Witnessing) -> tuple[Outcome | None, str]:
         """Return what the executor says, or None and what broke."""
         executor = self._gathering.executor(permit.action)
         outcome: Outcome | None = None
@@ -101,6 +103,7 @@ class Performing:
                 with self._attempts.under_way(task_id) as scope:
                     outcome = await executor.perform(permit)
                 if outcome is None and scope.cancelled_caught:
+                    permit = msgspec.structs.replace(permit, reached=tuple(dict.fromkeys(witness.reached)))
                     return _cut_off(await executor.reconcile(permit)), ""
         except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome
             return None, f"the executor broke: {type(error).__name__}: {error}"

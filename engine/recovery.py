@@ -1,5 +1,6 @@
 """What a restart does with an action that was started and has no outcome: it looks, and never repeats blindly."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from ..domain.action import SubagentSpawn
@@ -20,6 +21,7 @@ from ..domain.task import (
 from .action_pipeline import ActionPipeline
 from .command_handler import TASK, CommandHandler, order_task
 from .ports import Done, EventStore, Finding, NotApplied, Unclear
+from .reached import reached_since
 
 
 class Recovery:
@@ -37,10 +39,9 @@ class Recovery:
             return
         steps = {step.step_id: step for step in task.plan.steps}
         started = _under_way(task)
-        if started:
-            starts = self._starts(task_id)
-            for action in started:
-                await self._settle(task, steps[action.step_id], action, starts[action.action_id])
+        stream = self._store.read_stream(task_id) if started else []
+        for action in started:
+            await self._settle(task, steps[action.step_id], action, stream)
 
     async def ask_about_unknown(self, task_id: str) -> None:
         """Put a question about every action of a running task whose outcome nobody can tell."""
@@ -55,15 +56,20 @@ class Recovery:
     async def close(self, task: Task) -> None:
         """Settle what a crash left open in a task that was cancelled afterwards: it is looked at, never made again."""
         started = _under_way(task)
-        starts = self._starts(task.task_id) if started else {}
+        stream = self._store.read_stream(task.task_id) if started else []
         for action in started:
-            finding = await self._pipeline.look(task, action, starts[action.action_id])
+            finding = await self._look(task, action, stream)
             await self._handler.execute(
                 order_task(task.task_id, _closing(action.action_id, finding)), actor="engine", cause="recovery"
             )
 
-    async def _settle(self, task: Task, step: Step, action: OpenAction, start: Recorded[Event]) -> None:
-        finding = await self._pipeline.look(task, action, start)
+    async def _look(self, task: Task, action: OpenAction, stream: Sequence[Recorded[Event]]) -> Finding:
+        """Return what became of the attempt that is open; `stream` are the events of its task."""
+        start = next(one for one in reversed(stream) if _is_start_of(one.event, action.action_id))
+        return await self._pipeline.look(task, action, start, reached=reached_since(start, stream))
+
+    async def _settle(self, task: Task, step: Step, action: OpenAction, stream: Sequence[Recorded[Event]]) -> None:
+        finding = await self._look(task, action, stream)
         match finding:
             case Done(effects=effects, result=result):
                 done = RecordSuccess(action_id=action.action_id, effects=effects, result=result, recovered=True)
@@ -82,9 +88,9 @@ class Recovery:
             raise DomainError("not_found", f"there is no task `{task_id}`", "see `cowork task list`")
         return state if state.status == "running" else None
 
-    def _starts(self, task_id: str) -> dict[str, Recorded[Event]]:
-        """Return each action's last recorded start: the attempt that is open."""
-        return {r.event.action_id: r for r in self._store.read_stream(task_id) if isinstance(r.event, ActionStarted)}
+
+def _is_start_of(event: Event, action_id: str) -> bool:
+    return isinstance(event, ActionStarted) and event.action_id == action_id
 
 
 def _under_way(task: Task) -> list[OpenAction]:

@@ -35,6 +35,8 @@ class Witnessing:
         self._task_id = task_id
         self._action_id = action_id
         self._on_output = on_output
+        self.reached: tuple[str, ...] = ()
+        """The places that the attempt was let out to so far."""
 
     async def connection(self, connection: Connection) -> None:
         """See the port `Witness`. Raises `DomainError` denied for a host that is no longer granted."""
@@ -48,6 +50,8 @@ class Witnessing:
                 continue
             if closed:
                 raise DomainError("denied", told.reason)
+            if told.is_allowed:
+                self.reached = (*self.reached, f"{told.host}:{told.port}")
             return
         raise DomainError("conflict", "the grants change too often to open a connection under them", "try again")
 

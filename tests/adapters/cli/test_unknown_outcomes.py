@@ -127,7 +127,7 @@ def test_it_happened_counts_as_done_and_nothing_is_sent(asked: CommandLine, serv
     done = [
         event["data"] for event in asked.events(asked.only_task()["taskId"]) if "action_succeeded" in event["topic"]
     ]
-    assert done[0]["said_by"].startswith("person:")
+    assert done[0]["saidBy"].startswith("person:")
 
 
 def test_it_did_not_happen_counts_as_failed_and_nothing_is_sent(asked: CommandLine, server: Server) -> None:
