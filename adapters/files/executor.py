@@ -61,7 +61,7 @@ class FileExecutor:
 
     `state_dir` is a folder of the engine's own that exists; deleted files go to `quarantine/` in it. Every call hops to
     a worker thread once, however many actions it is about, and can't be cancelled half way. Syncs to disk per action,
-    on top of what the blob store needs for content it has not got yet: create 2 and one per new folder, replace 2,
+    on top of what the blob store needs for content it has not got yet: create 2 and one per new folder, replace 3,
     delete 2, put back 2 and one per new folder, rename 1, move 2, list, search and read none.
     """
 

@@ -104,11 +104,12 @@ def make_folders(world: World, root: int, path: str, made: list[str]) -> None:
 
 
 def remove_folders(world: World, root: int, folders: list[str] | tuple[str, ...]) -> None:
-    """Remove those of the folders that are still there and empty, the innermost first."""
+    """Remove those of the folders that are still there and empty, the innermost first, each durably."""
     for folder in sorted(folders, key=len, reverse=True):
         try:
             with place_of(world, root, folder) as place:
                 os.rmdir(place.name, dir_fd=place.parent)
+                os.fsync(place.parent)
         except (OSError, PathError):
             # Gone, or somebody has put something into it: then it is theirs.
             continue

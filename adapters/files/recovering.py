@@ -5,6 +5,7 @@ A temporary file is removed only where its bytes are known to be kept elsewhere:
 
 import os
 from contextlib import ExitStack
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,9 @@ from .resolver import ENTRY, opened
 from .state import chunks_of, look, open_data
 from .world import World
 from .writing import effect_of_creating, effect_of_replacing, goes_to_quarantine, has_mode
+
+_SECTOR_BYTES: Final = 512
+"""The least that a disk writes at once."""
 
 
 def reconcile_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Finding:
@@ -113,7 +117,10 @@ def _set_aside(world: World, permit: Permit, temporary: Place) -> Unclear:
 
 
 def _is_beginning_of(world: World, temporary: Place, data: bytes) -> bool:
-    """Whether the temporary file holds nothing but a beginning of these bytes."""
+    """Whether the temporary file holds nothing but a beginning of these bytes.
+
+    After a power cut, zeros stand where what was written and not synced has not reached the disk.
+    """
     with opened(world.resolver.open(temporary.parent, temporary.name, ENTRY)) as entry:
         status = os.fstat(entry)
         position = 0
@@ -125,9 +132,22 @@ def _is_beginning_of(world: World, temporary: Place, data: bytes) -> bool:
             return False
         with opened(fd):
             for chunk in chunks_of(fd, bytes_max=len(data)):
-                if data[position : position + len(chunk)] != chunk:
+                if not _is_part_of(chunk, data[position : position + len(chunk)]):
                     return False
                 position += len(chunk)
+    return True
+
+
+def _is_part_of(found: bytes, written: bytes) -> bool:
+    """Whether each sector is as it was written, or zeros."""
+    if found == written:
+        return True
+    if len(found) != len(written):
+        return False
+    for start in range(0, len(found), _SECTOR_BYTES):
+        sector = found[start : start + _SECTOR_BYTES]
+        if sector != written[start : start + _SECTOR_BYTES] and sector.count(0) < len(sector):
+            return False
     return True
 
 

@@ -44,6 +44,8 @@ _KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
 def perform_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Done:
     """Write a whole file. Two syncs, of the file and of its folder, one more for each new folder.
 
+    A replacement costs a third one, which makes it durable that the old file is gone from its place beside the new one.
+
     A new file gets the action's mode less the umask's bits, a replaced one the action's or else its own.
 
     A replacement first puts the old bytes into the blob store, which costs that store's two syncs where it has not got
@@ -107,6 +109,9 @@ def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: b
             world.quarantine.sync(root, kept_as)
         else:
             os.unlink(temporary.name, dir_fd=place.parent)
+            # The replacement is durable already, and stays where this fails: the old file would only come back beside.
+            with suppress(OSError):
+                os.fsync(place.parent)
         world.checkpoint("replaced")
     return Done((effect_of_replacing(permit, action, in_quarantine),))
 
