@@ -380,6 +380,7 @@ def assemble(
         made_again=made_again,
         blobs=blobs,
         opener=opener,
+        executors=executors,
         handler=handler,
         scheduler=Scheduler(parts, attempts),
         answering=answering,

@@ -51,6 +51,7 @@ from .ports import (
     Clock,
     Closable,
     EventStore,
+    Executor,
     FolderOpener,
     Guard,
     Ids,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from .backtest_report import BacktestReport, Example, Flip
     from .explain import Explanation
     from .explain_at import AtPosition
+    from .resume_report import ResumeReport
     from .tighten import Proposal
 
 __all__ = [
@@ -95,6 +97,7 @@ __all__ = [
     "Offer",
     "PlannedTask",
     "Proposal",
+    "ResumeReport",
     "RunRequest",
 ]
 
@@ -131,6 +134,7 @@ class Application:
         made_again: Callable[[], CatchUp[object]],
         blobs: BlobStore,
         opener: FolderOpener,
+        executors: Sequence[Executor],
         handler: CommandHandler,
         scheduler: Scheduler,
         answering: Answering,
@@ -156,6 +160,7 @@ class Application:
         self._made_again = made_again
         self._blobs = blobs
         self._opener = opener
+        self._executors = executors
         self._handler = handler
         self._scheduler = scheduler
         self._answering = answering
@@ -358,6 +363,26 @@ class Application:
     def memory_on_record(self, session_id: str) -> Memory:
         """Return what the log says about a session's memory: how much there is or was, and whether it is gone."""
         return self._memories.on_record(session_id)
+
+    async def resume_report(self, task_id: str) -> "ResumeReport":
+        """Return what changed while a task was not running: policy, grants, files, versions, questions.
+
+        A look: nothing is changed and nothing is recorded. Raises `DomainError` not_found, conflict (it has ended),
+        invalid or limit (a policy document of this machine can't be taken whole).
+        """
+        from .resume_looks import Looks
+        from .resuming import Resuming
+
+        resuming = Resuming(
+            handler=self._handler,
+            store=self._store,
+            policies=self.policies,
+            opener=self._opener,
+            looks=Looks(self._executors, self._clock),
+            clock=self._clock,
+            engine=self._version,
+        )
+        return await resuming.report(task_id)
 
     def resumable(self) -> list[str]:
         """Return the ids of the tasks that `carry_on` can go on with, oldest first.
