@@ -44,12 +44,10 @@ _KEPT_ATTRIBUTES: Final = ("user.", "system.posix_acl_access")
 def perform_write(world: World, permit: Permit, action: FileWrite | FileCreate) -> Done:
     """Write a whole file. Two syncs, of the file and of its folder, one more for each new folder.
 
-    A replacement costs a third one, which makes it durable that the old file is gone from its place beside the new one.
-
     A new file gets the action's mode less the umask's bits, a replaced one the action's or else its own.
 
-    A replacement first puts the old bytes into the blob store, which costs that store's two syncs where it has not got
-    them yet; a file over `read_bytes_max` or with several names goes to quarantine instead, which costs one more.
+    A replacement costs a third sync, after which the old file is gone for good from beside the new one. It first puts
+    the old bytes into the blob store, which costs that store's two syncs where it has not got them yet; a file over `read_bytes_max` or with several names goes to quarantine instead, which costs one more.
     """
     data = world.blobs.get(action.content.digest)
     expected = permit.facts.target
@@ -69,6 +67,7 @@ def _create(world: World, permit: Permit, root: int, action: FileWrite | FileCre
         with place_of(world, root, action.at.path) as place:
             temporary = msgspec.structs.replace(place, name=temporary_name(permit))
             with ExitStack() as undo_file:
+                undo_file.callback(os.fsync, place.parent)
                 ours = _write_temporary(world, temporary, data, action.mode, None, undo_file)
                 world.checkpoint("publish")
                 rename(temporary, place, RENAME_NOREPLACE)
@@ -87,6 +86,8 @@ def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: b
     with place_of(world, root, action.at.path) as place:
         temporary = msgspec.structs.replace(place, name=temporary_name(permit))
         with ExitStack() as undo:
+            # Last of all: that it was undone is durable before it is on record as not done.
+            undo.callback(os.fsync, place.parent)
             with opened(_open_expected(world, place, expected)) as old:
                 _require_same_mode(action, expected, os.fstat(old).st_mode)
                 _keep_bytes(world, old, expected, place.shown)
