@@ -47,7 +47,8 @@ def perform_write(world: World, permit: Permit, action: FileWrite | FileCreate) 
     A new file gets the action's mode less the umask's bits, a replaced one the action's or else its own.
 
     A replacement costs a third sync, after which the old file is gone for good from beside the new one. It first puts
-    the old bytes into the blob store, which costs that store's two syncs where it has not got them yet; a file over `read_bytes_max` or with several names goes to quarantine instead, which costs one more.
+    the old bytes into the blob store, which costs that store's two syncs where it has not got them yet; a file
+    over `read_bytes_max` or with several names goes to quarantine instead, which costs the third one.
     """
     data = world.blobs.get(action.content.digest)
     expected = permit.facts.target
