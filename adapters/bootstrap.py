@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_config_path, user_data_path
+from platformdirs import user_config_path, user_data_path, user_documents_path
 
 from ..domain.errors import DomainError
 from ..domain.policy_document import Layer
@@ -21,7 +21,7 @@ from ..engine.command_handler import CommandHandler
 from ..engine.cutting_off import Attempts
 from ..engine.gathering import Gathering
 from ..engine.judging import Judging
-from ..engine.keeping import Collectors, Keeping
+from ..engine.keeping import Collectors, Keeping, Retention
 from ..engine.ledger import Ledger
 from ..engine.past_questions import past_questions
 from ..engine.performing import Outputs, Performing
@@ -72,6 +72,39 @@ def default_config_dir() -> Path:
     """Return the folder of the user's policy documents."""
     settings = _settings()
     return user_config_path("cowork", appauthor=False) if settings is None else settings.config_folder()
+
+
+def default_workspace_dir() -> Path:
+    """Return the folder in which `cowork run --workspace` makes the folders of sessions."""
+    settings = _settings()
+    return user_documents_path() / "cowork" if settings is None else settings.workspace_folder()
+
+
+def retention(*, keep_days: int | None = None, max_bytes: str = "") -> Retention:
+    """Return what is kept how long: as given, or as set, or as by default. Raises `DomainError` invalid for a size.
+
+    A size is a number of bytes, with a unit where it has one: `500MB`, `20GB`, `1.5GiB`.
+    """
+    settings = _settings()
+    days, bytes_max = keep_days, _size_of(max_bytes) if max_bytes else None
+    if settings is not None:
+        days = settings.keep_days if days is None else days
+        bytes_max = settings.max_bytes if bytes_max is None else bytes_max
+    if days is not None and days < 0:
+        raise DomainError("invalid", f"nothing can be kept for `{days}` days", "name 0 days or more")
+    return Retention(
+        limits.KEEP_DAYS_DEFAULT if days is None else days,
+        limits.KEPT_BYTES_MAX_DEFAULT if bytes_max is None else int(bytes_max),
+    )
+
+
+def _size_of(text: str) -> int:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise DomainError("invalid", f"`{visible(text)}` is not a size", "write `500MB`, `20GB` or `1.5GiB`") from None
 
 
 def root_allowance(*, by_option: bool = False) -> RootAllowance | None:

@@ -42,7 +42,7 @@ from .command_handler import (
 )
 from .folder_requests import FolderRequest, granting, opened_folders
 from .inquiry import Inquiry
-from .keeping import Keeping
+from .keeping import CollectionReport, Keeping, Retention, StoreStatus
 from .performing import Outputs
 from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords, adopting, in_force
@@ -88,6 +88,7 @@ __all__ = [
     "AtPosition",
     "AuditReport",
     "BacktestReport",
+    "CollectionReport",
     "Example",
     "Explanation",
     "Flip",
@@ -98,7 +99,9 @@ __all__ = [
     "PlannedTask",
     "Proposal",
     "ResumeReport",
+    "Retention",
     "RunRequest",
+    "StoreStatus",
 ]
 
 RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused", "budget_exhausted")

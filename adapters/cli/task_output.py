@@ -47,7 +47,7 @@ def show_output(
             output.document(found)
             return
         content, cut = _content(found, stderr=stderr)
-        data = b"" if content is None else engine.result(content.digest)
+        data = b"" if content is None else engine.result(content.digest, of=action_id)
     if raw:
         output.raw(data)
     else:

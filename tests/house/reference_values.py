@@ -87,6 +87,11 @@ def settings() -> list[str]:
         "debug": ("`false`", "`1` prints the trace of a bug in cowork instead of writing it to `logs/` in the store"),
         "unsafe_as_root": ("`false`",
                            "`1` lets cowork work as root, as `--unsafe-as-root` does; the session's record says so"),
+        "keep_days": ("`90`", "for how many days after its end `cowork store gc` keeps what a task needs to be undone"),
+        "max_bytes": ("`20GiB`", "how much `cowork store gc` lets be kept in all, such as `500MB`; open tasks' bytes"
+                      " are kept whatever their size"),
+        "workspace": ("`cowork` in the documents folder of your account (`~/Documents/cowork` on Linux)",
+                      "where `cowork run --workspace` makes a folder for each session"),
     }  # fmt: skip
     fields = _module("adapters.settings").Settings.model_fields
     assert set(words) == set(fields), "say what each setting is for"
