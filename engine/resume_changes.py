@@ -99,7 +99,7 @@ def rights_lost(
             grant_id=before.grant_id,
             name=before.name,
             verbs=tuple(verb for verb in before.verbs if verb not in after.verbs),
-            left=after.verbs,
+            left=tuple(verb for verb in before.verbs if verb in after.verbs),
             output_roots=tuple(root for root in before.output_roots if not after.is_output(root)),
             parts=tuple(part for part in before.within if not after.covers(part)) if after.verbs else (),
         )
