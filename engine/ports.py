@@ -7,13 +7,14 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from ..domain.action import Action, ActionKind, Content, FileAction
+from ..domain.action import Action, ActionKind, Content, FileAction, Location
 from ..domain.budget import NO_BUDGET, Budget
 from ..domain.confirmation import Card
 from ..domain.effect import Effect, Result
 from ..domain.event import Event, Origin, Recorded
-from ..domain.facts import Facts, FileState, Obstacle
+from ..domain.facts import ABSENT, Facts, FileState, Obstacle
 from ..domain.folder_trust import TrustedFolders
+from ..domain.manifest import Entry
 from ..domain.plan import Plan
 from ..domain.policy_decision import Decision
 from ..domain.policy_document import Layer
@@ -408,6 +409,40 @@ class FileFinder(Protocol):
         Links are never followed. Raises `DomainError` denied (no live grant, no such folder), or limit where there are
         more than `limit`.
         """
+        ...
+
+
+class Look(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a look at a place is to find out: with `listed`, what a folder holds at any depth.
+
+    With `kept` (as in `Effect.kept`) it is not at the place but at what is in quarantine for the place's grant.
+    """
+
+    at: Location
+    kept: str = ""
+    listed: bool = False
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a look found: what stands there, with its digest, or in `problem` why that can't be told.
+
+    Of a folder that was not to be listed there is no digest. `entries` are in the byte order of their paths.
+    """
+
+    state: FileState = ABSENT
+    entries: tuple[Entry, ...] = ()
+    problem: str = ""
+
+
+class PlaceReader(Protocol):
+    """Looks at places beneath grants to find out what an undo would meet. Nothing of it reaches an agent."""
+
+    async def look(self, looks: Sequence[Look], scope: Scope) -> list[Seen]:
+        """Look at each place, changing nothing. Never raises for any path, name or kind of file."""
+        ...
+
+    async def read(self, at: Location, scope: Scope, *, bytes_max: int) -> bytes:
+        """Return the bytes of an ordinary file. Raises `DomainError` conflict (it can't be read), limit."""
         ...
 
 

@@ -4,23 +4,15 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Final, Literal
+from typing import Literal
 
 from ...domain.facts import ABSENT, FileState
+from ...domain.manifest import digest_of_lines, line_of
 from .failure import PathError
 from .resolver import DATA, ENTRY, FOLDER, Resolver, opened
 from .world import CHUNK_BYTES, World
 
 Kind = Literal["file", "folder", "link", "special"]
-
-MANIFEST: Final = b"cowork.manifest.v1\n"
-"""A folder's digest is the SHA-256 of this line and, for each entry at any depth in the byte order of the paths, of
-
-    file <sha256 of its bytes> <path>\\0
-    folder <path>\\0
-    link <sha256 of where it points> <path>\\0
-    special <device number> <path>\\0
-"""
 
 
 def kind_of(mode: int) -> Kind:
@@ -118,7 +110,13 @@ def digest_of_data(fd: int, bytes_max: int) -> tuple[str, int]:
 
 def digest_of_tree(world: World, folder: int) -> tuple[str, int, int]:
     """Return the digest of the folder's manifest, the bytes of all its files and how many entries it has."""
-    lines: list[tuple[bytes, bytes]] = []
+    found, size = entries_of_tree(world, folder)
+    return digest_of_lines((path, line_of(kind, digest, path)) for path, kind, digest, _ in found), size, len(found)
+
+
+def entries_of_tree(world: World, folder: int) -> tuple[list[tuple[bytes, Kind, str, int]], int]:
+    """Return path, kind, digest and mode of each entry as a manifest has them, and the bytes of all files together."""
+    found: list[tuple[bytes, Kind, str, int]] = []
     size = 0
     for path, status in walk(world.resolver, folder, entries_max=world.limits.list_entries_max):
         kind = kind_of(status.st_mode)
@@ -126,19 +124,15 @@ def digest_of_tree(world: World, folder: int) -> tuple[str, int, int]:
             with opened(open_data(world.resolver, folder, path, status)) as data:
                 digest, read = digest_of_data(data, world.limits.hash_bytes_max - size)
             size += read
-            lines.append((path, b"file %s %s\0" % (digest.removeprefix("sha256:").encode(), path)))
         elif kind == "folder":
-            lines.append((path, b"folder %s\0" % path))
+            digest = ""
         elif kind == "link":
             with opened(world.resolver.open(folder, path, ENTRY)) as link:
-                target = os.readlink(b"", dir_fd=link)
-            lines.append((path, b"link %s %s\0" % (hashlib.sha256(target).hexdigest().encode(), path)))
+                digest = f"sha256:{hashlib.sha256(os.readlink(b'', dir_fd=link)).hexdigest()}"
         else:
-            lines.append((path, b"special %d %s\0" % (status.st_rdev, path)))
-    hashing = hashlib.sha256(MANIFEST)
-    for _, line in sorted(lines):
-        hashing.update(line)
-    return f"sha256:{hashing.hexdigest()}", size, len(lines)
+            digest = str(status.st_rdev)
+        found.append((path, kind, digest, stat.S_IMODE(status.st_mode)))
+    return found, size
 
 
 def walk(
