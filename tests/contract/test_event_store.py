@@ -15,6 +15,7 @@ from cowork.adapters.event_store.mapper import StoredRow
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.grant import GrantExpired
+from cowork.domain.ownership import TaskClaimed, stream_of_owner
 from cowork.domain.task import TaskPaused
 from cowork.engine.ports import EventStore, Guard, StreamWrite, VersionConflict
 from tests.adapters.event_store.generated import EVENT_STRATEGIES, ORIGINS, SOMEBODY, origin, queued, write
@@ -284,6 +285,31 @@ async def test_two_open_stores_see_each_others_appends(open_store: OpenStore) ->
         await one.append([write("c")], SOMEBODY, [Guard("a", 1)])
     recorded = await one.append([write("b", 1)], SOMEBODY, [Guard("a", 2)])
     assert two.read_stream("b")[1:] == list(recorded)
+
+
+async def test_what_a_stale_owner_would_record_does_not_count(open_store: OpenStore) -> None:
+    owner, other = open_store(), open_store()
+    stream = stream_of_owner("task-1")
+
+    async def claim(store: EventStore, name: str) -> Guard:
+        version = len(store.read_stream(stream))
+        claimed = TaskClaimed(task_id="task-1", owner=name, engine="test")
+        (recorded,) = await store.append([StreamWrite(stream, version, (claimed,))], SOMEBODY)
+        return Guard(stream, recorded.version)
+
+    first = await claim(owner, "one")
+    await owner.append([write("task-1")], SOMEBODY, [first])
+    second = await claim(other, "two")
+    for store in (owner, other):
+        with pytest.raises(VersionConflict) as conflict:
+            await store.append([write("task-1", 1), write("task-1-s1")], SOMEBODY, [first])
+        assert conflict.value.stream == stream
+    await other.append([write("task-1", 1)], SOMEBODY, [second])
+    third = await claim(owner, "one")
+    with pytest.raises(VersionConflict):
+        await other.append([write("task-1", 2)], SOMEBODY, [second])
+    await owner.append([write("task-1", 2)], SOMEBODY, [third])
+    assert [len(owner.read_stream(one)) for one in ("task-1", "task-1-s1", stream)] == [3, 0, 3]
 
 
 async def test_a_store_tells_the_appends_of_others_from_its_own(open_store: OpenStore) -> None:
