@@ -254,9 +254,7 @@ class Application:
         task_id = root_task_id(task_id)
         with self._locks.hold(task_id) as mine:
             if not mine:
-                raise DomainError(
-                    "unavailable", f"task `{task_id}` is being run by another process", "wait for it, or pause it"
-                )
+                raise _being_run(task_id)
             task = self.task(task_id)
             if task.is_final and not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
                 raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
@@ -371,8 +369,10 @@ class Application:
         """Return what changed while a task was not running: policy, grants, files, versions, questions.
 
         A look: nothing is changed and nothing is recorded. Raises `DomainError` not_found, conflict (it has ended),
-        invalid or limit (a policy document of this machine can't be taken whole).
+        unavailable (another process is running it), invalid or limit (a policy document that can't be taken whole).
         """
+        if self._is_running(root_task_id(task_id)):
+            raise _being_run(root_task_id(task_id))
         from .resume_looks import Looks
         from .resuming import Resuming
 
@@ -492,3 +492,8 @@ class Application:
             one.close()
         self._read_model.close()
         self._store.close()
+
+
+def _being_run(task_id: str) -> DomainError:
+    sentence = f"task `{task_id}` is being run by another process"
+    return DomainError("unavailable", sentence, "wait for it, or pause it")

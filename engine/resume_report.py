@@ -145,6 +145,7 @@ class ResumeReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing changed: what waits and what was under way is still as it was left."""
+        """Whether nothing changed: what waits and was under way is as it was left, but for answers that were given."""
         changed = (self.policy, self.grants, self.rights, self.files, self.versions)
-        return not any(changed) and all(one.standing == "waits" for one in self.questions)
+        standing = ("waits", "approved", "rejected")
+        return not any(changed) and all(one.standing in standing for one in self.questions)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from ...domain.errors import DomainError
-from ...projections.place_names import names_in_rows
+from ...projections.place_names import PlaceNames, names_in_rows
 from . import output
 from .asker import AnswerAll, LeaveOpen, TerminalAsker
 from .ending import print_ending
@@ -22,6 +22,7 @@ from .exit_status import OF_TASK, ExitStatus
 from .opening import person, store_folder
 from .options import AnswerMode, Options, Viewing
 from .progress import Progress
+from .resume_view import report_lines
 from .terminal import can_ask, can_redraw
 from .view import View, view_for
 
@@ -101,10 +102,13 @@ class Carrier:
 
     async def _resume(self, task_id: str, *, leave_busy: bool) -> list[ExitStatus]:
         task = self._app.task(task_id)
+        names = names_in_rows(self._app.rows("grants", {"session_id": task.session_id}))
         progress = Progress(verbose=self._viewing.verbose)
-        progress.know(task, names_in_rows(self._app.rows("grants", {"session_id": task.session_id})))
-        self.view.follow(progress)
+        progress.know(task, names)
         try:
+            if not task.is_final and not self._options.json:
+                await self._report(task_id, names)
+            self.view.follow(progress)
             return [self._shown(await self._carry_on(task_id))]
         except DomainError as error:
             if not leave_busy or error.code != "unavailable":
@@ -112,6 +116,14 @@ class Carrier:
             self.view.close()
             output.note(f"{error.message}: left alone")
             return []
+
+    async def _report(self, task_id: str, names: PlaceNames) -> None:
+        """Say what changed while the task was not running. Of one that never ran there is nothing to say."""
+        report = await self._app.resume_report(task_id)
+        if report.last_run is not None:
+            for text in report_lines(report, names):
+                output.line(text)
+            output.flush()
 
     def _shown(self, task: "Task") -> ExitStatus:
         self.view.close()

@@ -14,7 +14,7 @@ from .opening import opened, user_name
 from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerMode, AnswerOption, Options, TaskId, Viewing
 
 if TYPE_CHECKING:
-    from ...engine.application import Application, RunRequest
+    from ...engine.application import Application, ResumeReport, RunRequest
 
 
 def run(
@@ -73,27 +73,67 @@ def resume(
     /,
     *,
     answer: AnswerOption = "ask",
+    report_only: Annotated[
+        bool,
+        Parameter(
+            name=["--report-only", "--dry-run"],
+            negative="",
+            help="Only say what changed while it did not run, and do not go on.",
+        ),
+    ] = False,
     viewing: Viewing = DEFAULT_VIEWING,
     options: Options = PLAIN_OPTIONS,
 ) -> ExitStatus:
     """Go on with a task that waits, was paused, or was left by a crash; without an id, with all of them in turn.
 
-    What a crash left half done is looked at first, and nothing is done twice. A task that another process is running
-    is named and left alone.
+    First it says what changed meanwhile: rules, grants, files, versions, questions. What a crash left half done is
+    looked at before anything else, and nothing is done twice. A task that another process is running is named and left
+    alone.
 
         cowork resume
         cowork resume task-06bq2wr0t0x5k9qz
+        cowork resume task-06bq2wr0t0x5k9qz --report-only --json
     """
     with opened(options, absent_is_empty=not task_id) as app:
         if task_id:
             app.task(task_id)
-            return carried(app, options, viewing, answer, task_ids=[task_id])
-        waiting = app.resumable()
-        if not waiting:
+        waiting = [task_id] if task_id else app.resumable()
+        if not waiting and not (report_only and options.json):
             if not options.json:
                 output.line("nothing to resume")
             return ExitStatus.DONE
-        return carried(app, options, viewing, answer, task_ids=waiting, leave_busy=True)
+        if report_only:
+            return reported(app, options, waiting, leave_busy=not task_id)
+        return carried(app, options, viewing, answer, task_ids=waiting, leave_busy=not task_id)
+
+
+def reported(app: "Application", options: Options, task_ids: Sequence[str], *, leave_busy: bool) -> ExitStatus:
+    """Print what changed while the tasks did not run: one JSON object of a task that was named, else a list.
+
+    With `leave_busy`, what another process is running, or has ended meanwhile, is named and left alone.
+    """
+    import anyio
+
+    from ...domain.errors import DomainError
+    from ...projections.place_names import names_in_rows
+    from .resume_view import report_lines
+
+    reports: list[ResumeReport] = []
+    for task_id in task_ids:
+        try:
+            reports.append(anyio.run(app.resume_report, task_id))
+        except DomainError as error:
+            if not leave_busy or error.code != "unavailable":
+                raise
+            output.note(f"{error.message}: left alone")
+    if options.json:
+        output.document(reports if leave_busy else reports[0])
+        return ExitStatus.DONE
+    for report in reports:
+        session_id = app.task(report.task_id).session_id
+        for text in report_lines(report, names_in_rows(app.rows("grants", {"session_id": session_id}))):
+            output.line(text)
+    return ExitStatus.DONE
 
 
 def run_request(
