@@ -1,6 +1,6 @@
 """Questions to a person, open and answered: one row a confirmation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, assert_never
 
@@ -42,6 +42,8 @@ from .row import (
 from .visible_text import quoted, visible
 
 ConfirmationStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
+
+NO_TITLES: Final[Mapping[str, str]] = {}
 
 CONFIRMATIONS: Final = Table(
     name="confirmations",
@@ -189,8 +191,8 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
 CONFIRMATION_INBOX: Final = Fold("confirmation_inbox", 2, (CONFIRMATIONS,), _choose)
 
 
-def confirmation_of(row: Row, now: datetime | None = None, tasks: Iterable[Row] = ()) -> Confirmation:
-    """Return the JSON object of a row of `confirmations`; of `tasks` (rows of that table) its chain has the titles.
+def confirmation_of(row: Row, now: datetime | None = None, titles: Mapping[str, str] = NO_TITLES) -> Confirmation:
+    """Return the JSON object of a row of `confirmations`; its chain has the `titles` of tasks by their ids.
 
     With `now`, a question whose time is over is `expired` although nobody has recorded that yet.
     """
@@ -202,7 +204,7 @@ def confirmation_of(row: Row, now: datetime | None = None, tasks: Iterable[Row] 
         confirmation_id=text_of(row, "confirmation_id"),
         session_id=text_of(row, "session_id"),
         task_id=text_of(row, "task_id"),
-        chain=asking_chain(text_of(row, "task_id"), tasks),
+        chain=asking_chain(text_of(row, "task_id"), titles),
         step_id=text_of(row, "step_id"),
         action_id=action_ids[0],
         action_ids=action_ids,
@@ -224,9 +226,13 @@ def confirmation_of(row: Row, now: datetime | None = None, tasks: Iterable[Row] 
     )
 
 
-def asking_chain(task_id: str, tasks: Iterable[Row] = ()) -> tuple[AskedBy, ...]:
-    """Return who stands above a task, and the task itself as the last; titles are those in rows of `tasks`."""
-    titles = {text_of(row, "task_id"): text_of(row, "title") for row in tasks}
+def titles_in(tasks: Iterable[Row]) -> dict[str, str]:
+    """Return the titles of rows of `tasks` by task id."""
+    return {text_of(row, "task_id"): text_of(row, "title") for row in tasks}
+
+
+def asking_chain(task_id: str, titles: Mapping[str, str] = NO_TITLES) -> tuple[AskedBy, ...]:
+    """Return who stands above a task, and the task itself as the last; `titles` are those of tasks by their ids."""
     return tuple(
         AskedBy(
             task_id=one,

@@ -39,8 +39,13 @@ def span_words(span: timedelta) -> str:
 
 
 def milliseconds_words(milliseconds: int) -> str:
-    """Return a time in milliseconds, rounded down, as `span_words`; one below a second to the millisecond."""
-    return f"{milliseconds} ms" if milliseconds < 1000 else span_words(timedelta(milliseconds=milliseconds))
+    """Return a time in milliseconds, rounded down: below an hour to the second, below a second to the millisecond."""
+    seconds = milliseconds // 1000
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    if seconds < 60 or seconds >= 3600 or not seconds % 60:
+        return span_words(timedelta(seconds=seconds))
+    return f"{seconds // 60} min {seconds % 60} s"
 
 
 def state_words(state: FileState | None) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 from .active_grants import ACTIVE_GRANTS
 from .audit_log import AUDIT_LOG
 from .confirmation_inbox import CONFIRMATION_INBOX
+from .digest import DIGEST
 from .fold import Fold
 from .row import Table
 from .task_actions import TASK_ACTIONS
@@ -23,6 +24,7 @@ PROJECTIONS: Final[tuple[Fold, ...]] = (
     TASK_TIMELINE,
     AUDIT_LOG,
     USAGE,
+    DIGEST,
 )
 
 TABLES: Final[Mapping[str, tuple[Table, ...]]] = {projection.name: projection.tables for projection in PROJECTIONS}

@@ -63,6 +63,9 @@ _ADVICE_BY_CODE: Final = {
     "exit": "run the task again after a look at what it printed",
     "no_approval": "run the task again and answer the question",
     "unavailable": "leave it: nothing here can carry it out",
+    "interrupted": "run the task again if it is still wanted",
+    "budget": "give the task more room, then resume it",
+    "unknown": "nothing, unless it is still wanted: then run the task again",
     "io": "see to what the operating system refused, then run the task again",
 }
 _ADVICE_BY_OUTCOME: Final[dict[Outcome, str]] = {
@@ -130,20 +133,22 @@ def stop_words(task: Row) -> str:
 
 def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
     """Return what a person can do about an action that did not succeed."""
-    code = text_of(row, "outcome_code")
-    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(code, "")
-    if code == "exit":
-        advice = f"{advice} (cowork task output {text_of(row, 'action_id')})"
-    if text_of(row, "kind") == "subagent.spawn" and number_of(row, "started_position"):
-        advice = f"cowork task summary {child_task_id(text_of(row, 'action_id'))} says what it did and left undone"
-    if outcome == "unknown" and not number_of(row, "ended_position") and text_of(row, "confirmation_id"):
-        asked = text_of(row, "confirmation_id")
-        advice = f"say whether it happened, or that it is to be tried again: cowork confirmation show {asked}"
     rule = text_of(row, "rule_id")
     is_by_rule = outcome == "denied" and rule and not number_of(row, "started_position")
     by_rule = f" (rule {visible(rule)})" if is_by_rule else ""
-    words = action_words(row, outcome, names)
-    return f"{words}{by_rule}. To do: {advice or 'run the task again'}"
+    return f"{action_words(row, outcome, names)}{by_rule}. To do: {advice_words(row, outcome)}"
+
+
+def advice_words(row: Row, outcome: Outcome) -> str:
+    """Return what a person can do about an action that ended in this way, or whose outcome is unknown."""
+    code, action_id = text_of(row, "outcome_code"), text_of(row, "action_id")
+    if text_of(row, "kind") == "subagent.spawn" and number_of(row, "started_position"):
+        return f"cowork task summary {child_task_id(action_id)} says what it did and left undone"
+    if outcome == "unknown" and not number_of(row, "ended_position") and text_of(row, "confirmation_id"):
+        asked = text_of(row, "confirmation_id")
+        return f"say whether it happened, or that it is to be tried again: cowork confirmation show {asked}"
+    advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(code, "run the task again")
+    return f"{advice} (cowork task output {action_id})" if code == "exit" else advice
 
 
 def refused_connection_words(host: str, port: int, reason: str, code: ReasonCode) -> str:

@@ -5,11 +5,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from cowork.domain import confirmation, grant, session
+from cowork.domain import confirmation, grant, session, task
 from cowork.domain.action import FileDelete, Location
+from cowork.domain.ids import subagent_id
 from cowork.domain.plan import Step
 from cowork.projections.active_grants import FolderGrant, Session, session_of
-from cowork.projections.confirmation_inbox import Confirmation, confirmation_of
+from cowork.projections.confirmation_inbox import Confirmation, chain_words, confirmation_of, titles_in
 from cowork.projections.place_names import names_in_rows
 from tests.projections.history import START
 from tests.projections.story import QUESTION_DIGEST, TASK, Story
@@ -184,3 +185,32 @@ def test_a_question_is_over_at_its_time_whether_or_not_that_was_recorded() -> No
     story = _asked()
     assert _question(story, timedelta(hours=24) - timedelta(microseconds=1)).status == "pending"
     assert _question(story, timedelta(hours=24)).status == "expired"
+
+
+def test_a_question_of_a_subagent_says_who_stands_above_it() -> None:
+    story = Story()
+    story.begin(Step(step_id="one", title="One", request=DELETE))
+    child = story.spawn("one", "Helper", Step(step_id="its", title="its", request=DELETE))
+    deeper = story.spawn("its", "Deep er", Step(step_id="more", title="more", request=DELETE), parent=child)
+    story.propose_step("more", DELETE, verdict="allow_with_confirm", asked="confirmation-1", task_id=deeper)
+    model = story.model()
+    (row,) = model.rows("confirmations")
+    told = confirmation_of(row, titles=titles_in(model.rows("tasks")))
+    assert [(one.task_id, one.subagent_id, one.title) for one in told.chain] == [
+        (TASK, None, "Tidy up"),
+        (child, subagent_id(child), "Helper"),
+        (deeper, subagent_id(deeper), "Deep er"),
+    ]
+    assert chain_words(told.chain) == '"Tidy up" › "Helper" › "Deep er"'
+    assert chain_words(confirmation_of(row).chain) == f"{TASK} › {subagent_id(child)} › {subagent_id(deeper)}"
+
+
+def test_a_persons_word_about_an_attempt_is_the_answer() -> None:
+    story = Story()
+    story.begin(Step(step_id="one", title="One", request=DELETE))
+    (name,) = story.propose_step("one", DELETE)
+    story.start(name, DELETE)
+    story.tell(task.RecordUnknown(action_id=name, observed="half"))
+    story.ask_again(name, "one", "confirmation-1", "half")
+    story.approve("confirmation-1", finding="try_again")
+    assert (_question(story).status, _question(story).finding) == ("approved", "try_again")
