@@ -38,7 +38,7 @@ Request: TypeAlias = Action | Batch | Listed
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
-    """One step: it starts when all that it needs has succeeded.
+    """One step: it starts when all that it needs has succeeded, and all that it comes `after` has ended, in any way.
 
     `changes` says what becomes of a command's changes where some are refused: those allowed are kept one by one
     (`each`), or none is made (`together`).
@@ -48,6 +48,7 @@ class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     title: str
     description: str = ""
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     request: Request
     changes: Literal["each", "together"] = "each"
 
@@ -73,9 +74,9 @@ def check_plan(plan: Plan) -> None:
     for step in plan.steps:
         if step.step_id in needs:
             raise DomainError("invalid", f"two steps have the id `{step.step_id}`", "give each step an id of its own")
-        needs[step.step_id] = step.needs
+        needs[step.step_id] = (*step.needs, *step.after)
     for step in plan.steps:
-        for need in step.needs:
+        for need in needs[step.step_id]:
             if need not in needs:
                 raise DomainError(
                     "invalid",

@@ -1,4 +1,4 @@
-"""Which steps of a plan may begin: those whose needs are settled, in the order of the plan.
+"""Which steps of a plan may begin: those whose needs, and what they come after, are settled, in the order of the plan.
 
 Kept while a task runs, so that a plan of ten thousand steps costs each of them the same as one of ten.
 """
@@ -25,7 +25,7 @@ class Agenda:
         for step in plan.steps:
             if step.step_id in task.steps:
                 continue
-            missing = {need for need in step.needs if need not in settled}
+            missing = {need for need in (*step.needs, *step.after) if need not in settled}
             self._missing[step.step_id] = len(missing)
             for need in missing:
                 self._dependents.setdefault(need, []).append(step.step_id)
