@@ -21,7 +21,8 @@ from cowork.adapters.files.opener import FileFolderOpener
 from cowork.adapters.read_model.memory import MemoryReadModel
 from cowork.domain.action import Action, Content, FileCreate, FileDelete, FileMove, FileRead, FileWrite, Location
 from cowork.domain.baseline import BASELINE
-from cowork.domain.confirmation import ConfirmationRequested
+from cowork.domain.budget import Budget
+from cowork.domain.confirmation import ConfirmationRequested, Finding
 from cowork.domain.event import Event, Recorded
 from cowork.domain.folder_trust import TrustedFolders
 from cowork.domain.ids import format_id
@@ -183,6 +184,7 @@ class Rig:
         outputs: tuple[str, ...] = (),
         hosts: tuple[str, ...] = (),
         expires_in: timedelta | None = None,
+        budget_bytes: int | None = None,
     ) -> str:
         """Queue a task of one step per request (`s1`, `s2`, …); return its id."""
         steps = tuple(
@@ -196,7 +198,9 @@ class Rig:
             expires_at=None if expires_in is None else self.clock.now() + expires_in,
         )
         request = RunRequest(
-            planned=PlannedTask(Plan(title="a task", steps=steps, on_ask=on_ask)),
+            planned=PlannedTask(
+                Plan(title="a task", steps=steps, on_ask=on_ask), budget=Budget(bytes_written=budget_bytes)
+            ),
             planner="plan file",
             folders=(folder,),
             hosts=hosts,
@@ -217,10 +221,13 @@ class Rig:
         name = row["confirmation_id"]
         return next(one for one in self.events(ConfirmationRequested) if one.confirmation_id == name)
 
-    async def answer(self, *, approve: bool = True, app: Application | None = None) -> None:
-        """Answer the only question that waits."""
+    async def answer(
+        self, *, approve: bool = True, finding: Finding = "try_again", app: Application | None = None
+    ) -> None:
+        """Answer the only question that waits; a yes to one about an unknown outcome says what the finding is."""
         asked = self.open_question()
-        answer = Answer(approve=approve, answered_by=PERSON)
+        said = finding if approve and asked.purpose == "unknown_outcome" else ""
+        answer = Answer(approve=approve, answered_by=PERSON, finding=said)
         await (app or self.app).answer(asked.confirmation_id, asked.digest, answer)
 
     # The log
@@ -249,13 +256,14 @@ class Says:
 
     async def ask(self, question: ConfirmationRequested) -> Answer:
         self.asked.append(question)
-        return Answer(approve=self._approve, answered_by=PERSON)
+        is_about_outcome = self._approve and question.purpose == "unknown_outcome"
+        return Answer(approve=self._approve, answered_by=PERSON, finding="try_again" if is_about_outcome else "")
 
 
 def assert_clean(report: AuditReport) -> None:
     """Assert that an audit found nothing: `assert_clean(application.audit())` on any store that a test leaves."""
     lines = [f"position {v.position}: invariant {v.invariant}, {v.stream}: {v.sentence}" for v in report.violations]
-    assert lines == []
+    assert not lines, "\n".join(lines)
 
 
 def assert_log_is_clean(store: EventStore) -> None:

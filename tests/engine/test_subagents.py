@@ -1,0 +1,310 @@
+"""Subagents: tasks of their own beneath the one that started them, with no more than it has."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cowork.domain.action import SubagentSpawn
+from cowork.domain.confirmation import ConfirmationRequested
+from cowork.domain.errors import DomainError
+from cowork.domain.plan import Step
+from cowork.domain.policy_document import Rule, layer_of_rules
+from cowork.domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
+from cowork.domain.task import (
+    ActionConfirmationRequired,
+    ActionDenied,
+    ActionFailed,
+    ActionStarted,
+    ActionSucceeded,
+    PathsClaimed,
+    TaskBudgetExhausted,
+    TaskQueued,
+    TaskStarted,
+)
+from cowork.engine.ports import PlannedTask
+from tests.engine.breaking import Died, Executing, die, with_executor
+from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
+
+pytestmark = pytest.mark.anyio
+ALLOWED = layer_of_rules("all", (Rule("everything", ("*",), "allow"), Rule("spawning", "subagent.spawn", "allow")))
+ALL = {"path": ".", "verbs": ["read", "create", "write", "move", "delete"]}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path, files={"a.txt": "a", "b.txt": "b", "in/one.txt": "1", "in/two.txt": "2"})
+
+
+def step(name: str, kind: str, needs: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
+    return {"id": name, "needs": list(needs), "action": {"kind": kind, **fields}}
+
+
+def spawn(title: str, *steps: dict[str, Any], **scope: Any) -> SubagentSpawn:
+    wished = {"folders": [ALL], **scope}
+    return SubagentSpawn(title=title, scope=json.dumps(wished), steps=json.dumps(list(steps)))
+
+
+def named(name: str, request: Any, *needs: str) -> Step:
+    return Step(step_id=name, title=name, request=request, needs=needs)
+
+
+async def test_a_subagent_carries_out_its_steps_and_its_report_ends_the_step(rig: Rig) -> None:
+    helper = spawn("helper", step("x", "file.create", path="x.txt", content="x"), step("y", "file.read", path="a.txt"))
+    task = await rig.run(helper, named("after", read("x.txt"), "s1"), rules=ALLOWED)
+    assert task.status == "completed"
+    assert rig.files()["x.txt"] == "x"
+    (spawned,), (reported,) = rig.events(SubagentSpawned), rig.events(SubagentReported)
+    assert spawned.parent_task_id == task.task_id
+    assert spawned.task_id == f"{task.task_id}-s1"
+    assert "completed" in reported.report
+    outcome = next(one for one in rig.events(ActionSucceeded) if one.action_id == f"{task.task_id}.1")
+    assert outcome.result is not None
+    report = json.loads(rig.blobs.get(outcome.result.digest))
+    assert report["status"] == "completed"
+    assert [change["at"]["path"] for change in report["changes"]] == ["x.txt"]
+    rig.assert_clean()
+
+
+async def test_subagents_are_at_work_beside_each_other(rig: Rig) -> None:
+    helpers = [spawn(f"helper {n}", step("x", "file.create", path=f"{n}.txt", content="x")) for n in range(5)]
+    task = await rig.run(*helpers, rules=ALLOWED)
+    assert task.status == "completed"
+    starts = [n for n, one in enumerate(rig.log()) if isinstance(one.event, TaskStarted)]
+    ends = [n for n, one in enumerate(rig.log()) if isinstance(one.event, SubagentReported)]
+    assert max(starts) < min(ends)
+    rig.assert_clean()
+
+
+async def test_a_subagent_may_do_no_more_than_it_was_given(rig: Rig) -> None:
+    helper = spawn(
+        "helper",
+        step("inside", "file.read", path="in/one.txt"),
+        step("outside", "file.read", path="a.txt"),
+        step("around", "file.read", path="in/../a.txt"),
+        step("write", "file.write", path="in/two.txt", content="!"),
+        folders=["in"],
+    )
+    task = await rig.run(helper, rules=ALLOWED)
+    assert task.status == "blocked"
+    assert [one.decision.reason_code for one in rig.events(ActionDenied)] == ["no_grant", "escape", "no_grant"]
+    assert rig.files()["in/two.txt"] == "2"
+    assert [one.reason_code for one in rig.events(ActionFailed)] == ["blocked"]
+    rig.assert_clean()
+
+
+async def test_what_the_task_has_not_it_can_not_give(rig: Rig) -> None:
+    task = await rig.run(spawn("helper", step("x", "file.read", path="a.txt"), hosts=["a.example"]), rules=ALLOWED)
+    assert task.status == "blocked"
+    assert rig.events(SubagentSpawned) == []
+    reading = rig.app
+    assert reading.task(task.task_id).is_final
+    rig.assert_clean()
+
+
+async def test_a_grant_that_is_taken_back_closes_it_to_subagents_at_once(rig: Rig) -> None:
+    inner = spawn("inner", step("late", "file.delete", path="a.txt"))
+    outer = {"id": "in", "action": {"kind": "subagent.spawn", "title": "inner", "scope": json.loads(inner.scope)}}
+    outer["action"]["step"] = json.loads(inner.steps)
+    task = await rig.run(
+        spawn("outer", outer),
+        rules=layer_of_rules(
+            "some", (Rule("ask", "file.delete", "allow_with_confirm"), Rule("spawning", "subagent.spawn", "allow"))
+        ),
+    )
+    assert task.status == "awaiting_confirmation"
+    (question,) = rig.events(ConfirmationRequested)
+    assert question.task_id == f"{task.task_id}-s1-s1"
+    await rig.answer()
+    (grant,) = rig.app.rows("grants")
+    await rig.app.revoke(str(grant["grant_id"]), by=PERSON)
+    rig.restart()
+    task = await rig.app.carry_on(task.task_id)
+    assert task.status == "blocked"
+    assert "a.txt" in rig.files()
+    rig.assert_clean()
+
+
+async def test_questions_of_subagents_are_put_to_the_person_who_is_there(rig: Rig) -> None:
+    helpers = [spawn(f"helper {n}", step("x", "file.delete", path=f"{n}.txt")) for n in "ab"]
+    says = Says(approve=True)
+    task = await rig.run(*helpers, asker=says)
+    assert task.status == "completed"
+    assert len(says.asked) == 2
+    who = [block.lines for one in says.asked for block in one.card.blocks if block.role == "who"]
+    assert all("subagent" in "".join(lines) and task.task_id in "".join(lines) for lines in who)
+    assert set(rig.files()) == {"in/one.txt", "in/two.txt"}
+    rig.assert_clean()
+
+
+async def test_a_subagent_that_is_rejected_blocks_its_parent(rig: Rig) -> None:
+    task = await rig.run(spawn("helper", step("x", "file.delete", path="a.txt")), asker=Says(approve=False))
+    assert task.status == "blocked"
+    rig.assert_clean()
+
+
+async def test_questions_of_subagents_survive_a_restart(rig: Rig) -> None:
+    task = await rig.run(spawn("helper", step("x", "file.delete", path="a.txt")), read("b.txt"))
+    assert task.status == "awaiting_confirmation"
+    rig.restart()
+    await rig.answer()
+    assert (await rig.app.carry_on(task.task_id)).status == "completed"
+    assert "a.txt" not in rig.files()
+    assert len(rig.events(ConfirmationRequested)) == 1
+    rig.assert_clean()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_after_a_crash_subagents_go_on_and_nothing_is_done_twice(rig: Rig, when: str) -> None:
+    executing = Executing(rig, before=die) if when == "before" else Executing(rig, after=die)
+    with_executor(rig, executing)
+    helpers = [spawn(f"helper {n}", step("x", "file.delete", path=f"{n}.txt")) for n in "ab"]
+    task_id = await rig.start(*helpers, rules=ALLOWED)
+    with pytest.raises((Died, BaseExceptionGroup)):
+        await rig.app.carry_on(task_id)
+    rig.restart()
+    assert (await rig.app.carry_on(task_id)).status == "completed"
+    assert set(rig.files()) == {"in/one.txt", "in/two.txt"}
+    assert len(rig.events(SubagentSpawned)) == 2
+    rig.assert_clean()
+
+
+async def test_two_agents_write_at_one_place_only_when_a_person_says_so(rig: Rig) -> None:
+    helpers = [spawn(f"helper {n}", step("x", "file.write", path="in/one.txt", content=n)) for n in "ab"]
+    says = Says(approve=True)
+    task = await rig.run(*helpers, rules=ALLOWED, asker=says)
+    assert task.status == "completed"
+    assert len(rig.events(PathsClaimed)) >= 1
+    rig.assert_clean()
+
+
+async def test_a_folder_and_what_lies_in_it_are_one_place(rig: Rig) -> None:
+    first = spawn(
+        "first",
+        step("x", "file.write", path="in/one.txt", content="!"),
+        step("ask", "file.rename", path="a.txt", to="c.txt"),
+    )
+    second = spawn("second", step("wait", "file.read", path="b.txt"), step("x", "file.delete", ("wait",), path="in"))
+    rules = layer_of_rules(
+        "some",
+        (
+            Rule("ask", "file.rename", "allow_with_confirm"),
+            Rule("rest", ("file.write", "file.delete", "file.read"), "allow"),
+            Rule("spawning", "subagent.spawn", "allow"),
+        ),
+    )
+    task = await rig.run(first, second, rules=rules)
+    assert task.status == "awaiting_confirmation"
+    claimed = [
+        one for one in rig.events(ActionConfirmationRequired) if one.decision.rule_id == "invariant.claimed-path"
+    ]
+    assert len(claimed) == 1
+    assert claimed[0].facts.claimed_by in (f"{task.task_id}-s1", f"{task.task_id}-s2")
+    rig.assert_clean()
+
+
+async def test_a_cancelled_task_takes_its_subagents_with_it(rig: Rig) -> None:
+    task = await rig.run(spawn("helper", step("x", "file.delete", path="a.txt")))
+    await rig.app.cancel(task.task_id, by=PERSON)
+    assert rig.app.task(f"{task.task_id}-s1").status == "cancelled"
+    assert rig.app.task(task.task_id).status == "cancelled"
+    assert len(rig.events(SubagentStopped)) == 1
+    assert rig.app.resumable() == []
+    rig.assert_clean()
+
+
+async def test_a_paused_tree_goes_on_as_a_whole(rig: Rig) -> None:
+    task = await rig.run(spawn("helper", step("x", "file.delete", path="a.txt")))
+    await rig.app.pause(task.task_id, by=PERSON)
+    assert rig.app.task(f"{task.task_id}-s1").status == "paused"
+    await rig.answer()
+    assert (await rig.app.carry_on(f"{task.task_id}-s1")).status == "completed"
+    rig.assert_clean()
+
+
+async def test_subagents_can_not_be_nested_without_end(rig: Rig) -> None:
+    innermost = spawn("level 12", step("x", "file.read", path="a.txt"))
+    for level in range(11, 0, -1):
+        inner = {"kind": "subagent.spawn", "title": innermost.title}
+        inner |= {"scope": json.loads(innermost.scope), "step": json.loads(innermost.steps)}
+        innermost = spawn(f"level {level}", {"id": "x", "action": inner})
+    task = await rig.run(innermost, rules=ALLOWED)
+    assert task.status in ("blocked", "failed")
+    assert len(rig.events(SubagentSpawned)) == 8
+    rig.assert_clean()
+
+
+async def test_a_child_can_not_outspend_its_parent(rig: Rig) -> None:
+    steps = [step(f"x{n}", "file.create", path=f"x{n}.txt", content="12345") for n in range(6)]
+    helpers = [spawn("one", *steps[:3], budget={"bytes_written": 1000}), spawn("two", *steps[3:])]
+    plan = await rig.start(*helpers, rules=ALLOWED, budget_bytes=20)
+    task = await rig.app.carry_on(plan)
+    assert task.status == "budget_exhausted"
+    written = sum(len(text) for name, text in rig.files().items() if name.startswith("x"))
+    assert written == 20
+    assert {one.of_task for one in rig.events(TaskBudgetExhausted)} == {plan}
+    rig.assert_clean()
+
+
+async def test_more_room_lets_a_tree_go_on_where_it_stopped(rig: Rig) -> None:
+    from cowork.domain.budget import Usage
+
+    steps = [step(f"x{n}", "file.create", path=f"x{n}.txt", content="12345") for n in range(4)]
+    task_id = await rig.start(spawn("one", *steps), rules=ALLOWED, budget_bytes=10)
+    assert (await rig.app.carry_on(task_id)).status == "budget_exhausted"
+    await rig.app.top_up(task_id, Usage(bytes_written=10), by=PERSON)
+    rig.restart()
+    assert (await rig.app.carry_on(task_id)).status == "completed"
+    assert len([one for one in rig.events(ActionStarted) if one.attempt > 1]) == 0
+    rig.assert_clean()
+
+
+async def test_steering_keeps_what_was_begun_and_takes_questions_back(rig: Rig) -> None:
+    task = await rig.run(read("b.txt"), delete("a.txt"), named("later", delete("b.txt"), "s2"))
+    assert task.status == "awaiting_confirmation"
+    assert task.plan is not None
+    begun = task.plan.steps[0]
+    import msgspec
+
+    plan = msgspec.structs.replace(task.plan, steps=(begun, named("new", create("n.txt", rig.content("n")))))
+    await rig.app.steer(task.task_id, PlannedTask(plan), by=PERSON)
+    rig.restart()
+    says = Says(approve=True)
+    task = await rig.app.carry_on(task.task_id, says)
+    assert task.status == "completed_with_skips"
+    assert "a.txt" in rig.files()
+    assert rig.files()["n.txt"] == "n"
+    assert len(says.asked) == 1
+    rig.assert_clean()
+
+
+async def test_a_step_that_was_begun_can_not_be_changed(rig: Rig) -> None:
+    task = await rig.run(read("b.txt"), delete("a.txt"))
+    import msgspec
+
+    assert task.plan is not None
+    plan = msgspec.structs.replace(task.plan, steps=(named("s1", write("b.txt", rig.content("!"))),))
+    with pytest.raises(DomainError, match="was begun"):
+        await rig.app.steer(task.task_id, PlannedTask(plan), by=PERSON)
+
+
+async def test_a_stale_owner_records_nothing_any_more(rig: Rig) -> None:
+    other = rig.engine()
+    task_id = await rig.start(delete("a.txt"), read("b.txt"), rules=ALLOWED)
+
+    def overtaken() -> None:
+        rig.locks.held.clear()
+
+    class Slow(Executing):
+        async def perform(self, permit: Any) -> Any:
+            outcome = await super().perform(permit)
+            overtaken()
+            assert (await other.carry_on(task_id)).status == "completed"
+            return outcome
+
+    with_executor(rig, Slow(rig))
+    with pytest.raises(DomainError, match="another process"):
+        await rig.app.carry_on(task_id)
+    assert len([one for one in rig.events(ActionSucceeded) if one.action_id == f"{task_id}.1"]) == 1
+    assert len(rig.events(TaskQueued)) == 1
