@@ -28,11 +28,11 @@ from ..domain.session_memory import MemoryDestroyed, MemoryWritten, stream_of_me
 from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ..domain.topics import AnyEvent
 from . import limits
-from .audit_actions import Actions
 from .audit_finding import INVARIANTS, AuditReport, Checked, Findings, Seen, Violation
 from .audit_questions import Questions
 from .audit_rights import Rights
 from .audit_streams import StreamFolds
+from .audit_tasks import Tasks
 from .catch_up import CatchUp
 from .ports import EventStore
 
@@ -48,7 +48,8 @@ def audit(
     """Check the whole log and return what was found.
 
     `dumps` compares the projections (invariant 6). `is_running` says whether a process has the task at this moment:
-    then an open attempt of a cancelled task is still about to get its outcome.
+    then an open attempt of a cancelled task is still about to get its outcome. It is asked about tasks that a person
+    started: whoever has one has all that is beneath it.
     """
     findings = Findings()
     folds = StreamFolds(store, findings)
@@ -61,10 +62,9 @@ def audit(
         after = page[-1].position
         findings.count("events", len(page))
     findings.count("streams", folds.finish())
-    for task_id, action_id, position in rules.actions.finish():
-        if not is_running(task_id):
-            sentence = f"task `{task_id}` is over, and nobody will find out what became of `{action_id}`"
-            findings.add_at(8, position, task_id, sentence)
+    for invariant, task_id, root, position, sentence in rules.tasks.finish():
+        if not is_running(root):
+            findings.add_at(invariant, position, task_id, sentence)
     if dumps is not None:
         _compare_projections(findings, dumps, after)
     in_order = sorted(findings.violations, key=lambda one: (one.position, one.invariant))
@@ -78,12 +78,13 @@ class _Rules:
         self._findings = findings
         self._rights = Rights(findings)
         self._questions = Questions(findings)
-        self.actions = Actions(findings, self._rights, self._questions)
+        self.tasks = Tasks(findings, self._rights, self._questions)
 
     def on(self, seen: Seen) -> None:
         """Fold an event into those who keep it, after those who ask about what it says have looked."""
         # Every event of the registry is one of these; what is not could not have been read.
         event = cast("AnyEvent", seen.event)
+        self.tasks.on_commit(seen)
         match event:
             case SessionStarted() | PolicyAdopted() | GrantAdded() | RootAllowed() | SessionEnded():
                 self._check_stream(seen, event.session_id)
@@ -91,15 +92,15 @@ class _Rules:
             case FolderGranted() | GrantNarrowed() | GrantRevoked() | GrantExpired() | HostGranted() | HostRevoked():
                 self._check_stream(seen, event.grant_id)
                 self._rights.on_grant(seen, event)
-            case SubagentSpawned(task_id=task_id):
+            case SubagentSpawned():
                 self._check_stream(seen, event.subagent_id)
-                self._rights.on_spawned(seen, event, self.actions.session_of(task_id))
+                self.tasks.on_spawned(seen, event)
             case SubagentReported() | SubagentStopped():
                 self._check_stream(seen, event.subagent_id)
-                self._rights.on_gone(event)
+                self.tasks.on_gone(seen, event)
             case ConfirmationRequested():
                 self._check_stream(seen, event.confirmation_id)
-                self.actions.on_question(seen, event)
+                self.tasks.on_question(seen, event)
                 self._questions.on(seen, event)
             case ConfirmationApproved() | ConfirmationRejected() | ConfirmationExpired() | ConfirmationWithdrawn():
                 self._check_stream(seen, event.confirmation_id)
@@ -113,6 +114,7 @@ class _Rules:
                 self._check_stream(seen, TRUST_STREAM)
             case TaskClaimed(task_id=task_id):
                 self._check_stream(seen, stream_of_owner(task_id))
+                self.tasks.on_claimed(seen, event)
             case SandboxChecked():
                 self._check_stream(seen, SANDBOX_STREAM)
             case CollectionStarted() | CollectionFinished():
@@ -121,7 +123,7 @@ class _Rules:
                 self._check_stream(seen, stream_of_memory(session_id))
             case _:
                 self._check_stream(seen, event.task_id)
-                self.actions.on(seen, event)
+                self.tasks.on(seen, event)
 
     def _check_stream(self, seen: Seen, own: str) -> None:
         if seen.stream != own:

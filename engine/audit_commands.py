@@ -3,11 +3,9 @@
 Invariant 10. The end of a command, the announcement and its actions are one commit: a crash leaves all of it or none.
 """
 
-from typing import Protocol
-
 import msgspec
 
-from ..domain.action import Action, CodeRun, ShellExec, hosts_of, kind_of
+from ..domain.action import CodeRun, ShellExec, hosts_of, kind_of
 from ..domain.policy_host import is_listed, parse_host
 from ..domain.task import (
     ActionAllowed,
@@ -21,29 +19,10 @@ from ..domain.task import (
     StepBegun,
     TaskEvent,
 )
-from .audit_finding import Findings, Seen
+from .audit_finding import Acting, Findings, Seen
 
 _CHANGES = frozenset(("file.write", "file.create", "file.rename", "file.move", "file.delete"))
 _OF_THE_COMMIT = (ActionProposed, ActionAllowed, ActionDenied, ActionConfirmationRequired, ActionDeclined)
-
-
-class Running(Protocol):
-    """An action as the audit knows it: enough of it to judge what is said about its command."""
-
-    @property
-    def action(self) -> Action:
-        """What was proposed."""
-        ...
-
-    @property
-    def proposed_by(self) -> str:
-        """The agent that asked for it."""
-        ...
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether it was started and has no outcome yet."""
-        ...
 
 
 class _Announced(msgspec.Struct):
@@ -65,7 +44,7 @@ class Commands:
         self._announced: _Announced | None = None
         self._actions: dict[str, int] = {}
 
-    def on(self, seen: Seen, event: TaskEvent, about: Running | None) -> None:
+    def on(self, seen: Seen, event: TaskEvent, about: Acting | None) -> None:
         """Fold an event of the task; `about` is the action that it names, as it was before."""
         if self._announced is not None and not self._belongs(self._announced, seen, event):
             self.close()
@@ -104,7 +83,7 @@ class Commands:
         own_end = isinstance(event, ActionSucceeded) and event.action_id == announced.event.action_id
         return own_end or isinstance(event, _OF_THE_COMMIT)
 
-    def _announce(self, seen: Seen, event: ChangesStaged, about: Running | None) -> None:
+    def _announce(self, seen: Seen, event: ChangesStaged, about: Acting | None) -> None:
         name = event.action_id
         if about is None or not about.is_under_way:
             self._findings.add(10, seen, f"`{name}` announced changes, and is not under way")
@@ -135,7 +114,7 @@ class Commands:
         elif said.together != event.together:
             self._findings.add(10, seen, f"`{name}` does not go together with the other changes as they do")
 
-    def _connect(self, seen: Seen, event: ConnectionDecided, about: Running | None) -> None:
+    def _connect(self, seen: Seen, event: ConnectionDecided, about: Acting | None) -> None:
         self._findings.count("connections")
         name = event.action_id
         if about is None or not about.is_under_way:

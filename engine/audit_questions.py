@@ -11,6 +11,7 @@ from ..domain.confirmation import (
     ConfirmationRejected,
     ConfirmationRequested,
     ConfirmationWithdrawn,
+    Finding,
 )
 from .audit_finding import Findings, Seen
 
@@ -22,6 +23,8 @@ class Question(msgspec.Struct):
 
     request: ConfirmationRequested
     answer: Answer = "pending"
+    finding: Finding = ""
+    answered_by: str = ""
 
     def covers(self, action_id: str, digest: str) -> bool:
         """Whether one of the question's items is this very action."""
@@ -66,6 +69,10 @@ class Questions:
             self._findings.add(4, seen, f"question `{name}` was {question.answer} already")
             return
         question.answer = self._answer(seen, event, question.request)
+        if isinstance(event, ConfirmationApproved):
+            question.finding, question.answered_by = event.finding, event.answered_by
+            if bool(event.finding) is not (question.request.purpose == "unknown_outcome"):
+                self._findings.add(4, seen, "a finding belongs to a question about an unknown outcome, and to no other")
 
     def _answer(
         self,

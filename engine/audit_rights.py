@@ -1,4 +1,4 @@
-"""What is in force in a session at each position of the log: its policy, grants and subagents (invariants 3, 5, 9)."""
+"""What is in force in a session at each position of the log: its policy and grants (invariants 3 and 9)."""
 
 import msgspec
 
@@ -22,7 +22,6 @@ from ..domain.policy import Policy
 from ..domain.policy_record import DocumentStored, StoredDocument, stream_of_document
 from ..domain.scope import Scope, attenuate
 from ..domain.session import GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionEvent, SessionStarted
-from ..domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from .audit_finding import Findings, Seen
 
 
@@ -41,20 +40,14 @@ class _Session(msgspec.Struct):
     in_force: InForce | None = None
 
 
-class _Subagent(msgspec.Struct, frozen=True):
-    scope: Scope
-    depth: int
-
-
 class Rights:
-    """Sessions, grants and subagents as the log leaves them at the position that was read last."""
+    """Sessions and grants as the log leaves them at the position that was read last."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._sessions: dict[str, _Session] = {}
         self._grants: dict[str, FolderGrant | HostGrant] = {}
         self._owners: dict[str, str] = {}
-        self._subagents: dict[str, _Subagent] = {}
         self._policies: dict[str, Policy] = {}
         self._documents: dict[str, StoredDocument] = {}
         self._approvals = NO_APPROVALS
@@ -70,10 +63,10 @@ class Rights:
             session.in_force = InForce(scope, scope.digest(), session.policy, self._approvals)
         return session.in_force
 
-    def subagent_scope(self, name: str) -> Scope | None:
-        """Return what the subagent of that name may touch, None where there is no such subagent at work."""
-        subagent = self._subagents.get(name)
-        return None if subagent is None else subagent.scope
+    def root_of(self, grant_id: str) -> str:
+        """Return the path of a granted folder, empty where there is none."""
+        grant = self._grants.get(grant_id)
+        return grant.scope.root_path if isinstance(grant, FolderGrant) else ""
 
     def is_foreign(self, grant_id: str, session_id: str) -> bool:
         """Whether the grant is not one that this session was given."""
@@ -163,31 +156,3 @@ class Rights:
     def _check_narrowed(self, seen: Seen, before: FolderGrant, after: FolderGrant) -> None:
         if attenuate(Scope((before.scope,)), Scope((after.scope,))).folders != (after.scope,):
             self._findings.add(3, seen, f"grant `{after.scope.grant_id}` covers more after it was narrowed")
-
-    # Subagents
-
-    def on_gone(self, event: SubagentReported | SubagentStopped) -> None:
-        """Fold the end of a subagent."""
-        self._subagents.pop(event.subagent_id, None)
-
-    def on_spawned(self, seen: Seen, event: SubagentSpawned, session_id: str | None) -> None:
-        """Fold the beginning of a subagent. `session_id` is its task's session, None where there is no such task."""
-        if session_id is None:
-            self._findings.add(9, seen, f"a subagent of task `{event.task_id}`, which there is not")
-            return
-        parent = self._parent_of(event, session_id)
-        self._subagents[event.subagent_id] = _Subagent(event.scope, event.depth)
-        if parent is None:
-            self._findings.add(5, seen, f"subagent `{event.subagent_id}` was spawned by nobody who has rights")
-        elif attenuate(parent.scope, event.scope).alone != event.scope:
-            self._findings.add(5, seen, f"subagent `{event.subagent_id}` may touch more than `{event.parent_id}` may")
-        elif event.depth != parent.depth + 1:
-            self._findings.add(5, seen, f"subagent `{event.subagent_id}` says that it is {event.depth} deep")
-
-    def _parent_of(self, event: SubagentSpawned, session_id: str) -> _Subagent | None:
-        if event.parent_id in self._subagents:
-            return self._subagents[event.parent_id]
-        if event.parent_id not in (event.task_id, session_id):
-            return None
-        held = self.in_force(session_id)
-        return None if held is None else _Subagent(held.scope, 0)
