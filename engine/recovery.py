@@ -20,6 +20,7 @@ from ..domain.task import (
 )
 from .action_pipeline import ActionPipeline
 from .command_handler import TASK, CommandHandler, order_task
+from .overtaken import find_taken_away
 from .ports import Done, EventStore, Finding, NotApplied, Unclear
 from .reached import reached_since
 
@@ -66,7 +67,11 @@ class Recovery:
     async def _look(self, task: Task, action: OpenAction, stream: Sequence[Recorded[Event]]) -> Finding:
         """Return what became of the attempt that is open; `stream` are the events of its task."""
         start = next(one for one in reversed(stream) if _is_start_of(one.event, action.action_id))
-        return await self._pipeline.look(task, action, start, reached=reached_since(start, stream))
+        finding = await self._pipeline.look(task, action, start, reached=reached_since(start, stream))
+        if isinstance(finding, Done) or not isinstance(action.phase, Started):
+            return finding
+        told = find_taken_away(self._handler, self._store, start, action.action, action.phase.judgement.facts)
+        return told or finding
 
     async def _settle(self, task: Task, step: Step, action: OpenAction, stream: Sequence[Recorded[Event]]) -> None:
         finding = await self._look(task, action, stream)
