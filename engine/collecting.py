@@ -200,6 +200,7 @@ class CollectionPlan(msgspec.Struct, frozen=True, kw_only=True):
     unreferenced: int
     freed_bytes: int
     left_bytes: int
+    too_new_bytes: int
 
     @property
     def is_within_cap(self) -> bool:
@@ -236,6 +237,7 @@ def plan_collection(
         unreferenced=choice.unreferenced(going),
         freed_bytes=sum(item.size for item in going),
         left_bytes=sum(item.size for item in contents) - sum(item.size for item in going),
+        too_new_bytes=sum(item.size for item in contents if not item.going and choice.is_too_new(item)),
     )
 
 
@@ -256,6 +258,10 @@ class _Choice:
         ended = (tree for tree in needs.trees.values() if not tree.is_open and tree.task_id not in undone)
         self._queue = [(_ended_at(tree), tree.task_id) for tree in ended]
         heapq.heapify(self._queue)
+
+    def is_too_new(self, item: KeptItem) -> bool:
+        """Whether nothing that is on record needs it, and somebody may be about to."""
+        return self._needers[item.name] <= 0 and item.touched_at > self._untouched_since
 
     def goes(self, item: KeptItem) -> bool:
         """Whether nothing needs it, and nobody may be about to."""

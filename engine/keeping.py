@@ -46,7 +46,8 @@ class CollectionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
     `tasks` lose something: what they did can't be undone whole any more. `ended_up_to` is when the last of those ended
     whose bytes are no longer kept. `unreferenced` counts the contents among `blobs` that belonged to nothing. `spared`
-    was needed again, or touched, by the time that it was to go. Where more than `bytes_max` is left, it belongs to
+    was needed again, or touched, by the time that it was to go. `too_new_bytes` are needed by nothing and were put or
+    asked for within the last two hours: they go later. Where more than `bytes_max` is left, it belongs to
     tasks that are open, or was put a short while ago. `problems` are sentences about what could not be removed.
     """
 
@@ -62,6 +63,7 @@ class CollectionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     unreferenced: int
     freed_bytes: int
     left_bytes: int
+    too_new_bytes: int
     within_bytes_max: bool
     spared: int = 0
     problems: tuple[str, ...] = ()
@@ -326,6 +328,7 @@ def _report(
         unreferenced=plan.unreferenced,
         freed_bytes=plan.freed_bytes if finished is None else finished.freed_bytes,
         left_bytes=left,
+        too_new_bytes=plan.too_new_bytes,
         within_bytes_max=left <= plan.retention.bytes_max,
         spared=0 if finished is None else finished.spared,
         problems=tuple(problems),

@@ -51,6 +51,7 @@ _COMMANDS: Final = {
     "audit": "audit:app",
     "replay": "replay:replay",
     "projections": "projections:app",
+    "session": "session:app",
     "store": "store:app",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",

@@ -139,6 +139,8 @@ def _print_report(report: "CollectionReport") -> None:
         for line in in_columns(rows):
             output.line(f"  {line}")
     output.line(f"{size_words(report.left_bytes)} {'would be' if report.dry_run else 'are'} left")
+    if report.too_new_bytes:
+        output.line(f"  {size_words(report.too_new_bytes)} of it can go in two hours: it was put a short while ago")
     if not report.within_bytes_max:
         output.note(
             f"that is more than the {size_words(report.bytes_max)} that may be kept: it belongs to open tasks, or was"

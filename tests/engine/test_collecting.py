@@ -26,7 +26,7 @@ from cowork.domain.task import (
     TaskQueued,
 )
 from cowork.engine.collecting import UNTOUCHED, CollectionPlan, Needs, Retention, plan_collection
-from cowork.engine.ports import KeptItem
+from cowork.engine.ports import KeptItem, KeptKind
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=1000)
@@ -147,7 +147,7 @@ def all_contents(draw: st.DrawFn, works: list[Work]) -> list[KeptItem]:
     for name in (*BLOBS, *deleted, *unknown):
         if draw(st.booleans()):
             touched_at = draw(st.sampled_from([OLD, NOW - timedelta(days=15), NOW - timedelta(minutes=5)]))
-            kind = "blob" if name.startswith("sha256:") else "quarantine"
+            kind: KeptKind = "blob" if name.startswith("sha256:") else "quarantine"
             size = draw(st.integers(0, 100))
             items.append(KeptItem(kind=kind, name=name, size=size, touched_at=touched_at))
     return items
