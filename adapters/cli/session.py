@@ -123,7 +123,7 @@ def _session(engine: "Application", row: dict[str, object]) -> Session:
 
 
 def _shown(engine: "Application", session_id: str) -> SessionShown:
-    from ...domain.scope import FolderScope, Verb
+    from ...domain.scope import FolderScope
     from ...projections.session_departures import departures_of
 
     session = _session(engine, _row(engine, session_id))
