@@ -216,6 +216,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     queued_messages: tuple[TaskMessaged, ...] = ()
     repeat: Repeat = Repeat()
     is_interrupted: bool = False
+    exhausted: TaskBudgetExhausted | None = None
     started_kinds: HashTrieMap[str, int] = msgspec.field(default_factory=_no_counts)
 
     @property
@@ -305,7 +306,7 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
         case TaskPlanned(plan=plan):
             return _with(task, status="ready", plan=plan, step_ids=frozenset(step.step_id for step in plan.steps))
         case TaskStarted() | TaskResumed():
-            return _with(task, status="running", pause_reason="", repeat=Repeat(), is_interrupted=False)
+            return _with(task, status="running", pause_reason="", repeat=Repeat(), is_interrupted=False, exhausted=None)
         case TaskAwaitingConfirmation():
             return _with(task, status="awaiting_confirmation")
         case TaskPaused(reason=reason) | TaskInterrupted(reason=reason):
@@ -361,7 +362,7 @@ def _evolve_course(task: Task, event: CourseEvent) -> Task:
         case UsageReported(tokens=tokens, cost_micros=cost):
             return _with(task, spent=plus(task.spent, Usage(tokens=tokens, cost_micros=cost)))
         case TaskBudgetExhausted():
-            return _with(task, status="budget_exhausted")
+            return _with(task, status="budget_exhausted", exhausted=event)
         case TaskBudgetRaised(budget=budget):
             return _with(task, budget=budget)
         case PathsClaimed(places=places):

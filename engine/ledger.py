@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ..domain.budget import NO_USAGE, Overrun, Usage, find_overrun, minus, plus
+from ..domain.budget import NO_USAGE, Budget, Overrun, Usage, find_overrun, minus, plus
 from ..domain.task import NoTask, Task
 from .command_handler import TASK, CommandHandler
 
@@ -42,6 +42,14 @@ class Ledger:
             if isinstance(state, Task):
                 total = plus(total, msgspec.structs.replace(self.used(state), wall_ms=0))
         return total
+
+    def budgets(self, task: Task) -> tuple[Budget, ...]:
+        """Return the budgets of the task, of those above it and of its subagents: with others, more is possible."""
+        children = (self._handler.known(child, TASK).state for child in task.children)
+        return (
+            *(one.budget for one in self._upwards(task)),
+            *(child.budget for child in children if isinstance(child, Task)),
+        )
 
     def find_spent(self, task: Task, wanted: Usage) -> Spent | None:
         """Return the first budget, from the task upwards, that has no room for what is wanted."""

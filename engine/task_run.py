@@ -15,7 +15,7 @@ import anyio.abc
 import msgspec
 
 from ..domain.action import SubagentSpawn
-from ..domain.budget import Usage
+from ..domain.budget import Budget, Overrun
 from ..domain.errors import DomainError
 from ..domain.ids import child_task_id, subagent_id
 from ..domain.plan import Step
@@ -89,7 +89,7 @@ class TaskRun:
         self._closes_session = closes_session
         self._active: dict[str, Places] = {}
         self._spawns: set[str] = set()
-        self._rested: set[str] = set()
+        self._rested: dict[str, tuple[Budget, ...]] = {}
         self._left_open: set[str] = set()
         self._asking: anyio.CancelScope | None = None
         self._failure: DomainError | None = None
@@ -309,7 +309,7 @@ class TaskRun:
 
         def over() -> None:
             self._spawns.discard(action_id)
-            self._rested.add(action_id)
+            self._rested[action_id] = self._parts.ledger.budgets(self._known())
 
         group.start_soon(self._guarded, work, over)
 
@@ -335,7 +335,7 @@ class TaskRun:
             case "paused":
                 return action_id not in self._rested
             case "budget_exhausted":
-                return self._parts.ledger.find_spent(state, Usage(actions=1)) is None
+                return self._rested.get(action_id) != self._parts.ledger.budgets(self._known())
             case _:
                 return True
 
@@ -375,11 +375,11 @@ class TaskRun:
     async def _wait_for_subagents(self, task: Task) -> bool:
         states = (self._parts.handler.known(child, TASK).state for child in task.children)
         children = [child for child in states if isinstance(child, Task) and not child.is_final]
-        for child in children:
-            spent = self._parts.ledger.find_spent(child, Usage(actions=1))
-            if child.status == "budget_exhausted" and spent is not None:
-                await self._execute(ExhaustBudget(spent.of_task, spent.overrun))
-                return False
+        spent = next((child.exhausted for child in children if child.exhausted is not None), None)
+        if spent is not None:
+            over = Overrun(measure=spent.measure, bound=spent.bound, needed=spent.needed)
+            await self._execute(ExhaustBudget(spent.of_task, over))
+            return False
         paused = next((child for child in children if child.status == "paused"), None)
         if paused is not None:
             await self._execute(PauseTask(f"its subagent “{paused.title}” ({paused.task_id}) is paused"))

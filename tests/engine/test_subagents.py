@@ -23,6 +23,7 @@ from cowork.domain.task import (
     TaskQueued,
     TaskStarted,
 )
+from cowork.engine.answering import Answer
 from cowork.engine.ports import PlannedTask
 from tests.engine.breaking import Died, Executing, die, with_executor
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
@@ -171,11 +172,26 @@ async def test_after_a_crash_subagents_go_on_and_nothing_is_done_twice(rig: Rig,
 
 
 async def test_two_agents_write_at_one_place_only_when_a_person_says_so(rig: Rig) -> None:
-    helpers = [spawn(f"helper {n}", step("x", "file.write", path="in/one.txt", content=n)) for n in "ab"]
-    says = Says(approve=True)
-    task = await rig.run(*helpers, rules=ALLOWED, asker=says)
-    assert task.status == "completed"
-    assert len(rig.events(PathsClaimed)) >= 1
+    ask = step("ask", "file.delete", ("x",), path="in/two.txt")
+    helpers = [spawn(f"helper {n}", step("x", "file.write", path="in/one.txt", content=n), ask) for n in "ab"]
+    rules = layer_of_rules(
+        "some",
+        (
+            Rule("ask", "file.delete", "allow_with_confirm"),
+            Rule("write", "file.write", "allow"),
+            Rule("spawning", "subagent.spawn", "allow"),
+        ),
+    )
+    task = await rig.run(*helpers, rules=rules)
+    assert task.status == "awaiting_confirmation"
+    (claimed,) = [one for one in rig.events(ConfirmationRequested) if one.rule_id == "invariant.claimed-path"]
+    first = rig.files()["in/one.txt"]
+    assert claimed.task_id == f"{task.task_id}-s{2 if first == 'a' else 1}"
+    await rig.app.answer(claimed.confirmation_id, claimed.digest, Answer(approve=True, answered_by=PERSON))
+    rig.restart()
+    assert (await rig.app.carry_on(task.task_id)).status == "awaiting_confirmation"
+    assert rig.files()["in/one.txt"] == ("b" if first == "a" else "a")
+    assert len(rig.events(PathsClaimed)) == 2
     rig.assert_clean()
 
 
