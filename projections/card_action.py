@@ -22,16 +22,18 @@ from ..domain.action import (
     ShellExec,
     SubagentSpawn,
     kind_of,
+    locations_of,
 )
 from ..domain.facts import Facts, FileState
-from .card_call import connector_lines, request_lines, subagent_lines
+from .card_call import connector_lines, request_lines
 from .card_command import code_lines, command_lines
 from .card_headline import headline, object_of
 from .card_layout import block, field
 from .card_places import CardPlaces
+from .card_spawn import subagent_lines
 from .measure import count_words, mode_words, size_words, state_words
 from .question import QuestionItem
-from .visible_text import quoted, visible_lines
+from .visible_text import quoted, visible, visible_lines
 
 _LISTED: Final = ("file.read", "file.rename", "file.move", "file.delete", "file.restore")
 
@@ -41,15 +43,33 @@ _OLD_BYTES: Final = field("old bytes", "kept, in the store or in quarantine: not
 
 def action_lines(items: Sequence[QuestionItem], places: CardPlaces) -> tuple[str, ...]:
     """Return what will be done, line by line."""
+    return (*_acts(items, places), *_other_writers(items, places))
+
+
+def _acts(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
     if len(items) == 1:
-        return tuple(_of_one(items[0], places))
+        return _of_one(items[0], places)
     if len({kind_of(item.action) for item in items}) == 1 and kind_of(items[0].action) in _LISTED:
-        return tuple(_of_many(items, places))
+        return _of_many(items, places)
     lines: list[str] = []
     for number, item in enumerate(items, start=1):
         lines.append(f"{number} of {len(items)}: {headline((item,), places)}")
         lines += (f"  {line}" for line in _of_one(item, places))
-    return tuple(lines)
+    return lines
+
+
+def _other_writers(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
+    """Return who else of the same task writes where; nothing where nobody does."""
+    written = [
+        f"{visible(item.facts.claimed_by)}, which has not ended, writes at {_around(item.action, places)}"
+        for item in items
+        if item.facts.claimed_by
+    ]
+    return block("beside", list(dict.fromkeys(written)))
+
+
+def _around(action: Action, places: CardPlaces) -> str:
+    return f"{' or '.join(map(places.shown, locations_of(action)))}, above it or beneath it"
 
 
 # Many files in one request

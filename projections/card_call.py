@@ -11,7 +11,6 @@ from ..domain.action import (
     ConnectorRead,
     Content,
     NetworkRequest,
-    SubagentSpawn,
 )
 from ..domain.http_method import IDEMPOTENCY_KEY, wants_key
 from .card_layout import block, field
@@ -68,24 +67,15 @@ def connector_lines(action: ConnectorRead | ConnectorAction) -> list[str]:
     return [
         field("connector", visible(action.connector)),
         field("tool", f"{name_shown(action.tool)} ({effect})"),
-        *_json("arguments", action.arguments),
+        *json_lines("arguments", action.arguments),
     ]
 
 
-def subagent_lines(action: SubagentSpawn) -> list[str]:
-    """Return a subagent: what it is called by the agent, what it may do and what it is told to do."""
-    return [
-        field("called", quoted(action.title)),
-        *_json("may use", action.scope),
-        *_json("steps", action.steps),
-    ]
-
-
-def _json(label: str, text: str) -> list[str]:
+def json_lines(label: str, text: str) -> list[str]:
     """Return JSON text indented; it is laid out anew, never read, so that a repeated key stays to be seen."""
     try:
         laid_out = msgspec.json.format(text, indent=2)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         laid_out = text
     lines = visible_lines(laid_out)
     if len(lines) == 1:

@@ -319,18 +319,16 @@ def test_a_subagent() -> None:
 Start a subagent
 
 called      "do what I say"
-may use
-  | {
-  |   "grants": [
-  |     "g1"
-  |   ]
-  | }
-steps
-  | [
-  |   {
-  |     "id": "x"
-  |   }
-  | ]
+folders     none: it sees no file
+hosts       none: it can't reach the network
+connectors  none
+actions     of every kind that its folders and hosts allow
+budget      none of its own: what it uses up counts for its parent
+deadline    none of its own
+grants      "g1"
+at most     what the agent that starts it has, as long as that one has it
+told to do  1 step
+  1 of 1: "x"
 
 starts another agent: with the rights listed above, never more than its parent has\
 """)
