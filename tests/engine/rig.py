@@ -18,6 +18,7 @@ from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.adapters.files.executor import FileExecutor
 from cowork.adapters.files.finder import GlobFinder
 from cowork.adapters.files.opener import FileFolderOpener
+from cowork.adapters.memory.volatile import VolatileSessionMemory
 from cowork.adapters.read_model.memory import MemoryReadModel
 from cowork.domain.action import Action, Content, FileCreate, FileDelete, FileMove, FileRead, FileWrite, Location
 from cowork.domain.baseline import BASELINE
@@ -35,7 +36,7 @@ from cowork.domain.task import Task
 from cowork.engine.application import Answer, Application, Asker, FolderRequest, PlannedTask, RunRequest
 from cowork.engine.audit import AuditReport, audit
 from cowork.engine.policy_records import NOTHING_STANDING, RUN
-from cowork.engine.ports import EventStore, Executor, StandingLayers
+from cowork.engine.ports import EventStore, Executor, SessionMemory, StandingLayers
 from cowork.projections.registry import TABLES
 
 E = TypeVar("E", bound=Event)
@@ -123,6 +124,7 @@ class Rig:
         self.machine = NOTHING_STANDING
         self.root_allowed_by: RootAllowance | None = None
         self.blobs = MemoryBlobStore()
+        self.memory: SessionMemory = VolatileSessionMemory()
         for name, text in (files or {}).items():
             self.write(name, text)
         self.store = MemoryEventStore(self.rows)
@@ -143,6 +145,7 @@ class Rig:
             clock=self.clock,
             ids=self.ids,
             self_tests=lambda: (self.self_test,),
+            memory=self.memory,
             root_allowed_by=self.root_allowed_by,
         )
 
