@@ -56,7 +56,7 @@ def steer(command: SteerTask, task: Task) -> tuple[TaskEvent, ...]:
 
 def _with_begun(plan: Plan, begun: list[Step]) -> Plan:
     """Return the plan with the steps that were begun and are not in it before all others."""
-    kept = tuple(msgspec.structs.replace(step, needs=()) for step in begun)
+    kept = tuple(msgspec.structs.replace(step, needs=(), after=()) for step in begun)
     return msgspec.structs.replace(plan, steps=(*kept, *plan.steps))
 
 

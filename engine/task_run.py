@@ -2,7 +2,7 @@
 
 A run takes turns. In each it notes what was recorded meanwhile, begins the steps whose turn has come, in the order of
 the plan, and hands what may start to workers; then it sleeps until something happens. Steps that touch the same places
-are carried out in the order of the plan, as if there were one after the other.
+are carried out in the order of the plan, as if there were one after the other; those of different agents never at once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import anyio.abc
 import msgspec
 
 from ..domain.action import SubagentSpawn
-from ..domain.budget import Budget, Overrun
+from ..domain.budget import Overrun
 from ..domain.errors import DomainError
-from ..domain.ids import child_task_id, subagent_id
+from ..domain.ids import child_task_id, root_task_id, subagent_id
 from ..domain.plan import Step
 from ..domain.session import EndSession
 from ..domain.task import (
@@ -25,7 +25,6 @@ from ..domain.task import (
     Awaiting,
     ExhaustBudget,
     FinishTask,
-    NoTask,
     OpenAction,
     PauseTask,
     Ready,
@@ -45,6 +44,7 @@ from . import limits
 from .action_pipeline import ActionPipeline, Attempt, RequestRefused
 from .agenda import Agenda
 from .answering import Answering, Asker
+from .asking import Asking
 from .claims import Claims
 from .command_handler import TASK, CommandHandler, Order, order_session, order_task
 from .ledger import Ledger
@@ -53,6 +53,7 @@ from .ports import Clock
 from .recovery import Recovery
 from .session_view import SessionViews
 from .spawning import Spawning
+from .subagent_watch import SubagentWatch
 
 _IDLE_TURNS_MAX = 3
 """After how many turns without anything recorded a task that should go on, and does not, is paused."""
@@ -85,22 +86,30 @@ class TaskRun:
         self._parts = parts
         self._task_id = task_id
         self._agent = agent
-        self._asker = asker
+        self._asking = Asking(parts.answering, asker)
+        self._children = SubagentWatch(parts.handler, parts.answering, parts.ledger, parts.clock)
         self._closes_session = closes_session
         self._active: dict[str, Places] = {}
         self._spawns: set[str] = set()
-        self._rested: dict[str, tuple[Budget, ...]] = {}
-        self._left_open: set[str] = set()
-        self._asking: anyio.CancelScope | None = None
         self._failure: DomainError | None = None
         self._agenda: Agenda | None = None
         self._awake = anyio.Event()
+        self._is_held_up = False
         self._since = parts.clock.now()
         self._idle = (0, 0)
 
     def wake(self) -> None:
         """Let the run take another turn."""
         self._awake.set()
+
+    def wake_if_held_up(self) -> None:
+        """Let the run take another turn where it waits for somebody else to be done with a place."""
+        if self._is_held_up:
+            self.wake()
+
+    def is_at(self, places: Places) -> bool:
+        """Whether a worker of this run, or a step that is just being decided about, touches the same places."""
+        return any(places.touches(other) for other in self._active.values())
 
     async def drive(self) -> None:
         """Carry the task on until it ends or nothing can go on without a person.
@@ -114,8 +123,7 @@ class TaskRun:
             async with anyio.create_task_group() as group:
                 while await self._took_turn(group):
                     pass
-                if self._asking is not None:
-                    self._asking.cancel()
+                self._asking.stop()
             await self._record_progress()
             if self._failure is not None:
                 raise self._failure
@@ -142,7 +150,7 @@ class TaskRun:
 
     async def _turn(self, group: anyio.abc.TaskGroup) -> bool:
         """Do what can be done; return whether the run goes on."""
-        self._awake = anyio.Event()
+        self._awake, self._is_held_up = anyio.Event(), False
         if not self._goes_on():
             return False
         self._parts.ledger.note_running(self._task_id, self._milliseconds())
@@ -158,7 +166,7 @@ class TaskRun:
         self._continue_steps(group)
         if not self._goes_on():
             return False
-        if self._active or self._spawns:
+        if self._active or self._spawns or self._is_held_up or self._asking.is_open:
             self._ask_meanwhile(group)
             await self._sleep()
             return True
@@ -186,9 +194,17 @@ class TaskRun:
         for step in agenda.take():
             places = self._places(step)
             # What waits touches what comes after it as well: else a later step would overtake it.
-            others = (*self._active.values(), *(theirs for _, theirs in held))
-            if self._has_room(step) and not any(places.touches(other) for other in others):
-                await self._begin_step(group, self._known(), step, places)
+            waits = any(places.touches(other) for _, other in held)
+            if self._has_room(step) and not waits and self._is_free(places):
+                self._active[step.step_id] = places
+                attempt = None
+                try:
+                    attempt = await self._begin_step(self._known(), step)
+                finally:
+                    if attempt is None or isinstance(attempt.action, SubagentSpawn):
+                        self._leave(step)
+                if attempt is not None:
+                    self._perform(group, step, places, attempt)
                 agenda.refresh(self._known())
             else:
                 held.append((step, places))
@@ -196,6 +212,22 @@ class TaskRun:
                 break
         for step, _ in held:
             agenda.put_back(step)
+
+    def _is_free(self, places: Places) -> bool:
+        """Whether nobody of the same tree is at work where the places are; who has to wait is woken afterwards."""
+        is_free = not any(run.is_at(places) for run in self._of_tree())
+        self._is_held_up = self._is_held_up or not is_free
+        return is_free
+
+    def _leave(self, step: Step) -> None:
+        """Be done with a step's places for now."""
+        del self._active[step.step_id]
+        for run in self._of_tree():
+            run.wake_if_held_up()
+
+    def _of_tree(self) -> list[TaskRun]:
+        root = root_task_id(self._task_id)
+        return [run for name, run in self._parts.runs.items() if root_task_id(name) == root]
 
     def _has_room(self, step: Step) -> bool:
         if isinstance(step.request, SubagentSpawn):
@@ -214,21 +246,23 @@ class TaskRun:
         self._agenda.refresh(task)
         return self._agenda
 
-    async def _begin_step(self, group: anyio.abc.TaskGroup, task: Task, step: Step, places: Places) -> None:
+    async def _begin_step(self, task: Task, step: Step) -> Attempt | None:
         unmet = [need for need in step.needs if not task.steps[need].is_success]
         if unmet:
             reason = f"it needs {', '.join(f'`{need}`' for need in unmet)}, which did not succeed"
             await self._execute(SkipStep(step.step_id, reason))
-            return
+            return None
         on_ask = "wait" if task.plan is None else task.plan.on_ask
         try:
-            attempt = await self._parts.pipeline.propose(self._task_id, step, on_ask, self._agent)
+            return await self._parts.pipeline.propose(self._task_id, step, on_ask, self._agent)
         except RequestRefused as refusal:
             await self._execute(SkipStep(step.step_id, refusal.reason, refusal.reason_code), cause=step.step_id)
-            return
-        if attempt is not None and isinstance(attempt.action, SubagentSpawn):
+            return None
+
+    def _perform(self, group: anyio.abc.TaskGroup, step: Step, places: Places, attempt: Attempt) -> None:
+        if isinstance(attempt.action, SubagentSpawn):
             self._start_child(group, attempt.action_id)
-        elif attempt is not None:
+        else:
             self._work(group, step, places, attempt)
 
     def _continue_steps(self, group: anyio.abc.TaskGroup) -> None:
@@ -239,13 +273,12 @@ class TaskRun:
         agenda = self._current_agenda()
         for action in _in_order(task):
             if isinstance(action.action, SubagentSpawn) and isinstance(action.phase, Started):
-                if action.action_id not in self._spawns and self._can_go_on(action.action_id):
+                if action.action_id not in self._spawns and self._children.can_go_on(self._known(), action.action_id):
                     self._start_child(group, action.action_id)
             elif action.step_id not in self._active and self._may_start(task, action):
                 step = agenda.step(action.step_id)
                 places = self._places(step)
-                is_free = not any(places.touches(other) for other in self._active.values())
-                if is_free and len(self._active) < limits.STEPS_AT_ONCE_MAX:
+                if len(self._active) < limits.STEPS_AT_ONCE_MAX and self._is_free(places):
                     self._work(group, step, places, None)
 
     def _may_start(self, task: Task, action: OpenAction) -> bool:
@@ -262,7 +295,10 @@ class TaskRun:
         async def work() -> None:
             await self._carry_out(group, step, attempt)
 
-        group.start_soon(self._guarded, work, lambda: self._active.pop(step.step_id, None))
+        def over() -> None:
+            self._leave(step)
+
+        group.start_soon(self._guarded, work, over)
 
     async def _carry_out(self, group: anyio.abc.TaskGroup, step: Step, attempt: Attempt | None) -> None:
         """Carry out what may start of a step, one action after the other."""
@@ -309,7 +345,7 @@ class TaskRun:
 
         def over() -> None:
             self._spawns.discard(action_id)
-            self._rested[action_id] = self._parts.ledger.budgets(self._known())
+            self._children.note_rest(self._known(), action_id)
 
         group.start_soon(self._guarded, work, over)
 
@@ -324,37 +360,6 @@ class TaskRun:
             await TaskRun(self._parts, child, agent=agent, asker=None, closes_session=False).drive()
         await self._parts.spawning.settle(self._task_id, action_id)
 
-    def _can_go_on(self, action_id: str) -> bool:
-        """Whether there is something to do for a subagent: always at first, later when something has changed."""
-        state = self._parts.handler.known(child_task_id(action_id), TASK).state
-        if isinstance(state, NoTask) or state.is_final:
-            return True
-        match state.status:
-            case "awaiting_confirmation":
-                return self._has_answers(state)
-            case "paused":
-                return action_id not in self._rested
-            case "budget_exhausted":
-                return self._rested.get(action_id) != self._parts.ledger.budgets(self._known())
-            case _:
-                return True
-
-    def _has_answers(self, task: Task) -> bool:
-        """Whether a question of the task or of those beneath it was answered, or is too late to answer."""
-        pending = self._parts.answering.pending(task)
-        if len(pending) < len(open_questions(task)) or any(self._is_late(name) for name in pending):
-            return True
-        children = (self._parts.handler.known(child, TASK).state for child in task.children)
-        return any(
-            isinstance(child, Task)
-            and (child.status in ("ready", "running") or (not child.is_final and self._has_answers(child)))
-            for child in children
-        )
-
-    def _is_late(self, confirmation_id: str) -> bool:
-        question = self._parts.answering.question(confirmation_id)
-        return question is None or self._parts.clock.now() >= question.expires_at
-
     # At rest
 
     async def _rest(self) -> bool:
@@ -364,7 +369,7 @@ class TaskRun:
             await self._finish(task)
             return False
         asked = self._parts.answering.pending_of_tree(task)
-        if await self._ask_one(asked):
+        if await self._asking.ask(asked):
             return True
         if asked:
             own = open_questions(task)
@@ -401,46 +406,17 @@ class TaskRun:
             orders.append(order_session(task.session_id, EndSession("its task has ended")))
         await self._parts.handler.execute(*orders, actor="engine", cause="scheduler")
 
-    # Questions
-
     def _ask_meanwhile(self, group: anyio.abc.TaskGroup) -> None:
         """Put a question to the person who is there while other work goes on."""
-        if self._asker is None or self._asking is not None:
-            return
-        waiting = [n for n in self._parts.answering.pending_of_tree(self._known()) if n not in self._left_open]
+        waiting = self._asking.to_ask(self._parts.answering.pending_of_tree(self._known()))
         if not waiting:
             return
-        self._asking = scope = anyio.CancelScope()
 
         async def work() -> None:
-            with scope:
-                await self._ask_one(waiting)
+            await self._asking.ask(waiting)
 
-        group.start_soon(self._guarded, work, self._asked)
-
-    def _asked(self) -> None:
-        self._asking = None
-
-    async def _ask_one(self, asked: list[str]) -> bool:
-        """Put the first open question that was not left open before; return whether it was answered, here or not."""
-        for confirmation_id in asked:
-            if self._asker is None or confirmation_id in self._left_open:
-                continue
-            question = self._parts.answering.question(confirmation_id)
-            if question is None:
-                return True
-            answer = await self._asker.ask(question)
-            if answer is None:
-                self._left_open.add(confirmation_id)
-                continue
-            try:
-                await self._parts.answering.answer(confirmation_id, question.digest, answer)
-            except DomainError as error:
-                # Somebody else was faster, or the time ran out while it was open: the answer on record counts.
-                if error.code not in ("conflict", "expired"):
-                    raise
-            return True
-        return False
+        self._asking.open()
+        group.start_soon(self._guarded, work, self._asking.close)
 
     # State
 

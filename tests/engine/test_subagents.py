@@ -106,7 +106,7 @@ async def test_what_the_task_has_not_it_can_not_give(rig: Rig) -> None:
 
 async def test_a_grant_that_is_taken_back_closes_it_to_subagents_at_once(rig: Rig) -> None:
     inner = spawn("inner", step("late", "file.delete", path="a.txt"))
-    outer = {"id": "in", "action": {"kind": "subagent.spawn", "title": "inner", "scope": json.loads(inner.scope)}}
+    outer: dict[str, Any] = {"id": "in", "action": {"kind": "subagent.spawn", "title": "inner", "scope": json.loads(inner.scope)}}
     outer["action"]["step"] = json.loads(inner.steps)
     task = await rig.run(
         spawn("outer", outer),
@@ -132,7 +132,7 @@ async def test_questions_of_subagents_are_put_to_the_person_who_is_there(rig: Ri
     says = Says(approve=True)
     task = await rig.run(*helpers, asker=says)
     assert task.status == "completed"
-    assert len(says.asked) == 2
+    assert len(says.asked) == 2, [one.card.headline for one in says.asked]
     who = [block.lines for one in says.asked for block in one.card.blocks if block.role == "who"]
     assert all("subagent" in "".join(lines) and task.task_id in "".join(lines) for lines in who)
     assert set(rig.files()) == {"in/one.txt", "in/two.txt"}
