@@ -101,7 +101,9 @@ def test_a_changed_rule_a_revoked_grant_and_an_edited_file_are_said_in_plain_wor
         "  file       keep.txt is gone (step note)",
         f"  question   {question} Delete a.txt (14 bytes): outdated, {OUTDATED}",
     ]
-    assert cowork.run("grant", "revoke", cowork.run("grant", "list", "--json").json()[0]["grantId"]).status == 0
+    with cowork.engine() as engine:
+        (grant,) = engine.rows("grants")
+    assert cowork.run("grant", "revoke", str(grant["grant_id"])).status == 0
     said = cowork.run("resume", machine.task_id, "--report-only", env=machine.env).out
     assert f"  grant      inbox was revoked: nothing in {cowork.inbox} may be touched any more\n" in said
     assert "  lost       inbox: read, create, write, move, delete; nothing is left\n" in said
