@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_config_path, user_data_path, user_documents_path
 
 from ..domain.errors import DomainError
+from ..domain.ids import root_task_id
 from ..domain.policy_document import Layer
 from ..domain.sandbox import Canary
 from ..domain.session import ROOT_ALLOWANCES, RootAllowance
@@ -305,7 +306,8 @@ def _clear_areas(store_dir: Path, locks: TaskLocks) -> None:
         if not task_id.startswith("task-"):
             # A self test's, perhaps of another process, and no task's lock says whether it is still running.
             continue
-        with locks.hold(task_id) as idle:
+        # Whoever runs a task runs its subagents' with it, under the one lock of the task that a person started.
+        with locks.hold(root_task_id(task_id)) as idle:
             if idle:
                 clear(store_dir, name)
 

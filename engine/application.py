@@ -1,28 +1,23 @@
 """Application: the one object that interfaces talk to: it opens sessions, runs tasks, takes answers, shows the log."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from ..domain.action import SubagentSpawn
 from ..domain.budget import Usage
 from ..domain.confirmation import NoConfirmation
 from ..domain.errors import DomainError
-from ..domain.grant import GrantHost, RevokeGrant
+from ..domain.grant import RevokeGrant
 from ..domain.ids import child_task_id, root_task_id
 from ..domain.ownership import ClaimTask
-from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
 from ..domain.scope import Scope
-from ..domain.session import AddGrant, EndSession, OpenSession, RootAllowance, StartSession
+from ..domain.session import EndSession, OpenSession, RootAllowance
 from ..domain.session_memory import Memory
 from ..domain.task import (
-    AdoptPlan,
     NoTask,
-    QueueTask,
     Started,
-    StartPlanning,
     Task,
 )
 from .answering import Answer, Answering, Asker
@@ -38,14 +33,13 @@ from .command_handler import (
     order_grant,
     order_ownership,
     order_session,
-    order_task,
 )
-from .folder_requests import FolderRequest, granting, opened_folders
+from .folder_requests import FolderRequest, opened_folders
 from .inquiry import Inquiry
 from .keeping import CollectionReport, Keeping, Retention, StoreStatus
 from .performing import Outputs
 from .policy_inquiries import PolicyInquiries
-from .policy_records import PolicyRecords, adopting, in_force
+from .policy_records import PolicyRecords
 from .ports import (
     BlobStore,
     Clock,
@@ -69,6 +63,7 @@ from .scheduler import Scheduler
 from .session_ending import SessionEnding
 from .session_memory import Memories, MemoryOfSession
 from .spawning import Spawning
+from .starting import RunRequest, Starting
 from .stopping import Stopping, Strategy
 from .witnessing import OutputListener
 
@@ -106,23 +101,6 @@ __all__ = [
 
 RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused", "budget_exhausted")
 """The states from which `resume` carries a task on."""
-
-
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work: a plan, the folders it may touch, the hosts it may reach, its own rules, and whose it is.
-
-    `own` are layers beside those of the machine: `run` is the root document where nobody manages the machine, `session`
-    and `task` only narrow.
-    """
-
-    planned: PlannedTask
-    planner: str
-    folders: tuple[FolderRequest, ...]
-    hosts: tuple[str, ...] = ()
-    own: tuple[Layer, ...] = ()
-    user: str
-    device: str
-    platform: str
 
 
 class Application:
@@ -182,60 +160,24 @@ class Application:
         self.sandbox = check
         self.keeping = keeping
         self.policies = PolicyRecords(handler, opener, policy_source)
+        self._starting = Starting(policies=self.policies, blobs=blobs, opener=opener, ids=ids)
+        self._in_hand: dict[str, ExitStack] = {}
         self.inquiries = PolicyInquiries(store, self.policies, clock)
 
     # Tasks
 
-    async def start(self, request: RunRequest) -> str:
+    async def start(self, request: RunRequest, *, to_carry_on: bool = False) -> str:
         """Open a session with its grants and queue a task with its plan, all in one commit; return the task's id.
 
+        With `to_carry_on` the task is this process's from its first event on: no worker takes it before `carry_on`.
         Raises `DomainError` invalid (the plan, a folder, a policy document) or not_found (a folder). Then nothing is
         recorded.
         """
         session_id, task_id = self._ids.new("session"), self._ids.new("task")
-        plan = request.planned.plan
-        folders = opened_folders(request.folders, self._opener, self._ids)
-        standing = self.policies.standing([folder.root_path for folder in folders])
-        orders, layers, policy_digest = adopting(in_force(standing, request.own))
-        for content in request.planned.contents:
-            self._blobs.put(content)
-        orders += [
-            order_session(
-                session_id,
-                StartSession(
-                    session_id=session_id,
-                    user_id=request.user,
-                    device_id=request.device,
-                    platform=request.platform,
-                    title=plan.title,
-                    layers=layers,
-                    policy_digest=policy_digest,
-                ),
-            )
-        ]
-        for folder in folders:
-            orders += granting(session_id, folder)
-        for host in dict.fromkeys(request.hosts):
-            grant = GrantHost(grant_id=self._ids.new("grant"), session_id=session_id, host=host)
-            orders += [
-                order_session(session_id, AddGrant(grant.grant_id)),
-                order_grant(grant.grant_id, grant),
-            ]
-        orders += [
-            order_task(
-                task_id,
-                QueueTask(
-                    task_id=task_id,
-                    session_id=session_id,
-                    title=plan.title,
-                    budget=request.planned.budget,
-                    priority=request.planned.priority,
-                ),
-            ),
-            order_task(task_id, StartPlanning(request.planner)),
-            order_task(task_id, AdoptPlan(plan)),
-            *self._as_root.orders(session_id),
-        ]
+        orders = [*self._starting.orders(request, session_id, task_id), *self._as_root.orders(session_id)]
+        if to_carry_on:
+            self._in_hand[task_id] = ExitStack()
+            self._in_hand[task_id].enter_context(self._locks.hold(task_id))
         await self._handler.execute(*orders, actor=f"person:{request.user}", cause="run")
         return task_id
 
@@ -252,7 +194,7 @@ class Application:
         `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
         """
         task_id = root_task_id(task_id)
-        with self._locks.hold(task_id) as mine:
+        with self._hold(task_id) as mine:
             if not mine:
                 raise _being_run(task_id)
             task = self.task(task_id)
@@ -265,6 +207,16 @@ class Application:
                 return await self._close(task) if task.is_final else task
             finally:
                 self._handler.unfence(task_id)
+
+    @contextmanager
+    def _hold(self, task_id: str) -> Iterator[bool]:
+        in_hand = self._in_hand.pop(task_id, None)
+        with self._locks.hold(task_id) if in_hand is None else nullcontext(enter_result=True) as mine:
+            try:
+                yield mine
+            finally:
+                if in_hand is not None:
+                    in_hand.close()
 
     async def _carried_on(self, task: Task, asker: Asker | None) -> Task:
         await self.policies.renew(task.session_id)
@@ -487,7 +439,9 @@ class Application:
         return self._store
 
     def close(self) -> None:
-        """Let go of files, folders and connections."""
+        """Let go of files, folders and connections, and of tasks that were started and not carried on."""
+        for in_hand in self._in_hand.values():
+            in_hand.close()
         for one in self._closing:
             one.close()
         self._read_model.close()

@@ -86,7 +86,7 @@ class Carrier:
                 try:
                     if request is not None:
                         self.view.follow(Progress(verbose=self._viewing.verbose))
-                        task_id = await self._app.start(request)
+                        task_id = await self._app.start(request, to_carry_on=True)
                         statuses.append(self._shown(await self._carry_on(task_id)))
                     for task_id in task_ids:
                         if not self.interrupted_by:
