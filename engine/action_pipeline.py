@@ -280,13 +280,12 @@ class ActionPipeline:
 
     async def ask_about_unknown(self, task: Task, step: Step, action: OpenAction, observed: str) -> None:
         """Put the question what to do about an action whose outcome nobody can tell."""
-        changed = f"a crash left it open: {observed}"
         for _ in range(limits.COMMAND_RETRIES_MAX):
             view = self._views.view_of(task)
             (facts,) = await self._gathering.gather([action.action], view)
             found = decide_again(action, facts, task, view, self._claims)
             orders = self._judging.asked_again(
-                task, step, action, view, found.facts, found.decision, changed, unknown_outcome=True
+                task, step, action, view, found.facts, found.decision, observed, unknown_outcome=True
             )
             try:
                 await self._handler.execute(*orders, actor="engine", cause="recovery", guards=view.guards)
