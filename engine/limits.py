@@ -235,3 +235,12 @@ MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024
 
 RESUME_LOOKS_MAX: Final = 1_000
 """How many places a report on a resume looks at: of the rest it says how many there are."""
+
+MERGE_BYTES_MAX: Final = 1024 * 1024
+"""The longest text that an undo merges with what somebody changed in it since."""
+
+MERGE_LINES_MAX: Final = 20_000
+"""How many lines such a text may have."""
+
+MERGE_CHANGES_MAX: Final = 1_000
+"""How many lines may differ on one side of such a merge; what it takes grows with lines times changes."""
