@@ -162,8 +162,9 @@ class TaskRun:
             times = f"the same action brought the same result {limits.STUCK_REPEATS_MAX} times in a row"
             await self._execute(PauseTask(f"it seems to be stuck: {times}"))
             return False
-        await self._begin_steps(group)
+        # First what was begun, perhaps before a crash: nothing later that touches the same may overtake it.
         self._continue_steps(group)
+        await self._begin_steps(group)
         if not self._goes_on():
             return False
         if self._active or self._spawns or self._is_held_up or self._asking.is_open:

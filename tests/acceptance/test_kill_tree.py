@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from cowork.domain.action import kind_of
 from cowork.domain.task import ActionProposed
 from tests.acceptance.command_place import DISK, Server, processes_about
 from tests.acceptance.killing import WAYS, Whole
+from tests.acceptance.normal import lines_of
 from tests.acceptance.tree_place import AGAIN, KINDS_OF_PLANS, ONCE, Left, TreePlace
 from tests.acceptance.workplace import Forks, fork_server, workplace
 
@@ -139,8 +141,8 @@ def assert_same(of: TreePlace, reference: Reference) -> None:
     """Hold what was left behind against the undisturbed run."""
     left = of.left()
     for name in Left.__struct_fields__:
-        found, wanted = getattr(left, name), getattr(reference.left, name)
-        assert found == wanted, f"another {name}"
+        found, wanted = (lines_of(getattr(one, name)) for one in (left, reference.left))
+        assert "\n".join(unified_diff(wanted, found, "undisturbed", "killed", lineterm="")) == "", f"another {name}"
     assert {path: of.server.counts.get(path) for path in ONCE} == dict.fromkeys(ONCE, 1)
     assert all(of.server.counts[path] >= 1 for path in AGAIN)
 

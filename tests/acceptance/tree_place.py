@@ -30,7 +30,7 @@ from cowork.domain.task import (
 from cowork.engine.application import Answer, Application
 from cowork.projections.registry import TABLES
 from tests.acceptance.command_place import Server, processes_about
-from tests.acceptance.normal import Tree, tree_of
+from tests.acceptance.normal import tree_of
 from tests.acceptance.workplace import Workplace
 
 PLAN: Final = r"""
@@ -242,7 +242,7 @@ _ENDS: Final = ActionSucceeded | ActionFailed | ActionDenied | ActionDeclined
 class Left(msgspec.Struct, frozen=True):
     """What a run leaves behind, in the words that every run has: by task and step, and not by position."""
 
-    tree: Tree
+    tree: dict[str, tuple[str, ...]]
     ends: dict[str, list[tuple[str, ...]]]
     tasks: dict[str, str]
     questions: list[tuple[str, ...]]
@@ -298,10 +298,9 @@ class TreePlace:
         return findings
 
     def _finding(self, application: Application, row: dict[str, Any]) -> Finding:
-        (action,) = application.rows("actions", {"action_id": row["action_ids"][0]})
-        (task,) = application.rows("tasks", {"task_id": action["task_id"]})
-        path = "/gamma-order" if task["title"] == "Gamma" else "/order" if action["step_id"] == "post" else "/fetched"
-        assert ONCE[path] == action["step_id"], f"nobody knows what became of {action}"
+        (task,) = application.rows("tasks", {"task_id": row["task_id"]})
+        path = "/gamma-order" if task["title"] == "Gamma" else "/order" if row["step_id"] == "post" else "/fetched"
+        assert ONCE[path] == row["step_id"], f"nobody knows what became of {row}"
         return "happened" if self.server.counts.get(path) else "try_again"
 
     def wait_for_quiet(self) -> None:
@@ -326,7 +325,7 @@ class TreePlace:
         assert len(titles) == 4
         quarantined = len(list((self.place.store / "quarantine").iterdir()))
         return Left(
-            tree=tree_of(self.place.inbox),
+            tree={path: tuple(str(part) for part in entry) for path, entry in tree_of(self.place.inbox).items()},
             ends=_ends(log, titles, self.server.port),
             tasks=_tasks(log, titles),
             questions=sorted(
@@ -352,7 +351,7 @@ def _ends(log: Sequence[Recorded[Event]], titles: dict[str, str], port: int) -> 
     for one in log:
         event = one.event
         if isinstance(event, ActionProposed):
-            words = _ID.sub(r"\1", msgspec.json.encode(event.action).decode()).replace(str(port), "PORT")
+            words = _ID.sub(r"\1", msgspec.json.encode(event.action).decode()).replace(f":{port}", ":PORT")
             steps[event.action_id] = (f"{titles[event.task_id]}/{event.step_id}", words)
         if isinstance(event, ActionEvent) and isinstance(event, _ENDS):
             assert event.action_id not in ended, f"{event.action_id} ended twice"
