@@ -6,7 +6,7 @@ from ..domain.budget import MEASURES, Budget, Measure, Usage
 from .measure import count_words, milliseconds_words, size_words
 
 ADD_OPTIONS: Final[dict[Measure, str]] = {
-    "wall_ms": "--add-seconds",
+    "wall_ms": "--add-wall",
     "actions": "--add-actions",
     "bytes_written": "--add-bytes-written",
     "bytes_sent": "--add-bytes-sent",
@@ -14,7 +14,7 @@ ADD_OPTIONS: Final[dict[Measure, str]] = {
     "tokens": "--add-tokens",
     "cost_micros": "--add-cost",
 }
-"""The options of `cowork task budget` that give a task more room. Seconds, and money as a decimal number."""
+"""The options of `cowork task budget` that give a task more room."""
 
 _MILLION: Final = 1_000_000
 
@@ -75,7 +75,7 @@ def top_up_command(of_task: str, measure: Measure, bound: int, needed: int) -> s
     match measure:
         case "wall_ms":
             # A moment more is no room: there is a minute at least.
-            amount = str(max(-(-missing // 1000), 60))
+            amount = f"{max(-(-missing // 1000), 60)}s"
         case "cost_micros":
             amount = _decimal(missing)
         case _:

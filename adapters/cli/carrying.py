@@ -105,6 +105,9 @@ class Carrier:
         names = names_in_rows(self._app.rows("grants", {"session_id": task.session_id}))
         progress = Progress(verbose=self._viewing.verbose)
         progress.know(task, names)
+        for row in self._app.rows("tasks", {"root_task_id": task_id}, order_by="created_position"):
+            if row["parent_task_id"]:
+                progress.know(self._app.task(str(row["task_id"])), names)
         try:
             if not task.is_final and not self._options.json:
                 await self._report(task_id, names)

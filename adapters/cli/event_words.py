@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ...domain.budget import Usage
 from ...domain.confirmation import (
     ConfirmationApproved,
     ConfirmationRejected,
@@ -11,7 +12,9 @@ from ...domain.confirmation import (
 from ...domain.effect import Result
 from ...domain.event import Event
 from ...domain.grant import FolderGranted, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
+from ...domain.ownership import TaskClaimed
 from ...domain.session import ROOT_ALLOWANCES, GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
+from ...domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ...domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
@@ -24,18 +27,30 @@ from ...domain.task import (
     ActionSucceeded,
     ChangesStaged,
     ConnectionDecided,
+    PathsClaimed,
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
+    TaskBudgetExhausted,
+    TaskBudgetRaised,
     TaskCompleted,
     TaskEnded,
+    TaskInterrupted,
+    TaskMessaged,
     TaskPaused,
     TaskPlanned,
     TaskPlanningStarted,
+    TaskProgressed,
     TaskQueued,
+    TaskSteered,
+    UsageReported,
 )
+from ...projections.budget_words import exhausted_words, usage_words
+from ...projections.measure import milliseconds_words
 from ...projections.place_names import PlaceNames
 from ...projections.report_words import besides_words, result_words
+from ...projections.scope_words import rights_words
+from ...projections.steering_words import messaged_words, raised_words, steered_words
 from ...projections.visible_text import quoted, visible
 from .action_words import words_of
 from .layout import plural
@@ -56,7 +71,8 @@ def what_happened(event: Event, names: PlaceNames) -> str:
         case ActionSucceeded():
             summary = "" if event.result is None else f"  {result_words(event.result)}{_left_out(event.result)}"
             found = "  (found done after a restart)" if event.recovered else ""
-            return f"{visible(event.action_id)}{summary}{found}"
+            said = f"  ({visible(event.said_by)} says that it happened)" if event.said_by else ""
+            return f"{visible(event.action_id)}{summary}{said or found}"
         case ActionDeclined(action_id=name, reason=reason):
             return f"{visible(name)}  {visible(reason)}"
         case ActionFailed(action_id=name, reason=reason, result=result):
@@ -82,12 +98,42 @@ def what_happened(event: Event, names: PlaceNames) -> str:
             return plural(len(event.plan.steps), "step")
         case TaskAwaitingConfirmation():
             return _listed(event.confirmation_ids)
-        case TaskPaused():
+        case TaskPaused() | TaskInterrupted():
             return visible(event.reason)
         case TaskCompleted(skipped=skipped) if skipped:
             return f"skipped: {_listed(skipped)}"
         case TaskEnded():
             return visible(event.reason)
+        case _:
+            return _on_the_way(event, names)
+
+
+def _on_the_way(event: Event, names: PlaceNames) -> str:
+    match event:
+        case TaskMessaged():
+            return visible(messaged_words(event))
+        case TaskSteered():
+            return visible(steered_words(event))
+        case TaskProgressed():
+            settled = (
+                f"{event.steps_settled} of {plural(event.steps, 'step')}, {event.settled} of {event.actions} actions"
+            )
+            return f"{settled} ended; {milliseconds_words(event.running_ms)} more at work"
+        case UsageReported():
+            used = usage_words(Usage(tokens=event.tokens, cost_micros=event.cost_micros))
+            return f"{', '.join(used)}, says {visible(event.reported_by)}"
+        case TaskBudgetExhausted():
+            return visible(exhausted_words(event.of_task, event.measure, event.bound, event.needed))
+        case TaskBudgetRaised():
+            return raised_words(event)
+        case PathsClaimed():
+            return f"{visible(event.action_id)}  {_listed([names.at(place) for place in event.places])}"
+        case SubagentSpawned():
+            return f"{quoted(event.title)}, task {visible(event.task_id)}: {visible(rights_words(event))}"
+        case SubagentReported(report=words) | SubagentStopped(reason=words):
+            return visible(words)
+        case TaskClaimed():
+            return f"carried on by {visible(event.owner)}, cowork {visible(event.engine)}"
         case _:
             return _about_the_frame(event)
 
@@ -129,7 +175,8 @@ def _about_the_frame(event: Event) -> str:
             # A card holds visible text already.
             return f"{visible(event.confirmation_id)}: {event.card.headline}"
         case ConfirmationApproved() | ConfirmationRejected():
-            by = f"{visible(event.confirmation_id)} by {visible(event.answered_by)}"
+            found = event.finding.replace("_", " ") if isinstance(event, ConfirmationApproved) else ""
+            by = f"{visible(event.confirmation_id)} by {visible(event.answered_by)}{f', {found}' if found else ''}"
             return f"{by}: {visible(event.note)}" if event.note else by
         case ConfirmationWithdrawn():
             return f"{visible(event.confirmation_id)}: {visible(event.reason)}"

@@ -39,6 +39,7 @@ OF_TASK: Final[Mapping["TaskStatus", ExitStatus]] = {
     "failed": ExitStatus.FAILED,
     "awaiting_confirmation": ExitStatus.WAITING,
     "paused": ExitStatus.WAITING,
+    "budget_exhausted": ExitStatus.WAITING,
     "queued": ExitStatus.WAITING,
     "planning": ExitStatus.WAITING,
     "ready": ExitStatus.WAITING,
@@ -48,7 +49,7 @@ OF_TASK: Final[Mapping["TaskStatus", ExitStatus]] = {
 }
 
 EXPLAINED: Final = (
-    "Exit status: 0 done; 1 failed; 2 wrong usage or invalid input; 3 waiting for a person, or paused; "
+    "Exit status: 0 done; 1 failed; 2 wrong usage or invalid input; 3 waiting for a person, paused or out of budget; "
     "4 denied, blocked or cancelled; 5 conflict or stale (answered twice, wrong digest, expired); "
     "6 the store is damaged; 70 a bug in cowork."
 )

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from ...domain.event import Event, Recorded
 from ...domain.task import OutcomeEvent
+from .branch import Branch, Line, StepNow, Word
 from .layout import plural
 from .printed_text import PrintedLine, PrintedText, Stream
-from .progress import Line, Progress, StepNow, Word
-from .view import GLYPHS
+from .progress import Progress
+from .view import GLYPHS, INDENT
 
 STYLES: Final[dict[Word, str]] = {
     "done": "green",
@@ -34,6 +35,7 @@ STYLES: Final[dict[Word, str]] = {
 _SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _REFRESH_S: Final = 0.1
 _QUESTIONS_SHOWN_MAX: Final = 5
+_RUNNING_SHOWN_MAX: Final = 12
 
 
 class LiveView:
@@ -129,10 +131,11 @@ class LiveView:
             return Text("")
         rows: list[Text] = []
         spin = _SPINNER[int((time.monotonic() - self._began_at) * 10) % len(_SPINNER)]
-        rows += [_step_row(step, spin) for step in progress.steps.values() if step.is_large and _moves(step)]
-        if progress.running and not rows:
-            rows.append(_one_line(f"{spin} running   {progress.running}", "blue"))
-        if progress.running and self._printed.last:
+        running = [row for branch in progress.first() for row in _running(branch, progress)]
+        rows += [_one_line(f"{spin} running   {text}", "blue") for text in running[:_RUNNING_SHOWN_MAX]]
+        if len(running) > _RUNNING_SHOWN_MAX:
+            rows.append(_one_line(f"{spin} running   and {len(running) - _RUNNING_SHOWN_MAX} more", "blue"))
+        if progress.is_busy and self._printed.last:
             rows.append(_one_line(f"  | {self._printed.last}", "dim"))
         waiting = list(progress.questions.items())
         for confirmation_id, headline in waiting[:_QUESTIONS_SHOWN_MAX]:
@@ -147,12 +150,22 @@ class LiveView:
         return Group(*rows)
 
 
+def _running(branch: Branch, progress: Progress, depth: int = 0) -> Iterator[str]:
+    """Yield what is under way in a task, the rows of a subagent indented beneath that of the action that started it."""
+    indent = INDENT * depth
+    for step in branch.steps.values():
+        if step.is_large and _moves(step):
+            yield f"{indent}{step.title}  {step.ended} of {step.actions}"
+    for action_id, words in branch.running.items():
+        if not branch.is_in_large_step(action_id):
+            yield f"{indent}{words}"
+        beneath = progress.beneath(action_id)
+        if beneath is not None:
+            yield from _running(beneath, progress, depth + 1)
+
+
 def _moves(step: StepNow) -> bool:
     return step.ended + step.waiting < step.actions or 0 < step.ended < step.actions
-
-
-def _step_row(step: StepNow, spin: str) -> Text:
-    return _one_line(f"{spin} running   {step.title}  {step.ended} of {step.actions}", "blue")
 
 
 def _one_line(text: str, style: str) -> Text:
@@ -162,7 +175,7 @@ def _one_line(text: str, style: str) -> Text:
 def _text(line: Line) -> Text:
     text = Text(overflow="fold")
     word = "" if line.word == "note" else line.word
-    text.append(f"{GLYPHS[line.word]} {word:<10}", style=STYLES[line.word])
+    text.append(f"{GLYPHS[line.word]} {word:<10}{INDENT * line.depth}", style=STYLES[line.word])
     text.append(line.text)
     if line.note:
         text.append(f"  {line.note}", style="dim")

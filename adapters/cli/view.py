@@ -7,10 +7,11 @@ from typing import Final, Protocol
 from ...domain.event import Event, Recorded
 from ...domain.task import OutcomeEvent
 from . import output
+from .branch import Line, StepNow, Word
 from .event_json import event_object
 from .options import Options, Viewing
 from .printed_text import PrintedLine, PrintedText, Stream
-from .progress import Line, Progress, StepNow, Word
+from .progress import Progress
 from .terminal import can_redraw
 
 GLYPHS: Final[dict[Word, str]] = {
@@ -28,6 +29,9 @@ GLYPHS: Final[dict[Word, str]] = {
     "note": " ",
 }
 """Each state has a word, a sign and a colour; the word alone is enough."""
+
+INDENT: Final = "  "
+"""How far a subagent's lines stand to the right of its parent's."""
 
 _WORD_WIDTH: Final = max(map(len, GLYPHS))
 
@@ -111,8 +115,8 @@ class PlainView:
                 self._print(self._printed.end(recorded.event.action_id))
             for line in self._progress.on(recorded):
                 output.line(plain_line(line))
-        for step in self._progress.steps.values():
-            self._print_tenth(step)
+        for title, step in self._progress.steps():
+            self._print_tenth(title, step)
         output.flush()
 
     def on_output(self, action_id: str, stream: Stream, chunk: bytes) -> None:
@@ -125,13 +129,13 @@ class PlainView:
         for line in lines:
             output.line(plain_line(Line("note", line.shown())))
 
-    def _print_tenth(self, step: StepNow) -> None:
+    def _print_tenth(self, title: str, step: StepNow) -> None:
         if not step.is_large or step.ended == step.actions:
             return
         tenth = step.ended * 10 // step.actions
-        if tenth > self._tenths.get(step.step_id, 0):
-            self._tenths[step.step_id] = tenth
-            output.line(plain_line(Line("note", f"{step.title}: {step.ended} of {step.actions}")))
+        if tenth > self._tenths.get(title, 0):
+            self._tenths[title] = tenth
+            output.line(plain_line(Line("note", f"{title}: {step.ended} of {step.actions}")))
 
     def tick(self) -> None:
         """Nothing moves."""
@@ -145,9 +149,9 @@ class PlainView:
 
 
 def plain_line(line: Line) -> str:
-    """Return the line as text: word, what, and why after a dash."""
+    """Return the line as text: word, what, and why after a dash; a subagent's indented."""
     word = "" if line.word == "note" else line.word
-    return f"{word:<{_WORD_WIDTH}}  {line.text}{f'  -  {line.note}' if line.note else ''}".rstrip()
+    return f"{word:<{_WORD_WIDTH}}  {INDENT * line.depth}{line.text}{f'  -  {line.note}' if line.note else ''}".rstrip()
 
 
 def view_for(options: Options, viewing: Viewing) -> View:

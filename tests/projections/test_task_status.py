@@ -181,7 +181,7 @@ def test_a_task_whose_budget_is_used_up_says_which_and_what_to_do() -> None:
         "bound": 60_000,
         "needed": 61_500,
         "reason": f"the budget of {TASK} allows 1 min of work; going on takes 1 min 1 s of work in all",
-        "toDo": f"cowork task budget {TASK} --add-seconds 60",
+        "toDo": f"cowork task budget {TASK} --add-wall 60s",
     }
     assert told["waitingFor"] == [told["exhausted"]["reason"]]
     assert told["budget"] == {"wallMs": 60_000}

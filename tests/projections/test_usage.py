@@ -72,7 +72,7 @@ def test_what_subagents_use_is_their_parents_except_for_the_time() -> None:
 @pytest.mark.parametrize(
     ("measure", "amount", "words", "command"),
     [
-        ("wall_ms", 9_000_000, "2 h 30 min of work", "--add-seconds 60"),
+        ("wall_ms", 9_000_000, "2 h 30 min of work", "--add-wall 60s"),
         ("actions", 1, "1 action", "--add-actions 3"),
         ("bytes_written", 3_400_000, "3.4 MB written", "--add-bytes-written 3"),
         ("bytes_sent", 12, "12 bytes sent", "--add-bytes-sent 3"),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cowork.adapters.cli.branch import SHOWN_CONNECTIONS_MAX, Line
 from cowork.adapters.cli.event_words import what_happened
 from cowork.adapters.cli.printed_text import UNFINISHED_CHARACTERS_MAX, PrintedText, printed_lines
-from cowork.adapters.cli.progress import SHOWN_CONNECTIONS_MAX, Line, Progress
+from cowork.adapters.cli.progress import Progress
 from cowork.domain.action import Content, Location, ShellExec
 from cowork.domain.effect import CommandReport, Output, Result
 from cowork.domain.event import Event, Origin, Recorded
@@ -148,7 +149,8 @@ def test_changes_are_announced_and_their_step_grows_with_them() -> None:
     staged = ChangesStaged(task_id="task-1", action_id=NAME, step_id="s", actions=30, step_actions=31)
     (line,) = lines(progress, staged)
     assert (line.word, line.text) == ("note", "30 changes to decide about")
-    assert (progress.steps["s"].actions, progress.steps["s"].is_large) == (31, True)
+    ((title, step),) = progress.steps()
+    assert (title, step.actions, step.is_large) == ("s", 31, True)
     assert what_happened(staged, NAMES) == f"{NAME}  30 changes to decide about"
 
 
