@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 
+from ...domain.errors import DomainError
 from . import output
 from .exit_status import ExitStatus, worst
-from .opening import opened, user_name
+from .opening import opened, store_folder, user_name
 from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerMode, AnswerOption, Options, TaskId, Viewing
 
 if TYPE_CHECKING:
     from ...engine.application import Application, ResumeReport, RunRequest
+    from .workspace import Workspace
 
 
 def run(
@@ -37,6 +40,19 @@ def run(
             " name, or an address, with a port where it is not that of the web; may be given again.",
         ),
     ] = None,
+    workspace: Annotated[
+        list[Path] | None,
+        Parameter(
+            consume_multiple=(0, 1),
+            negative="",
+            help="Make a folder for the session in this one, by default the setting, or `cowork` in your documents:"
+            " `outputs:` for results, `uploads:` for files to be read only.",
+        ),
+    ] = None,
+    upload: Annotated[
+        list[Path] | None,
+        Parameter(negative="", help="A file to copy into the session's `uploads:`; may be given again."),
+    ] = None,
     policy: Annotated[
         Path | None,
         Parameter(help="A policy document in place of the baseline; on a machine that is managed it only narrows."),
@@ -54,8 +70,13 @@ def run(
         cowork run tidy.toml --folder ~/inbox=read,move --folder ~/photos=read
         cowork run tidy.toml --folder ~/inbox --answer wait --json
         cowork run fetch.toml --folder ~/inbox --host api.example.com --host 127.0.0.1:8080
+        cowork run report.toml --workspace --upload figures.csv
     """
     request, made = run_request(plan, folder or [], output_folder or [], policy, hosts=host or [])
+    session_folder = _workspace(workspace, upload or [], request, options)
+    if session_folder is not None:
+        request = msgspec.structs.replace(request, folders=(*request.folders, *session_folder.requests()))
+        made.append(session_folder.sentence())
     for sentence in made:
         output.note(sentence)
     if not request.folders:
@@ -65,7 +86,43 @@ def run(
         folders = [granted.path for granted in request.folders if os.path.isdir(granted.path)]
         for notice in app.policies.standing(folders).notices:
             output.note(notice)
-        return carried(app, options, viewing, answer, request=request)
+        try:
+            return carried(app, options, viewing, answer, request=request)
+        except DomainError:
+            if session_folder is not None and not _was_granted(app, session_folder):
+                session_folder.discard()
+            raise
+
+
+def _workspace(
+    wish: list[Path] | None, uploads: list[Path], request: "RunRequest", options: Options
+) -> "Workspace | None":
+    """Make the session's folder, where one is asked for. Raises `DomainError`; then nothing was made."""
+    if wish is None:
+        if uploads:
+            raise DomainError("invalid", "files to upload need a workspace", "add `--workspace`")
+        return None
+    if len(wish) > 1:
+        raise DomainError("invalid", "a session has one workspace", "give `--workspace` once")
+    from datetime import datetime
+
+    from ..bootstrap import default_config_dir, default_workspace_dir
+    from .workspace import make_workspace, planned_uploads
+
+    return make_workspace(
+        wish[0] if wish else default_workspace_dir(),
+        request.planned.plan.title,
+        planned_uploads(uploads),
+        today=datetime.now().astimezone(),
+        closed=(store_folder(options), default_config_dir()),
+        folders=request.folders,
+    )
+
+
+def _was_granted(app: "Application", workspace: "Workspace") -> bool:
+    """Whether a task was started with the workspace: then it is that task's, whatever went wrong afterwards."""
+    paths = {granted.path for granted in workspace.requests()}
+    return any(row["root_path"] in paths for row in app.rows("grants"))
 
 
 def resume(
