@@ -35,6 +35,7 @@ from ..engine.ports import (
     FileFinder,
     FolderOpener,
     Ids,
+    PlaceReader,
     Planner,
     PolicySource,
     ReadModel,
@@ -249,6 +250,12 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     blobs = FileBlobStore(store_dir / "blobs")
     files, finder = FileExecutor(blobs, store_dir), GlobFinder()
     locks = FileTaskLocks(store_dir / "locks")
+
+    def reader() -> PlaceReader:
+        from .files.looking import PlaceLooker
+
+        return PlaceLooker(blobs, store_dir)
+
     commands = OnDemand(frozenset(["shell.exec", "code.run"]), lambda: _command_executor(blobs, store_dir, locks))
     requests = OnDemand(frozenset(["network.request"]), lambda: _network_executor(blobs))
     return assemble(
@@ -265,6 +272,7 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
         self_tests=lambda: self_tests_of(blobs, store_dir),
         closing=(files, finder, commands, requests),
         root_allowed_by=root_allowed_by,
+        reader=reader,
         collectors=lambda: _collectors(store_dir),
         memory=FileSessionMemory(store_dir / "memory"),
     )
@@ -355,6 +363,7 @@ def assemble(
     watch_s: float | None = limits.WATCH_INTERVAL_S,
     collectors: Callable[[], Collectors] | None = None,
     memory: SessionMemory | None = None,
+    reader: Callable[[], PlaceReader] | None = None,
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
     from .. import __version__
@@ -435,4 +444,5 @@ def assemble(
         closing=closing,
         root_allowed_by=root_allowed_by,
         version=__version__,
+        reader=reader,
     )

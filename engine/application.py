@@ -11,6 +11,7 @@ from ..domain.errors import DomainError
 from ..domain.grant import RevokeGrant
 from ..domain.ids import child_task_id, root_task_id
 from ..domain.ownership import ClaimTask
+from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
 from ..domain.scope import Scope
 from ..domain.session import EndSession, OpenSession, RootAllowance
@@ -49,6 +50,7 @@ from .ports import (
     FolderOpener,
     Guard,
     Ids,
+    PlaceReader,
     PlannedTask,
     PolicySource,
     ReadModel,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from .explain_at import AtPosition
     from .resume_report import ResumeReport
     from .tighten import Proposal
+    from .undo_report import UndoReport
 
 __all__ = [
     "RESUMABLE",
@@ -97,6 +100,7 @@ __all__ = [
     "Retention",
     "RunRequest",
     "StoreStatus",
+    "UndoReport",
 ]
 
 RESUMABLE = ("ready", "running", "awaiting_confirmation", "paused", "budget_exhausted")
@@ -133,7 +137,9 @@ class Application:
         closing: Sequence[Closable] = (),
         root_allowed_by: RootAllowance | None = None,
         version: str = "",
+        reader: Callable[[], PlaceReader] | None = None,
     ) -> None:
+        self._reader = reader
         self._version = version
         self._store = store
         self._read_model = read_model
@@ -351,6 +357,36 @@ class Application:
             if (row["status"] in RESUMABLE or (row["status"] == "cancelled" and row["session_id"] in still_open))
             and root_task_id(str(row["task_id"])) == row["task_id"]
         )
+
+    async def undo(
+        self, name: str, *, by: str, own: Sequence[Layer] | None = None, dry_run: bool = False
+    ) -> "UndoReport":
+        """Find out what undoing a task or an action comes to and queue the task that does it; `carry_on` runs that.
+
+        It has a session of its own, with the folders of the undone one opened again by `by`, and the rules that that
+        had of its own, or `own`. With `dry_run`, and where there is nothing to do, nothing is queued. Raises
+        `DomainError` not_found, conflict (it has not ended) or unavailable.
+        """
+        from .undo import Undoing
+
+        if self._reader is None:
+            raise DomainError("unavailable", "nothing here can look at files, so nothing can be undone")
+        reader = self._reader()
+        undoing = Undoing(
+            store=self._store,
+            handler=self._handler,
+            blobs=self._blobs,
+            reader=reader,
+            opener=self._opener,
+            policies=self.policies,
+            ids=self._ids,
+            undos=lambda: {str(row["task_id"]): str(row["undoes"]) for row in self.rows("tasks") if row["undoes"]},
+            as_root=self._as_root.orders,
+        )
+        try:
+            return await undoing.undo(name, by=by, own=own, dry_run=dry_run)
+        finally:
+            reader.close()
 
     # Questions and grants
 

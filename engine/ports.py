@@ -445,6 +445,10 @@ class PlaceReader(Protocol):
         """Return the bytes of an ordinary file. Raises `DomainError` conflict (it can't be read), limit."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is held open."""
+        ...
+
 
 class Closable(Protocol):
     """Something that holds files or folders open."""

@@ -125,6 +125,13 @@ class Undoing:
         self._undos = undos
         self._as_root = as_root
 
+    async def undo(self, name: str, *, by: str, own: Sequence[Layer] | None, dry_run: bool) -> UndoReport:
+        """Work the undo out and, unless nothing is to be done, queue it."""
+        prepared = await self.prepare(name)
+        if dry_run or not prepared.deeds:
+            return prepared.report
+        return msgspec.structs.replace(prepared.report, task_id=await self.queue(prepared, by=by, own=own))
+
     async def prepare(self, name: str) -> Prepared:
         """Find out what undoing a task or an action comes to; nothing is changed or recorded.
 

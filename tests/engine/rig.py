@@ -17,6 +17,7 @@ from cowork.adapters.event_store.mapper import StoredRow
 from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.adapters.files.executor import FileExecutor
 from cowork.adapters.files.finder import GlobFinder
+from cowork.adapters.files.looking import PlaceLooker
 from cowork.adapters.files.opener import FileFolderOpener
 from cowork.adapters.memory.volatile import VolatileSessionMemory
 from cowork.adapters.read_model.memory import MemoryReadModel
@@ -147,6 +148,7 @@ class Rig:
             self_tests=lambda: (self.self_test,),
             memory=self.memory,
             root_allowed_by=self.root_allowed_by,
+            reader=lambda: PlaceLooker(self.blobs, self.state),
         )
 
     def standing(self, folders: Sequence[str], trusted: TrustedFolders) -> StandingLayers:
