@@ -138,7 +138,7 @@ class Branch:
     def know(self, task: Task) -> None:
         """Take over what was recorded before: the plan, and what is under way."""
         self._know_plan(task.plan)
-        for action in task.open_actions.values():
+        for action in sorted(task.open_actions.values(), key=lambda one: (len(one.action_id), one.action_id)):
             rule_id = "" if isinstance(action.phase, Proposed) else action.phase.judgement.decision.rule_id
             words = words_of(action.action, self.names)
             self._actions[action.action_id] = _Action(action.step_id, words, rule_id)

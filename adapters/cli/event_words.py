@@ -115,10 +115,9 @@ def _on_the_way(event: Event, names: PlaceNames) -> str:
         case TaskSteered():
             return visible(steered_words(event))
         case TaskProgressed():
-            settled = (
-                f"{event.steps_settled} of {plural(event.steps, 'step')}, {event.settled} of {event.actions} actions"
-            )
-            return f"{settled} ended; {milliseconds_words(event.running_ms)} more at work"
+            steps = f"{event.steps_settled} of {plural(event.steps, 'step')}"
+            actions = f"{event.settled} of {plural(event.actions, 'action')}"
+            return f"{steps} and {actions} ended; {milliseconds_words(event.running_ms)} more at work"
         case UsageReported():
             used = usage_words(Usage(tokens=event.tokens, cost_micros=event.cost_micros))
             return f"{', '.join(used)}, says {visible(event.reported_by)}"

@@ -131,10 +131,7 @@ class LiveView:
             return Text("")
         rows: list[Text] = []
         spin = _SPINNER[int((time.monotonic() - self._began_at) * 10) % len(_SPINNER)]
-        running = [row for branch in progress.first() for row in _running(branch, progress)]
-        rows += [_one_line(f"{spin} running   {text}", "blue") for text in running[:_RUNNING_SHOWN_MAX]]
-        if len(running) > _RUNNING_SHOWN_MAX:
-            rows.append(_one_line(f"{spin} running   and {len(running) - _RUNNING_SHOWN_MAX} more", "blue"))
+        rows += [_one_line(f"{spin} running   {text}", "blue") for text in running_shown(progress)]
         if progress.is_busy and self._printed.last:
             rows.append(_one_line(f"  | {self._printed.last}", "dim"))
         waiting = list(progress.questions.items())
@@ -150,7 +147,14 @@ class LiveView:
         return Group(*rows)
 
 
-def _running(branch: Branch, progress: Progress, depth: int = 0) -> Iterator[str]:
+def running_shown(progress: Progress) -> list[str]:
+    """Return what is under way, a row each, and how much more there is than has room."""
+    rows = [row for branch in progress.first() for row in running_rows(branch, progress)]
+    more = len(rows) - _RUNNING_SHOWN_MAX
+    return rows if more <= 0 else [*rows[:_RUNNING_SHOWN_MAX], f"and {more} more"]
+
+
+def running_rows(branch: Branch, progress: Progress, depth: int = 0) -> Iterator[str]:
     """Yield what is under way in a task, the rows of a subagent indented beneath that of the action that started it."""
     indent = INDENT * depth
     for step in branch.steps.values():
@@ -161,7 +165,7 @@ def _running(branch: Branch, progress: Progress, depth: int = 0) -> Iterator[str
             yield f"{indent}{words}"
         beneath = progress.beneath(action_id)
         if beneath is not None:
-            yield from _running(beneath, progress, depth + 1)
+            yield from running_rows(beneath, progress, depth + 1)
 
 
 def _moves(step: StepNow) -> bool:
