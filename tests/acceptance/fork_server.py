@@ -18,6 +18,7 @@ from typing import Any
 
 import cowork
 from cowork.adapters.cli.main import run_command
+from tests.power_loss.inodes import pretend
 
 FILE_CALLS = ("os.", "open", "fcntl.", "sqlite3.", "ctypes.", "shutil.")
 """What a process asks of the operating system, by the names of the interpreter's audit events."""
@@ -32,6 +33,8 @@ def become(request: dict[str, Any]) -> None:
     """Turn this forked process into the command's: its folder, its environment, its output."""
     if request["file_bytes_max"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes_max"], resource.RLIM_INFINITY))
+    if request["inodes"]:
+        pretend({int(new): old for new, old in request["inodes"].items()})
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])

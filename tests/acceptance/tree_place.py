@@ -1,10 +1,8 @@
 """A plan of every kind of action, three subagents and two questions; and what a run of it leaves behind."""
 
 import contextlib
-import re
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final, get_args
 
 import anyio
@@ -14,22 +12,13 @@ from cowork.adapters.bootstrap import open_application
 from cowork.adapters.event_store import open_sqlite_store
 from cowork.adapters.read_model.dump import dump_tables
 from cowork.domain.action import ActionKind
-from cowork.domain.confirmation import ConfirmationRequested, Finding
+from cowork.domain.confirmation import Finding
 from cowork.domain.event import Event, Recorded
-from cowork.domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
-from cowork.domain.task import (
-    ActionDeclined,
-    ActionDenied,
-    ActionEvent,
-    ActionFailed,
-    ActionProposed,
-    ActionSucceeded,
-    TaskEnded,
-    TaskQueued,
-)
+from cowork.domain.task import TaskEnded, TaskQueued
 from cowork.engine.application import Answer, Application
 from cowork.projections.registry import TABLES
 from tests.acceptance.command_place import Server, processes_about
+from tests.acceptance.log_facts import LogFacts, facts_of
 from tests.acceptance.normal import tree_of
 from tests.acceptance.workplace import Workplace
 
@@ -226,6 +215,9 @@ FILES: Final = {
     **{f"old/{n}.log": f"log {n}\n" for n in range(2)},
 }
 
+SUBAGENTS: Final = ("Alpha", "Beta", "Gamma")
+TASKS: Final = {"Everything", *SUBAGENTS, *(f"{name} reported" for name in SUBAGENTS)}
+
 ONCE: Final = {"/order": "post", "/gamma-order": "post", "/fetched": "fetch"}
 """What may reach the server once and no more, and the step that sends it."""
 
@@ -235,17 +227,12 @@ AGAIN: Final = ("/page", "/gamma")
 KINDS_OF_PLANS: Final = frozenset(get_args(ActionKind)) - {"file.restore", "connector.read", "connector.action"}
 """Putting back is of undo, and there are no connectors."""
 
-_ID: Final = re.compile(r"\b(session|grant|task|confirmation|command)-[0-9a-hjkmnp-tv-z]{16}\b")
-_ENDS: Final = ActionSucceeded | ActionFailed | ActionDenied | ActionDeclined
-
 
 class Left(msgspec.Struct, frozen=True):
     """What a run leaves behind, in the words that every run has: by task and step, and not by position."""
 
     tree: dict[str, tuple[str, ...]]
-    ends: dict[str, list[tuple[str, ...]]]
-    tasks: dict[str, str]
-    questions: list[tuple[str, ...]]
+    facts: LogFacts
     quarantined: int
 
 
@@ -321,20 +308,10 @@ class TreePlace:
             application.rebuild_projections()
             assert dump_tables(tables, application.rows) == grown, "the projections rebuilt differ from those that grew"
         assert self.residue() == []
-        titles = {r.event.task_id: r.event.title for r in log if isinstance(r.event, TaskQueued)}
-        assert len(titles) == 4
-        quarantined = len(list((self.place.store / "quarantine").iterdir()))
-        return Left(
-            tree={path: tuple(str(part) for part in entry) for path, entry in tree_of(self.place.inbox).items()},
-            ends=_ends(log, titles, self.server.port),
-            tasks=_tasks(log, titles),
-            questions=sorted(
-                (titles[event.task_id], event.step_id)
-                for event in (r.event for r in log)
-                if isinstance(event, ConfirmationRequested) and event.purpose != "unknown_outcome"
-            ),
-            quarantined=quarantined,
-        )
+        facts = facts_of(log)
+        assert facts.tasks.keys() == TASKS
+        tree = {path: tuple(str(part) for part in entry) for path, entry in tree_of(self.place.inbox).items()}
+        return Left(tree, facts, len(list((self.place.store / "quarantine").iterdir())))
 
     def residue(self) -> list[str]:
         """Return what was left half done: temporary files, areas of commands, their processes."""
@@ -342,45 +319,3 @@ class TreePlace:
         areas = self.place.store / "commands"
         found += [str(path) for path in (areas.iterdir() if areas.exists() else ())]
         return found + [str(pid) for pid in processes_about(self.place.folder)]
-
-
-def _ends(log: Sequence[Recorded[Event]], titles: dict[str, str], port: int) -> dict[str, list[tuple[str, ...]]]:
-    """Return, for each step of each task, what its actions were and how each ended: once."""
-    steps: dict[str, tuple[str, str]] = {}
-    ended: dict[str, tuple[str, ...]] = {}
-    for one in log:
-        event = one.event
-        if isinstance(event, ActionProposed):
-            words = _ID.sub(r"\1", msgspec.json.encode(event.action).decode()).replace(f":{port}", ":PORT")
-            steps[event.action_id] = (f"{titles[event.task_id]}/{event.step_id}", words)
-        if isinstance(event, ActionEvent) and isinstance(event, _ENDS):
-            assert event.action_id not in ended, f"{event.action_id} ended twice"
-            effects = event.effects if isinstance(event, ActionSucceeded) else ()
-            shown = [f"{one.change} {one.at.path} {one.before} {one.after}" for one in effects]
-            ended[event.action_id] = (type(event).__name__, *shown)
-    assert steps.keys() == ended.keys(), "an action has no end"
-    found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-    for action_id, (step, words) in steps.items():
-        found[step].append((words, *ended[action_id]))
-    return {step: sorted(ends) for step, ends in sorted(found.items())}
-
-
-def _tasks(log: Sequence[Recorded[Event]], titles: dict[str, str]) -> dict[str, str]:
-    """Return how each task ended, and what each subagent reported."""
-    found: dict[str, str] = {}
-    spawned: dict[str, str] = {}
-    for one in log:
-        match one.event:
-            case TaskEnded(task_id=task_id) as event:
-                assert titles[task_id] not in found, "a task ended twice"
-                found[titles[task_id]] = type(event).__name__
-            case SubagentSpawned(subagent_id=name, title=title):
-                assert title not in spawned.values(), "a subagent was spawned twice"
-                spawned[name] = title
-            case SubagentReported(subagent_id=name, report=report):
-                found[f"{spawned[name]} reported"] = report
-            case SubagentStopped(subagent_id=name):
-                raise AssertionError(f"{spawned[name]} was stopped")
-            case _:
-                pass
-    return found

@@ -88,6 +88,8 @@ class Workplace:
     def __init__(self, forks: Forks, folder: Path) -> None:
         self._forks = forks
         self._started = 0
+        self.inodes: dict[int, int] = {}
+        """The inode numbers that commands are told, by those that there are; see `tests/power_loss/inodes.py`."""
         self.folder = folder
         self.inbox = folder / "inbox"
         self.store = folder / "store"
@@ -118,6 +120,7 @@ class Workplace:
                 "calls": str(files[2]),
                 "kill_at_call": kill_at_call,
                 "file_bytes_max": file_bytes_max,
+                "inodes": self.inodes,
             }
         )
         return Running(self._forks, pid, files)
