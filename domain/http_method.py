@@ -3,7 +3,7 @@
 Sources: RFC 9110, 9.2.1 (safe) and 9.2.2 (idempotent methods); draft-ietf-httpapi-idempotency-key-header.
 """
 
-import uuid
+import hashlib
 from typing import Final
 
 from .action import NetworkRequest
@@ -12,8 +12,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _SAFE: Final = frozenset(["GET", "HEAD", "OPTIONS"])
 _IDEMPOTENT: Final = _SAFE | {"PUT", "DELETE"}
-_KEYS: Final = uuid.UUID("6f9d2f5e-3c0a-5b1e-9a57-6a1d8d0c7e42")
-"""The name space of our keys (RFC 9562, 5.5), drawn once."""
+_KEY_DOMAIN: Final = b"cowork.idempotency-key.v1\n"
 
 
 def is_safe(method: str) -> bool:
@@ -35,6 +34,9 @@ def wants_key(action: NetworkRequest) -> bool:
 def idempotency_key(action_id: str, digest: str) -> str:
     """Return the value of the header: the same for every attempt of one action, and for no other action.
 
-    It tells the server nothing: neither the task nor the action can be read out of it.
+    It tells the server nothing: neither the task nor the action can be read out of it. Some servers take UUIDs only, so
+    it is one, of the version for private use (RFC 9562, 5.8).
     """
-    return f'"{uuid.uuid5(_KEYS, f"{action_id} {digest}")}"'
+    found = hashlib.sha256(_KEY_DOMAIN + f"{action_id}\n{digest}".encode()).hexdigest()
+    variant = "89ab"[int(found[16], 16) % 4]
+    return f'"{found[:8]}-{found[8:12]}-8{found[13:16]}-{variant}{found[17:20]}-{found[20:32]}"'

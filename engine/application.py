@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from .backtest_report import BacktestReport, Example, Flip
     from .explain import Explanation
     from .explain_at import AtPosition
-    from .resume_report import ResumeReport
+    from .resume_report import FileChange, QuestionNow, ResumeReport, RightsLost
     from .tighten import Proposal
     from .undo_report import UndoReport
 
@@ -89,6 +89,7 @@ __all__ = [
     "CollectionReport",
     "Example",
     "Explanation",
+    "FileChange",
     "Flip",
     "FolderRequest",
     "Frame",
@@ -96,8 +97,10 @@ __all__ = [
     "Offer",
     "PlannedTask",
     "Proposal",
+    "QuestionNow",
     "ResumeReport",
     "Retention",
+    "RightsLost",
     "RunRequest",
     "StoreStatus",
     "UndoReport",

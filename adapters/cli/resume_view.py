@@ -1,11 +1,14 @@
 """What changed while a task was not running, in plain lines: one where nothing did."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ...engine.resume_report import FileChange, QuestionNow, ResumeReport, RightsLost
 from ...projections.place_names import PlaceNames
 from ...projections.visible_text import visible
 from .layout import plural
+
+if TYPE_CHECKING:
+    from ...engine.application import FileChange, QuestionNow, ResumeReport, RightsLost
 
 _LABEL_WIDTH = 11
 _FILE_WORDS = {
@@ -17,7 +20,7 @@ _FILE_WORDS = {
 _ANSWERED = ("approved", "rejected")
 
 
-def report_lines(report: ResumeReport, names: PlaceNames) -> Iterator[str]:
+def report_lines(report: "ResumeReport", names: PlaceNames) -> Iterator[str]:
     """Yield the report for people; nothing is cut."""
     since = f"since {report.away_since:%Y-%m-%d %H:%M:%S} UTC"
     if report.is_quiet:
@@ -30,7 +33,7 @@ def report_lines(report: ResumeReport, names: PlaceNames) -> Iterator[str]:
         yield f"  {plural(report.not_looked_at, 'more place')} of the task were not looked at"
 
 
-def _left(report: ResumeReport) -> str:
+def _left(report: "ResumeReport") -> str:
     """Return what is still as it was left: open questions, answers, and what was under way."""
     waiting = sum(one.standing == "waits" for one in report.questions)
     answered = sum(one.standing in _ANSWERED for one in report.questions)
@@ -43,12 +46,12 @@ def _left(report: ResumeReport) -> str:
     return f": {said}" if said else ""
 
 
-def _attempts(report: ResumeReport) -> Iterator[str]:
+def _attempts(report: "ResumeReport") -> Iterator[str]:
     if report.under_way:
         yield f"{plural(len(report.under_way), 'action')} under way then, looked at first"
 
 
-def _lines(report: ResumeReport, names: PlaceNames) -> Iterator[tuple[str, str]]:
+def _lines(report: "ResumeReport", names: PlaceNames) -> Iterator[tuple[str, str]]:
     if report.policy is not None:
         for layer in report.policy.layers:
             yield "policy", f"{visible(layer.layer)}: {_document(layer.then, layer.now)}"
@@ -87,7 +90,7 @@ def _grant_words(change: str) -> str:
     )
 
 
-def _lost(lost: RightsLost, root_task: str) -> str:
+def _lost(lost: "RightsLost", root_task: str) -> str:
     whose = "" if lost.task_id == root_task else f"{lost.task_id}: "
     name = visible(lost.name)
     if not (lost.verbs or lost.output_roots or lost.parts):
@@ -102,13 +105,13 @@ def _lost(lost: RightsLost, root_task: str) -> str:
     return f"{whose}{name}: {'; '.join(parts)}"
 
 
-def _file(file: FileChange, names: PlaceNames) -> str:
+def _file(file: "FileChange", names: PlaceNames) -> str:
     whose = f"action {file.action_id}" if file.action_id else f"step {visible(file.step_id)}"
     detail = f": {visible(file.detail)}" if file.detail else ""
     return f"{visible(names.at(file.place))} {_FILE_WORDS[file.change]}{detail} ({whose})"
 
 
-def _question(question: QuestionNow) -> str:
+def _question(question: "QuestionNow") -> str:
     named = f"{question.confirmation_id} {visible(question.headline)}"
     if question.standing == "waits":
         return f"{named}: waits for you until {question.expires_at:%Y-%m-%d %H:%M:%S} UTC"

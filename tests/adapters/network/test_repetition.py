@@ -46,8 +46,7 @@ async def test_every_attempt_of_an_action_bears_one_key_and_another_action_anoth
         (one,), (again,), (other,) = map(keys_in, server.received)
         assert one == again
         assert one != other
-        assert re.fullmatch(r'"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"', one)
-        assert "task" not in one
+        assert re.fullmatch(r'"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"', one)
 
 
 async def test_another_body_for_the_same_action_number_is_another_key() -> None:
