@@ -15,6 +15,7 @@ import shutil
 import stat
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -46,9 +47,10 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """A session's own folder that was made, with what was handed over."""
+    """A session's own folder that was made, with what was handed over. `made_parent`: the folder around it is new."""
 
     folder: str
+    made_parent: bool
     uploads: tuple[Upload, ...]
     uploaded_bytes: int
 
@@ -71,6 +73,9 @@ class Workspace(msgspec.Struct, frozen=True):
     def discard(self) -> None:
         """Take away what was made: nobody has worked in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.made_parent:
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(self.folder))
 
 
 def planned_uploads(files: Sequence[Path]) -> tuple[Upload, ...]:
@@ -120,6 +125,7 @@ def make_workspace(
     """
     base = without_links(str(parent))
     _refuse(base, closed, folders)
+    made_parent = not os.path.exists(base)
     try:
         os.makedirs(base, exist_ok=True)
         folder = _new_folder(base, f"{today:%Y-%m-%d}-{_name_of(title)}")
@@ -127,7 +133,7 @@ def make_workspace(
         raise DomainError(
             "unavailable", f"no folder can be made in `{visible(_text(base))}`: {_words(error)}", "name another"
         ) from error
-    made = Workspace(folder, tuple(uploads), 0)
+    made = Workspace(folder, made_parent, tuple(uploads), 0)
     try:
         for name in (OUTPUTS, UPLOADS):
             os.mkdir(os.path.join(folder, name), 0o700)
