@@ -7,7 +7,7 @@ is left to do. Whichever process carries the task on notices what is recorded he
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from ..domain.budget import Usage
+from ..domain.budget import MEASURES, NO_USAGE, UNITS, Usage
 from ..domain.confirmation import Withdraw
 from ..domain.errors import DomainError
 from ..domain.plan import Plan
@@ -92,24 +92,26 @@ class Stopping:
     async def say(self, task_id: str, text: str, strategy: Strategy, *, by: str) -> None:
         """Say something to the agent of a task that is under way.
 
-        Raises `DomainError` not_found, invalid (nothing said), limit (too long) or conflict (ended, or `reject`).
+        With `reject` nothing is said to a task that is at work. Raises `DomainError` not_found, invalid (nothing said),
+        limit (too long) or conflict (it has ended, or is at work).
         """
         if len(text.encode()) > limits.MESSAGE_BYTES_MAX:
             raise DomainError("limit", f"a message has at most {limits.MESSAGE_BYTES_MAX} bytes", "put it into a file")
-        if strategy == "reject":
-            status = self._task(task_id).status
-            raise DomainError("conflict", f"task `{task_id}` takes no messages: it is {status}", "pause it first")
-        said = SendMessage(text=text, strategy=strategy, said_by=by)
+        if strategy == "reject" and self._task(task_id).status == "running":
+            raise DomainError("conflict", f"task `{task_id}` is at work and takes no messages", "pause it first")
+        said = SendMessage(text=text, strategy="queue" if strategy == "reject" else strategy, said_by=by)
         await self._handler.execute(order_task(task_id, said), actor=by, cause="message")
 
     async def top_up(self, task_id: str, more: Usage, *, by: str) -> None:
         """Give a task more room in its budget. Raises `DomainError` not_found, invalid or conflict (it has ended)."""
         task = self._task(task_id)
-        if not task.budget.is_bound:
-            raise DomainError("invalid", f"task `{task_id}` has no budget of its own", "see `cowork task show`")
-        recorded = await self._handler.execute(order_task(task_id, RaiseBudget(more)), actor=by, cause="top-up")
-        if not recorded:
-            raise DomainError("invalid", f"the budget of task `{task_id}` has no bound on that", "add to one it has")
+        if more == NO_USAGE or any(more.of(measure) < 0 for measure in MEASURES):
+            raise DomainError("invalid", "a budget is raised by something", "say by how much, as `--add-actions 10`")
+        unbound = [UNITS[one] for one in MEASURES if more.of(one) and task.budget.of(one) is None]
+        if unbound:
+            said = f"the budget of task `{task_id}` has no bound on {', '.join(unbound)}, so there is nothing to raise"
+            raise DomainError("invalid", said, f"see `cowork task budget {task_id}`")
+        await self._handler.execute(order_task(task_id, RaiseBudget(more)), actor=by, cause="top-up")
 
     def _tree(self, task_id: str) -> Iterator[Task]:
         """Yield the task, whatever it is, and those beneath it that have not ended."""

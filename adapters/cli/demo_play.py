@@ -16,7 +16,7 @@ from .layout import plural
 from .opening import opened
 from .options import DEFAULT_VIEWING, Options
 from .run import carried, run_request
-from .task import summary_in, task_in
+from .task_rows import summary_in, task_in
 from .terminal import can_ask
 
 if TYPE_CHECKING:

@@ -1,22 +1,29 @@
-"""`cowork task …`: the tasks, how they stand, what they did, and stopping them."""
+"""`cowork task …`: the tasks, how they stand and what they did; and what a person tells them (`task_control.py`)."""
 
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from . import output
-from .opening import opened, person
+from .opening import opened
 from .options import PLAIN_OPTIONS, Options, TaskId
+from .task_budget import show_or_raise_budget
+from .task_control import cancel_task, interrupt_task, message_task, pause_task
 from .task_output import show_output
+from .task_rows import names_of_session, summary_in, task_in
+from .task_steer import steer_task
 
 if TYPE_CHECKING:
-    from ...engine.application import Application
-    from ...projections.place_names import PlaceNames
-    from ...projections.summary_shape import TaskSummary
     from ...projections.task_status import Task
 
-app = App(name="task", help="List, show, summarise, pause and cancel tasks, and see what their actions brought back.")
+app = App(name="task", help="List and show tasks, see what they did, and pause, interrupt, cancel or steer them.")
 app.command(show_output, name="output")
+app.command(pause_task, name="pause")
+app.command(interrupt_task, name="interrupt")
+app.command(cancel_task, name="cancel")
+app.command(steer_task, name="steer")
+app.command(message_task, name="message")
+app.command(show_or_raise_budget, name="budget")
 
 
 @app.command(name="list")
@@ -71,7 +78,7 @@ def show_task(task_id: TaskId, /, *, options: Options = PLAIN_OPTIONS) -> None:
         if options.json:
             output.document(task)
             return
-        groups = timeline_of(timeline_rows(engine.rows, task_id), _names(engine, task.session_id))
+        groups = timeline_of(timeline_rows(engine.rows, task_id), names_of_session(engine, task.session_id))
     from .task_view import print_task
 
     print_task(task, groups)
@@ -92,79 +99,3 @@ def summarise_task(task_id: TaskId, /, *, options: Options = PLAIN_OPTIONS) -> N
     from .task_view import print_summary
 
     print_summary(task, summary)
-
-
-def summary_in(engine: "Application", task: "Task") -> "TaskSummary":
-    """Return the task's summary from the read model."""
-    from ...projections.summary_report import summary_of
-    from ...projections.summary_rows import summary_rows
-
-    rows = summary_rows(engine.rows, task.task_id)
-    assert rows is not None, "a task has a row in every table of tasks"
-    return summary_of(rows, _names(engine, task.session_id))
-
-
-@app.command(name="pause")
-def pause_task(
-    task_id: TaskId,
-    /,
-    *,
-    reason: Annotated[str, Parameter(help="Why, for the record.")] = "",
-    options: Options = PLAIN_OPTIONS,
-) -> None:
-    """Stop a task after the action at hand, whichever process is running it.
-
-    cowork task pause task-06bq2wr0t0x5k9qz
-    """
-    import anyio
-
-    with opened(options) as engine:
-        before = engine.task(task_id).status
-        anyio.run(lambda: engine.pause(task_id, by=person(), reason=reason))
-        task = task_in(engine, task_id)
-    if options.json:
-        output.document(task)
-    elif before == "paused":
-        output.line(f"task {task_id} is paused already")
-    else:
-        output.line(f"task {task_id} is paused; go on with: cowork resume {task_id}")
-
-
-@app.command(name="cancel")
-def cancel_task(
-    task_id: TaskId,
-    /,
-    *,
-    reason: Annotated[str, Parameter(help="Why, for the record.")] = "",
-    options: Options = PLAIN_OPTIONS,
-) -> None:
-    """End a task early and take its open questions back. An action that has started still gets its outcome.
-
-    cowork task cancel task-06bq2wr0t0x5k9qz --reason "wrong folder"
-    """
-    import anyio
-
-    with opened(options) as engine:
-        anyio.run(lambda: engine.cancel(task_id, by=person(), reason=reason))
-        task = task_in(engine, task_id)
-    if options.json:
-        output.document(task)
-    else:
-        output.line(f"task {task_id} is cancelled; what it did until then: cowork task summary {task_id}")
-
-
-def task_in(engine: "Application", task_id: str) -> "Task":
-    """Return the task's JSON object, with what it used up. Raises `DomainError` not_found."""
-    from ...projections.task_status import task_of
-    from ...projections.usage_report import usage_of_tree, usage_rows
-
-    engine.task(task_id)
-    (row,) = engine.rows("tasks", {"task_id": task_id})
-    usage = usage_of_tree(usage_rows(engine.rows, str(row["root_task_id"])))
-    return task_of(row, engine.rows("task_steps", {"task_id": task_id}), usage[task_id])
-
-
-def _names(engine: "Application", session_id: str) -> "PlaceNames":
-    from ...projections.place_names import names_in_rows
-
-    return names_in_rows(engine.rows("grants", {"session_id": session_id}))

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from cowork.adapters.bootstrap import open_application
-from cowork.adapters.cli.task import summary_in, task_in
+from cowork.adapters.cli.task_rows import summary_in, task_in
 from cowork.engine.application import Answer, Application
 from tests.acceptance.normal import Normal, Tree, lines_of, tree_of
 from tests.acceptance.workplace import Workplace

@@ -18,7 +18,7 @@ import pytest
 
 from cowork.adapters.bootstrap import open_application
 from cowork.adapters.cli.audit import audit_rows_in
-from cowork.adapters.cli.task import summary_in, task_in
+from cowork.adapters.cli.task_rows import summary_in, task_in
 from cowork.adapters.read_model.dump import dump_tables
 from cowork.engine.application import Application
 from cowork.projections.registry import TABLES

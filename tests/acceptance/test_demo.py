@@ -181,7 +181,7 @@ def test_a_demo_that_is_left_says_how_it_goes_on(cowork: CommandLine, terminal: 
 
 def test_the_check_at_the_end_notices_what_is_not_as_it_says(played: tuple[Path, Ended], cowork: CommandLine) -> None:
     from cowork.adapters.cli.demo_check import Before, complaints_about
-    from cowork.adapters.cli.task import summary_in, task_in
+    from cowork.adapters.cli.task_rows import summary_in, task_in
 
     root, _ = played
     cowork.store = root / "store"
