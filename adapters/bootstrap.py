@@ -51,6 +51,7 @@ from ..engine.session_memory import Memories
 from ..engine.session_view import SessionViews
 from ..engine.spawning import Spawning
 from ..engine.task_run import RunParts
+from ..engine.tree_facts import TreeFacts
 from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
 from ..projections.visible_text import visible
@@ -378,7 +379,7 @@ def assemble(
     views = SessionViews(handler)
     check, outputs = SandboxCheck(handler, self_tests), Outputs()
     ledger, claims, attempts = Ledger(handler), Claims(handler, views), Attempts(limits.ACTIONS_AT_ONCE_MAX)
-    spawn_reader = PlannedSpawns()
+    tree, spawn_reader = TreeFacts(handler, claims), PlannedSpawns()
     gathering = Gathering(executors=executors, check=check, clock=clock, spawn_reader=spawn_reader)
     judging = Judging(handler=handler, render_card=render_card, clock=clock, ids=ids)
     performing = Performing(
@@ -387,7 +388,7 @@ def assemble(
         gathering=gathering,
         judging=judging,
         outputs=outputs,
-        claims=claims,
+        tree=tree,
         attempts=attempts,
     )
     pipeline = ActionPipeline(
@@ -398,7 +399,7 @@ def assemble(
         performing=performing,
         finder=finder,
         ledger=ledger,
-        claims=claims,
+        tree=tree,
         clock=clock,
     )
     recovery = Recovery(handler=handler, store=store, pipeline=pipeline)

@@ -50,7 +50,6 @@ from ..domain.task import (
 )
 from . import limits
 from .binding import bind, bind_text, expand, name_without_grant
-from .claims import Claims
 from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, StaleRead, order_task
 from .deciding import Decided, decide_again, decide_all
 from .gathering import Gathering
@@ -60,6 +59,7 @@ from .performing import Performing
 from .ports import Clock, FileFinder, Finding, Guard
 from .session_view import SessionView, SessionViews
 from .shown_state import is_as_shown, what_changed
+from .tree_facts import TreeFacts
 
 
 class RequestRefused(Exception):  # noqa: N818 - an answer, not an error
@@ -104,11 +104,11 @@ class ActionPipeline:
         performing: Performing,
         finder: FileFinder,
         ledger: Ledger,
-        claims: Claims,
+        tree: TreeFacts,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
-        self._claims = claims
+        self._tree = tree
         self._handler = handler
         self._views = views
         self._gathering = gathering
@@ -130,23 +130,9 @@ class ActionPipeline:
             view = self._views.view_of(self._task(task_id))
             actions = await self._requested(step, view)
             facts = await self._gathering.gather(actions, view)
-            # A command's changes may have been proposed meanwhile: these actions are numbered after them.
-            task = running(self._task(task_id))
-            decided = decide_all(actions, facts, task, view, self._claims)
-            proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided)
-            wanted = reservation(actions[0], decided[0].facts) if len(actions) == 1 else NO_USAGE
-            command = ProposeActions(
-                step_id=step.step_id,
-                proposals=proposals,
-                proposed_by=proposed_by,
-                start=len(actions) == 1 and self._ledger.find_spent(task, wanted) is None,
-                after=task.actions,
-            )
             try:
-                with self._ledger.holding(task, wanted):
-                    recorded = await self._handler.execute(
-                        order_task(task_id, command), *orders, actor=proposed_by, cause=step.step_id, guards=view.guards
-                    )
+                async with self._tree.counted(task_id, view):
+                    recorded, decided = await self._propose(task_id, step, on_ask, proposed_by, view, actions, facts)
             except StaleRead:
                 continue
             except DomainError as error:
@@ -155,6 +141,35 @@ class ActionPipeline:
                 raise
             return _attempt(recorded, step, actions[0] if actions else None, decided, view)
         raise DomainError("conflict", "the grants change too often to decide under them", "try again")
+
+    async def _propose(
+        self,
+        task_id: str,
+        step: Step,
+        on_ask: OnAsk,
+        proposed_by: str,
+        view: SessionView,
+        actions: list[Action],
+        facts: list[Facts],
+    ) -> tuple[tuple[Recorded[Event], ...], list[Decided]]:
+        """Decide about a step's actions and record that; return what was recorded, and the decisions."""
+        # A command's changes may have been proposed meanwhile: these actions are numbered after them.
+        task = running(self._task(task_id))
+        decided = decide_all(actions, facts, task, view, self._tree)
+        proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided)
+        wanted = reservation(actions[0], decided[0].facts) if len(actions) == 1 else NO_USAGE
+        command = ProposeActions(
+            step_id=step.step_id,
+            proposals=proposals,
+            proposed_by=proposed_by,
+            start=len(actions) == 1 and self._ledger.find_spent(task, wanted) is None,
+            after=task.actions,
+        )
+        with self._ledger.holding(task, wanted):
+            recorded = await self._handler.execute(
+                order_task(task_id, command), *orders, actor=proposed_by, cause=step.step_id, guards=view.guards
+            )
+        return recorded, decided
 
     async def perform(self, attempt: Attempt) -> None:
         """Carry out an attempt whose start is on record, and record what came of it."""
@@ -205,23 +220,28 @@ class ActionPipeline:
             view = self._views.view_of(task)
             (facts,) = await self._gathering.gather([action.action], view)
             facts = msgspec.structs.replace(facts, batch=_batch_of(action))
-            decided = decide_again(action, facts, task, view, self._claims)
-            facts, decision = decided.facts, decided.decision
-            guards = (*view.guards, *self._guard_of_answer(action))
-            wanted = NO_USAGE if isinstance(action.phase, Started) else reservation(action.action, facts)
-            spent = self._ledger.find_spent(self._task(task.task_id), wanted)
             try:
-                orders = self._after_recheck(task, step, action, view, facts, decision)
-                if spent is not None and any(isinstance(order.command, StartAction) for order in orders):
-                    orders = (order_task(task.task_id, ExhaustBudget(spent.of_task, spent.overrun)),)
-                with self._ledger.holding(task, wanted):
-                    recorded = await self._handler.execute(
-                        *orders, actor="engine", cause=action.action_id, guards=guards
-                    )
+                async with self._tree.counted(task.task_id, view):
+                    recorded, decided = await self._start(task, step, action, view, facts)
             except StaleRead:
                 continue
             return _attempt(recorded, step, action.action, [decided], view)
         raise DomainError("conflict", "the grants change too often to act under them", "try again")
+
+    async def _start(
+        self, task: Task, step: Step, action: OpenAction, view: SessionView, facts: Facts
+    ) -> tuple[tuple[Recorded[Event], ...], Decided]:
+        """Decide again about an action and record its start, or what is recorded instead of one."""
+        decided = decide_again(action, facts, task, view, self._tree)
+        guards = (*view.guards, *self._guard_of_answer(action))
+        wanted = NO_USAGE if isinstance(action.phase, Started) else reservation(action.action, decided.facts)
+        spent = self._ledger.find_spent(self._task(task.task_id), wanted)
+        orders = self._after_recheck(task, step, action, view, decided.facts, decided.decision)
+        if spent is not None and any(isinstance(order.command, StartAction) for order in orders):
+            orders = (order_task(task.task_id, ExhaustBudget(spent.of_task, spent.overrun)),)
+        with self._ledger.holding(task, wanted):
+            recorded = await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=guards)
+        return recorded, decided
 
     def _guard_of_answer(self, action: OpenAction) -> tuple[Guard, ...]:
         if not isinstance(action.phase, Awaiting):
@@ -283,7 +303,7 @@ class ActionPipeline:
         for _ in range(limits.COMMAND_RETRIES_MAX):
             view = self._views.view_of(task)
             (facts,) = await self._gathering.gather([action.action], view)
-            found = decide_again(action, facts, task, view, self._claims)
+            found = decide_again(action, facts, task, view, self._tree)
             orders = self._judging.asked_again(
                 task, step, action, view, found.facts, found.decision, observed, unknown_outcome=True
             )

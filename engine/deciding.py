@@ -12,9 +12,9 @@ from ..domain.policy import broken_evaluation
 from ..domain.policy_approval import Approval
 from ..domain.policy_decision import Decision
 from ..domain.task import OpenAction, Proposed, Started, Task
-from .claims import Claims
 from .command_handler import Order, order_approval
 from .session_view import SessionView
+from .tree_facts import TreeFacts
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
@@ -25,13 +25,13 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
 
 def decide_all(
-    actions: Sequence[Action], facts: Sequence[Facts], task: Task, view: SessionView, claims: Claims
+    actions: Sequence[Action], facts: Sequence[Facts], task: Task, view: SessionView, tree: TreeFacts
 ) -> list[Decided]:
     """Decide about the actions of one step, in order.
 
     Limits count those before as if they were carried out, and an approval's last use answers only once.
     """
-    started = dict(task.started_kinds.items()) if view.policy.has_limits else {}
+    started = tree.started_kinds(task) if view.policy.has_limits else {}
     approvals = view.approvals.in_force(facts[0].now) if facts else ()
     decided: list[Decided] = []
     for action, found in zip(actions, facts, strict=True):
@@ -39,33 +39,33 @@ def decide_all(
         if view.policy.has_limits:
             full = msgspec.structs.replace(found, usage=view.policy.usage(started))
             started[kind_of(action)] = started.get(kind_of(action), 0) + 1
-        one = _decided(action, full, task, view, approvals, claims)
+        one = _decided(action, full, task, view, approvals, tree)
         if one.decision.approval_id:
             approvals = after_use(approvals, one.decision.approval_id)
         decided.append(one)
     return decided
 
 
-def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView, claims: Claims) -> Decided:
+def decide_again(action: OpenAction, facts: Facts, task: Task, view: SessionView, tree: TreeFacts) -> Decided:
     """Decide about an action that was decided on before. What it used up itself does not count against it."""
     full = facts
     if view.policy.has_limits:
-        started = dict(task.started_kinds.items())
+        started = tree.started_kinds(task)
         if isinstance(action.phase, Started):
             started[kind_of(action.action)] -= 1
         full = msgspec.structs.replace(facts, usage=view.policy.usage(started))
     approvals = view.approvals.in_force(facts.now, own=_own_approval(action))
-    return _decided(action.action, full, task, view, approvals, claims)
+    return _decided(action.action, full, task, view, approvals, tree)
 
 
 def _decided(
-    action: Action, facts: Facts, task: Task, view: SessionView, approvals: tuple[Approval, ...], claims: Claims
+    action: Action, facts: Facts, task: Task, view: SessionView, approvals: tuple[Approval, ...], tree: TreeFacts
 ) -> Decided:
     """Decide, and once more where another agent of the same tree is writing there: only what may be done is claimed."""
     decision = _decide(action, facts, task, view, approvals)
     if decision.verdict == "deny":
         return Decided(facts, decision)
-    other = claims.claim(task, action, facts)
+    other = tree.claim(task, action, facts)
     if not other:
         return Decided(facts, decision)
     claimed = msgspec.structs.replace(facts, claimed_by=other)

@@ -7,6 +7,7 @@ import msgspec
 
 from ..domain.action import kind_of
 from ..domain.errors import DomainError
+from ..domain.ids import root_task_id
 from ..domain.policy_approval import Approval
 from ..domain.policy_decision import Decision
 from ..domain.scope import FolderScope, Verb
@@ -172,7 +173,7 @@ def _decided(moment: Decided | Began) -> DecidedThen:
             past.action,
             moment.facts,
             session=past.session_id,
-            task=past.task_id,
+            task=root_task_id(past.task_id),
             approvals=moment.approvals,
         )
     return DecidedThen(

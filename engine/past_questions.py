@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ..domain.action import kind_of
+from ..domain.ids import root_task_id
 from ..domain.policy_translation import request_of
 from .backtest_report import place_of
 from .policy_history import Decided, PolicyHistory
@@ -22,6 +23,8 @@ def past_questions(store: EventStore) -> Iterator[PastQuestion]:
             position=moment.position,
             action_id=past.action_id,
             shown=f"{kind_of(past.action)} {place_of(past.action, scope)}",
-            request=request_of(past.action, moment.facts, scope, session=past.session_id, task=past.task_id),
+            request=request_of(
+                past.action, moment.facts, scope, session=past.session_id, task=root_task_id(past.task_id)
+            ),
             decision=moment.recorded,
         )

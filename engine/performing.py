@@ -27,7 +27,6 @@ from ..domain.task import (
     open_action,
 )
 from . import limits
-from .claims import Claims
 from .command_handler import TASK, CommandHandler, Order, StaleRead, order_task
 from .cutting_off import Attempts
 from .deciding import decide_all
@@ -35,6 +34,7 @@ from .gathering import Gathering
 from .judging import Judging
 from .ports import CommandsChanges, Done, Failed, Finding, NotApplied, Outcome, Permit, StagedChange, Unclear
 from .session_view import SessionView, SessionViews
+from .tree_facts import TreeFacts
 from .witnessing import OutputListener, Witnessing
 
 
@@ -65,10 +65,10 @@ class Performing:
         gathering: Gathering,
         judging: Judging,
         outputs: Outputs,
-        claims: Claims,
+        tree: TreeFacts,
         attempts: Attempts,
     ) -> None:
-        self._claims = claims
+        self._tree = tree
         self._attempts = attempts
         self._handler = handler
         self._views = views
@@ -141,13 +141,15 @@ class Performing:
             view = self._views.view_of(current)
             actions = [change.action for change in done.staged]
             found = await self._gathering.gather(actions, view)
-            # Others may have proposed actions of this task meanwhile: these are numbered after theirs.
-            current = existing(self._handler.load(task_id, TASK).state)
-            command, orders = self._decided(current, step, permit, done, view, found)
             try:
-                await self._handler.execute(
-                    order_task(task_id, command), *orders, actor="engine", cause=permit.action_id, guards=view.guards
-                )
+                async with self._tree.counted(task_id, view):
+                    # Others may have proposed actions of this task meanwhile: these are numbered after theirs.
+                    current = existing(self._handler.load(task_id, TASK).state)
+                    command, orders = self._decided(current, step, permit, done, view, found)
+                    of_task = order_task(task_id, command)
+                    await self._handler.execute(
+                        of_task, *orders, actor="engine", cause=permit.action_id, guards=view.guards
+                    )
             except StaleRead:
                 continue
             except DomainError as error:
@@ -164,7 +166,7 @@ class Performing:
         changes = done.staged
         actions = [change.action for change in changes]
         facts = [_held_against(change, fact) for change, fact in zip(changes, found, strict=True)]
-        decided = decide_all(actions, facts, task, view, self._claims)
+        decided = decide_all(actions, facts, task, view, self._tree)
         on_ask = "wait" if task.plan is None else task.plan.on_ask
         asked_by = f"action {permit.action_id} of task {task.task_id}: what its command changed"
         together = step.changes == "together"

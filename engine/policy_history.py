@@ -29,6 +29,7 @@ from ..domain.policy_approval import Approval
 from ..domain.policy_document import Layer
 from ..domain.policy_record import DocumentStored, StoredDocument
 from ..domain.reason import ReasonCode
+from ..domain.scope import attenuate
 from ..domain.session import (
     AdoptedLayer,
     EndedSession,
@@ -40,6 +41,7 @@ from ..domain.session import (
     SessionStarted,
     SessionState,
 )
+from ..domain.subagent import SubagentSpawned
 from ..domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
@@ -98,6 +100,8 @@ class PolicyHistory:
         self._documents: dict[str, StoredDocument] = {}
         self._policies: dict[str, Policy | None] = {}
         self._tasks: dict[str, _Task] = {}
+        self._spawned: dict[str, SubagentSpawned] = {}
+        self._of_subagents: dict[str, tuple[Standing, Standing]] = {}
         self._actions: dict[str, PastAction] = {}
         self._asked: dict[str, list[PastAction]] = {}
         self._command = ""
@@ -108,6 +112,7 @@ class PolicyHistory:
             DocumentStored: self._on_document,
             **dict.fromkeys((ApprovalRemembered, ApprovalUsed, ApprovalRevoked), self._on_approval),
             TaskQueued: self._on_queued,
+            SubagentSpawned: self._on_spawned,
             TaskPlanned: self._on_planned,
             **dict.fromkeys((TaskCompleted, TaskFailed, TaskBlocked, TaskCancelled), self._on_task_over),
             ActionProposed: self._on_proposed,
@@ -169,6 +174,24 @@ class PolicyHistory:
                 return None
             known = self._standings[session_id] = self._make_standing(state)
         return known
+
+    def _standing_of(self, task_id: str, session_id: str) -> Standing | None:
+        """Return what is in force for a task: of a subagent's, what is left of what those above it have."""
+        given = self._spawned.get(task_id)
+        if given is None:
+            return self.standing(session_id)
+        above = self._standing_of(given.parent_task_id, session_id)
+        if above is None:
+            return None
+        known = self._of_subagents.get(task_id)
+        if known is None or known[0] is not above:
+            scope = attenuate(above.scope, given.scope)
+            standing = msgspec.structs.replace(above, scope=scope, scope_digest=scope.digest())
+            known = self._of_subagents[task_id] = (above, standing)
+        return known[1]
+
+    def _on_spawned(self, seen: Seen) -> None:
+        self._spawned[seen.event.task_id] = seen.event
 
     def _make_standing(self, session: OpenSession) -> Standing:
         grants = (self._grants.get(name) for name in session.grant_ids)
@@ -290,7 +313,7 @@ class PolicyHistory:
         """Return the action that an event is about, and what is in force for it."""
         name = seen.event.action_id
         past = self._actions.get(name)
-        standing = None if past is None else self.standing(past.session_id)
+        standing = None if past is None else self._standing_of(past.task_id, past.session_id)
         if past is None or standing is None:
             self._fault(f"something was decided about `{name}`, which is not open")
             return None

@@ -13,14 +13,14 @@ import msgspec
 from ..domain.action import Action, ActionKind, kind_of
 from ..domain.action_invariant import Refusal, find_refusal
 from ..domain.facts import Facts
-from ..domain.policy import Policy, with_floor
+from ..domain.policy import CLAIMED, Policy, with_floor
 from ..domain.policy_approval import Approval, find_approval
 from ..domain.policy_atom import Sight, atoms_of
 from ..domain.policy_decision import INVARIANT, Decision, Judgement, Said, decisive
 from ..domain.policy_document import VERDICTS, Layer, Verdict
 from ..domain.policy_frame import ReadyScope
 from ..domain.policy_invariant import NO_POLICY, find_broken_atom, find_broken_request
-from ..domain.policy_layer import CONFIRM, DENY, ReadyLayer
+from ..domain.policy_layer import ALLOW, CONFIRM, DENY, ReadyLayer
 from ..domain.policy_request import Request
 from ..domain.policy_translation import frame_scope_of, request_of
 from ..domain.risk import derive_risk_tags
@@ -169,6 +169,9 @@ class Matter:
             tags = {*self._risk_tags(), *judgement.rule_tags}
             approval = find_approval(approvals, judgement.request, judgement, tuple(tags))
             answered = "" if approval is None else approval.id
+        if self._facts.claimed_by and (judgement.level == ALLOW or answered):
+            # Another agent was writing there: `Policy.decide` makes a question of any leave.
+            return _ruling("allow_with_confirm", INVARIANT, CLAIMED, "")
         reported = judgement.reported
         layer = INVARIANT if reported is None else reported.layer.name
         return _ruling(VERDICTS[judgement.level], layer, judgement.rule_id, answered)

@@ -8,6 +8,7 @@ import msgspec
 from ..domain.approvals import RememberApproval
 from ..domain.confirmation import Approve, ConfirmationRequested, NoConfirmation, Pending
 from ..domain.errors import DomainError
+from ..domain.ids import root_task_id
 from ..domain.policy_approval import Approval, find_approval, is_about
 from ..domain.policy_decision import Decision, judge
 from ..domain.policy_remember import Wish, make_approval, near_misses, sentence_of
@@ -78,8 +79,8 @@ class Remembering:
         """Return what would be remembered. Raises `DomainError` not_found, conflict, denied or invalid."""
         question = self._open_question(confirmation_id)
         actions = self._actions_of(question)
-        view = self._views.view(question.session_id)
-        names = {"session": question.session_id, "task": question.task_id}
+        view = self._views.view_of(self._task(question))
+        names = {"session": question.session_id, "task": root_task_id(question.task_id)}
         requests = [request_of(one.action, phase.judgement.facts, view.scope, **names) for one, phase in actions]
         decisions = [phase.judgement.decision for _, phase in actions]
         approval = make_approval(self._ids.new("approval"), requests, decisions, wish, self._clock.now())
@@ -114,7 +115,7 @@ class Remembering:
 
     def _answers(self, approval: Approval, question: ConfirmationRequested, view: SessionView) -> bool:
         """Whether the approval answers for every action of a question."""
-        names = {"session": question.session_id, "task": question.task_id}
+        names = {"session": question.session_id, "task": root_task_id(question.task_id)}
         return all(
             view.policy.decide(
                 one.action, phase.judgement.facts, view.scope, approvals=(approval,), **names

@@ -1,6 +1,7 @@
 """Whether the log agrees with itself: every recorded decision is made again from what it rests on, as it was then."""
 
 from ..domain.action_invariant import Refusal
+from ..domain.ids import root_task_id
 from ..domain.policy import Policy
 from .backtest_report import About, Disagreement
 from .policy_history import Began, Decided, Fault
@@ -23,7 +24,9 @@ class SelfCheck:
         if facts is None:
             return None
         ready = self._scopes.of(standing.session_id, standing.scope)
-        return matter_of(past.action, facts, standing.scope, ready, session=past.session_id, task=past.task_id)
+        return matter_of(
+            past.action, facts, standing.scope, ready, session=past.session_id, task=root_task_id(past.task_id)
+        )
 
     def decided(self, moment: Decided, matter: Matter | Refusal) -> Ruling | None:
         """Return the ruling as it was recorded, None where the log does not agree with it."""

@@ -11,6 +11,7 @@ import msgspec
 
 from ..domain.action import ActionKind, kind_of
 from ..domain.action_invariant import Refusal
+from ..domain.ids import root_task_id
 from ..domain.policy import Policy
 from ..domain.policy_document import Defaults, Layer, PolicyDocument
 from ..domain.scope import FolderScope
@@ -149,7 +150,9 @@ class _Tightening:
         for one, layer in zip(ready, policy.layers, strict=False):
             self._uses.watch(one, layer)
         scope = self._scopes.of(standing.session_id, standing.scope)
-        matter = matter_of(past.action, moment.facts, standing.scope, scope, session=past.session_id, task=past.task_id)
+        matter = matter_of(
+            past.action, moment.facts, standing.scope, scope, session=past.session_id, task=root_task_id(past.task_id)
+        )
         if not isinstance(matter, Refusal):
             self._uses.count(matter.judged(ready))
 

@@ -38,7 +38,6 @@ def test_the_baseline_has_no_rule_that_is_in_vain() -> None:
         "no connector.*",
         "no shell.exec without confirm",
         "no code.run without confirm",
-        "no subagent.spawn",
     ],
 )
 def test_the_baseline_keeps_its_promises_for_every_request(claim: str) -> None:

@@ -134,7 +134,7 @@ MATRIX: list[Row] = [
     ("connectors' actions are denied", ConnectorAction(connector="c", tool="t"), {}, "deny"),
     ("commands are asked", ShellExec(argv=("ls",), cwd=at(".")), {}, ASK),
     ("code is asked", CodeRun(python="1", cwd=at(".")), {}, ASK),
-    ("subagents are denied", SubagentSpawn(title="s"), {}, "deny"),
+    ("subagents can do no more and start unasked", SubagentSpawn(title="s"), {}, "allow"),
 ]
 
 

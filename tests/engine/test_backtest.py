@@ -12,7 +12,7 @@ from cowork.domain.action_invariant import Refusal
 from cowork.domain.baseline import BASELINE
 from cowork.domain.errors import DomainError
 from cowork.domain.grant import FolderGranted
-from cowork.domain.plan import Batch
+from cowork.domain.plan import Batch, Step
 from cowork.domain.policy import broken_evaluation
 from cowork.domain.policy_document import Conditions, Limit, Rule, TimeWindow
 from cowork.domain.policy_record import DocumentStored
@@ -343,7 +343,8 @@ def path_of(history: History, action_id: str) -> str:
 
 async def test_limits_are_counted_anew_in_order(rig: StoredRig) -> None:
     await rig.run(*(create(f"out/{n}.txt", rig.content(str(n))) for n in range(5)), outputs=("out",))
-    await rig.run(Batch(of="file.read", match="notes/*.md"), read("a.txt"))
+    after = Step(step_id="after", title="after", needs=("s1",), request=read("a.txt"))
+    await rig.run(Batch(of="file.read", match="notes/*.md"), after)
     limits = (Limit(id="few", action="file.create", max=2), Limit(id="reads", action="file.read", max=3))
     report = backtest(rig.app.store, under_its_name(document(ALL, limits=limits, name="bounded")))
     assert flips_of(report) == {

@@ -100,9 +100,10 @@ def test_what_is_not_known_is_named_and_never_helps() -> None:
 
 
 def test_a_default_denial_is_said_out_loud() -> None:
-    found = explained(Inquiry(kind="subagent.spawn"))
+    narrow = layer("narrow", PolicyDocument(rules=(Rule("reads", "file.read", "allow"),)))
+    found = explained(Inquiry(kind="subagent.spawn"), narrow)
     assert found.decision.by_default
-    assert "no rule of `baseline` allows subagent.spawn" in found.decision.reason
+    assert "no rule of `narrow` allows subagent.spawn" in found.decision.reason
 
 
 def test_an_invariant_is_named_and_the_rules_are_shown_all_the_same() -> None:
@@ -174,7 +175,7 @@ def test_limits_say_how_much_was_used() -> None:
         (Inquiry(kind="network.request", url="https://api.example/x", method="POST"), "deny"),
         (Inquiry(kind="connector.read", connector="mail", tool="search"), "deny"),
         (Inquiry(kind="connector.action", connector="mail", tool="send"), "deny"),
-        (Inquiry(kind="subagent.spawn"), "deny"),
+        (Inquiry(kind="subagent.spawn"), "allow"),
     ],
 )
 def test_every_kind_can_be_asked_about(inquiry: Inquiry, verdict: str) -> None:
