@@ -8,7 +8,7 @@ from ...domain.errors import DomainError
 from ...projections.visible_text import visible
 
 _SIZE: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,6}))?\s*([A-Za-z]*)", re.ASCII)
-_SIZE_UNITS: Final = {
+_SIZE_UNITS: Final[dict[str, int]] = {
     "": 1,
     "b": 1,
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
@@ -26,8 +26,9 @@ def size_in(text: str) -> int:
     factor = None if match is None else _SIZE_UNITS.get(match[3].lower())
     if match is None or factor is None:
         raise DomainError("invalid", f"`{visible(text)}` is not a size", "write `500`, `10MB` or `1.5GiB`")
-    part = match[2] or ""
-    return int(match[1]) * factor + int(part or 0) * factor // 10 ** len(part)
+    whole, part = match[1], match[2] or ""
+    scale: int = 10 ** len(part)
+    return int(whole + part) * factor // scale
 
 
 def seconds_in(text: str) -> int:

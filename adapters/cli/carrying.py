@@ -1,18 +1,19 @@
 """Carrying a task on for a command: its view, its questions, and what Ctrl-C, SIGTERM and SIGHUP do to it.
 
-A signal pauses the task: the action at hand gets its outcome first, then the log is closed and the command ends with
-status 3. A second signal says what is being waited for; a third leaves at once, and the next `cowork resume` finds out
-what became of the action. Where the reader of the output goes away, the task goes on (`output.py`).
+The first signal pauses the task: what is under way gets its outcome, then the command ends with status 3. A second one
+interrupts it: what is under way is cut off, and what became of it is looked at. A third leaves at once, and the next
+`cowork resume` finds that out. Where the reader of the output goes away, the task goes on (`output.py`).
 """
 
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 
 from ...domain.errors import DomainError
+from ...domain.ids import task_chain
 from ...projections.place_names import PlaceNames, names_in_rows
 from . import output
 from .asker import AnswerAll, LeaveOpen, TerminalAsker
@@ -33,6 +34,20 @@ if TYPE_CHECKING:
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "the closed terminal"}
 _TICK_S: Final = 0.15
+_SAID: Final = (
+    "the task is paused after what is under way; once more to cut that off",
+    "what is under way is cut off, and what became of it is looked at; once more to leave at once",
+    "left at once; the next `cowork resume` finds out what became of what was under way",
+)
+"""What each signal does, and what the next one would do."""
+
+
+class Stop(Protocol):
+    """Stops a task and all beneath it: `Application.pause` or `Application.interrupt`."""
+
+    def __call__(self, task_id: str, *, by: str, reason: str) -> Awaitable[None]:
+        """Raises `DomainError` conflict where it has ended."""
+        ...
 
 
 class Carrier:
@@ -138,19 +153,26 @@ class Carrier:
         return OF_TASK[task.status]
 
     async def _heed(self, signals: AsyncIterator[signal.Signals]) -> None:
-        """Pause the task at the first signal; see this file's head."""
+        """Pause the task at the first signal, cut it off at the second, leave at the third."""
         count = 0
         async for number in signals:
             count += 1
+            name = _NAMES.get(number, str(number))
+            self._say(f"{name}: {_SAID[min(count, len(_SAID)) - 1]}")
             if count == 1:
-                self.interrupted_by = _NAMES.get(number, str(number))
+                self.interrupted_by = name
                 await self._pause()
             elif count == 2:
-                output.note("waiting for the outcome of the action at hand; once more to leave it behind")
+                await self._interrupt()
             else:
                 self.view.close()
                 output.flush()
                 os._exit(ExitStatus.WAITING)
+
+    def _say(self, sentence: str) -> None:
+        with self.view.suspended():
+            output.flush()
+            output.note(sentence)
 
     async def _tick(self) -> None:
         """Draw again what moves, until cancelled."""
@@ -159,15 +181,22 @@ class Carrier:
             self.view.tick()
 
     async def _pause(self) -> None:
-        if self._task_id:
-            try:
-                await self._app.pause(self._task_id, by=person(), reason=f"interrupted by {self.interrupted_by}")
-            except DomainError as error:
-                # It has ended in the meantime: then there is nothing to pause.
-                if error.code != "conflict":
-                    raise
+        await self._stop(self._app.pause, f"paused by {self.interrupted_by}")
         if self._terminal_asker is not None:
             self._terminal_asker.interrupt()
+
+    async def _interrupt(self) -> None:
+        await self._stop(self._app.interrupt, f"interrupted by {self.interrupted_by}")
+
+    async def _stop(self, stop: Stop, reason: str) -> None:
+        if not self._task_id:
+            return
+        try:
+            await stop(self._task_id, by=person(), reason=reason)
+        except DomainError as error:
+            # It has ended in the meantime: then there is nothing to stop.
+            if error.code != "conflict":
+                raise
 
     async def _carry_on(self, task_id: str) -> "Task":
         """Carry the task on as far as it goes. Raises `DomainError` as `Application.carry_on`."""
@@ -196,5 +225,8 @@ class Carrier:
         if row["status"] != "pending":
             by = f" by {row['answered_by']}" if row["answered_by"] else ""
             return f"this was {row['status']}{by} elsewhere"
-        task = self._app.task(str(row["task_id"]))
-        return "" if task.status == "running" or self.interrupted_by else f"the task is {task.status} now"
+        for task_id in reversed(task_chain(str(row["task_id"]))):
+            task = self._app.task(task_id)
+            if (task.is_final or task.status == "paused") and not self.interrupted_by:
+                return f"the task is {task.status} now"
+        return ""

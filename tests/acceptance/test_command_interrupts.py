@@ -32,6 +32,9 @@ RUN: Final = (
     *("--answer", "approve", "--plain"),
 )
 BEFORE: Final = {"a.txt": "a", "b.txt": "b"}
+STOPS: Final = ("task.paused", "task.interrupted")
+DEAD_WITHIN_S: Final = 3.0
+"""How long it may take until a command is dead and its outcome on record, on a busy machine."""
 CHANGED: Final = {"a.txt": "amore", "reports/new.md": "new", "reports/after.md": "after"}
 
 
@@ -131,40 +134,62 @@ def test_a_pause_waits_for_the_command_and_its_changes_wait_for_the_resume(place
     place.assert_nothing_is_left()
 
 
-def test_who_does_not_want_to_wait_leaves_the_command_behind_and_it_ends(place: Sleeper) -> None:
+def test_a_second_signal_cuts_the_command_off_and_its_outcome_is_on_record(place: Sleeper) -> None:
     running = place.begin()
-    said = []
-    for name in ("Ctrl-C", "waiting for the outcome"):
-        running.send(signal.SIGINT)
-        said.append(until_said(place, name))
     running.send(signal.SIGINT)
+    assert until_said(place, "Ctrl-C: the task is paused after what is under way; once more to cut that off")
+    assert place.sleepers(), "the first signal waits"
+    running.send(signal.SIGINT)
+    sent_at = time.monotonic()
+    assert wait_until_all_gone(place) == []
+    ended = running.wait()
+    assert time.monotonic() - sent_at < DEAD_WITHIN_S
+    assert ended.status == 3, ended
+    assert "what is under way is cut off, and what became of it is looked at; once more to leave at once" in ended.err
+    assert place.files() == {**BEFORE, "reports/old.md": "old"}
+    (failed,) = named(place.history(), "task.action_failed")
+    assert (failed["data"]["reasonCode"], failed["data"]["actionId"]) == ("interrupted", f"{place.only_task()}.1")
+    assert [one["event"] for one in place.history() if one["event"] in STOPS] == ["task.paused", "task.interrupted"]
+    place.assert_nothing_is_left()
+
+
+def test_a_third_signal_leaves_at_once_and_the_command_ends_with_it(place: Sleeper) -> None:
+    running = place.begin()
+    # Three different ones: of the same kind, those that are not heard yet count as one.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        running.send(number)
     ended = running.wait()
     assert ended.status == 3, ended
-    assert all(said), ended
     assert wait_until_all_gone(place) == []
     assert place.files() == {**BEFORE, "reports/old.md": "old"}
-    again = place.begin("resume", "--answer", "approve", "--plain")
-    place.wake()
-    assert again.wait().status == 0
-    assert place.files() == {**CHANGED, "reports/old.md": "old"}
-    assert [one["data"]["attempt"] for one in named(place.history(), "task.action_started")][:2] == [1, 2]
-    place.assert_nothing_is_left()
+    resumed = place.run("resume", "--report-only", "--json")
+    assert resumed.status == 0, resumed
+    assert place.run("audit", "check").status == 0
 
 
-def test_a_cancellation_lets_the_command_end_and_drops_what_it_changed(place: Sleeper) -> None:
+@pytest.mark.parametrize(("command", "status"), [("interrupt", 3), ("cancel", 4)])
+def test_from_another_terminal_a_command_is_cut_off_and_what_it_changed_is_dropped(
+    command: str, status: int, place: Sleeper
+) -> None:
     running = place.begin()
-    assert place.run("task", "cancel", place.only_task(), "--reason", "wrong folder").status == 0
-    assert place.sleepers(), "what has begun is not interrupted"
-    place.wake()
+    assert place.run("task", command, place.only_task(), "--reason", "wrong folder").status == 0
+    sent_at = time.monotonic()
+    assert wait_until_all_gone(place) == []
     ended = running.wait()
-    assert ended.status == 4, ended
+    assert time.monotonic() - sent_at < DEAD_WITHIN_S
+    assert ended.status == status, ended
     assert place.files() == {**BEFORE, "reports/old.md": "old"}
     history = place.history()
-    (succeeded,) = named(history, "task.action_succeeded")
-    assert succeeded["data"]["result"]["command"]["leftOut"] == ["3 changes were dropped: its task had ended"]
+    (failed,) = named(history, "task.action_failed")
+    assert failed["data"]["reasonCode"] == "interrupted"
     assert not named(history, "task.changes_staged")
-    assert place.run("resume").out == "nothing to resume\n"
     place.assert_nothing_is_left()
+    if command == "cancel":
+        assert place.run("resume").out == "nothing to resume\n"
+    else:
+        # What was cut off had failed: it is not begun a second time, and what needs nothing of it goes on.
+        assert place.run("resume", "--answer", "approve", "--plain").status == 1
+        assert place.files() == {**BEFORE, "reports/old.md": "old", "reports/after.md": "after"}
 
 
 def test_what_is_changed_under_a_grant_that_was_revoked_meanwhile_stays_out(place: Sleeper) -> None:

@@ -24,7 +24,7 @@ def test_a_signal_pauses_the_task_after_the_action_at_hand(cowork: CommandLine, 
     assert '"status":"paused"' in out.splitlines()[-1]
     task = cowork.only_task()
     assert task["status"] == "paused"
-    assert task["waitingFor"] == [f"interrupted by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'}"]
+    assert task["waitingFor"] == [f"paused by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'}"]
     events = cowork.events(task["taskId"])
     count = {name: sum(1 for event in events if event["event"] == f"task.{name}") for name in _OUTCOMES}
     assert count["action_started"] == count["action_succeeded"] == len(FILES) - len(cowork.files())
