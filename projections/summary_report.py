@@ -69,7 +69,7 @@ def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
             for one in rows.tree()
             for row in _in_order(one.questions, "requested_position")
         ),
-        claims=_claims(steps, rows),
+        claims=_claims(steps),
     )
 
 
@@ -190,16 +190,22 @@ def _followups(rows: SummaryRows, commands: Sequence[CommandRun], names: PlaceNa
     if text_of(rows.task, "status") == "paused":
         yield _stopped(rows)
     yield from _left_open(rows, commands, names)
+    told = {text_of(rows.task, "to_do")}
     for child in rows.subtasks:
         for one in child.tree():
             runs = tuple(command_runs(_in_order(one.actions, "proposed_position"), one.connections))
-            for followup in _left_open(one, runs, names):
+            # Where one budget stopped them all, it is enough to say so once.
+            is_told = text_of(one.task, "to_do") in told
+            told.add(text_of(one.task, "to_do"))
+            for followup in _left_open(one, runs, names, is_told=is_told):
                 yield msgspec.structs.replace(followup, subagent_id=subagent_id(one.task_id))
 
 
-def _left_open(rows: SummaryRows, commands: Sequence[CommandRun], names: PlaceNames) -> Iterator[Followup]:
-    """Yield what one task itself left open."""
-    if text_of(rows.task, "status") == "budget_exhausted":
+def _left_open(
+    rows: SummaryRows, commands: Sequence[CommandRun], names: PlaceNames, *, is_told: bool = False
+) -> Iterator[Followup]:
+    """Yield what one task itself left open; `is_told` says that what its budget lacks was said already."""
+    if text_of(rows.task, "status") == "budget_exhausted" and not is_told:
         yield _stopped(rows)
     for row in _in_order(rows.actions, "proposed_position"):
         if outcome_in(row) in _LEFT_OPEN:
@@ -294,8 +300,8 @@ def _question(row: Row, whose: str | None) -> QuestionLine:
     )
 
 
-def _claims(steps: Sequence[Row], rows: SummaryRows) -> tuple[Claim, ...]:
-    described = [
+def _claims(steps: Sequence[Row]) -> tuple[Claim, ...]:
+    return tuple(
         Claim(
             by="agent",
             about=text_of(row, "step_id"),
@@ -304,16 +310,4 @@ def _claims(steps: Sequence[Row], rows: SummaryRows) -> tuple[Claim, ...]:
         )
         for row in steps
         if text_of(row, "description")
-    ]
-    reported = [
-        Claim(
-            by=text_of(row, "subagent_id"),
-            about=text_of(row, "title"),
-            text=text_of(row, "report"),
-            positions=positions_of(row, "spawned_position", "ended_position"),
-        )
-        for one in rows.tree()
-        for row in _in_order(one.subagents, "spawned_position")
-        if text_of(row, "report")
-    ]
-    return (*described, *reported)
+    )

@@ -93,7 +93,7 @@ class SubagentLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A subagent, at any depth: its own task (`task_id`), how that stands or ended and why, and what it says of it.
 
     `action_id` is the action that started it. `stopped` says why somebody ended it before it was done. `file_changes`
-    counts what it changed itself; its `report` is unchecked.
+    counts what it changed itself, and `report` is the sentence that its parent got about it.
     """
 
     subagent_id: str
@@ -123,7 +123,7 @@ class SteeringLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an agent or a subagent says, unchecked. `by` is `agent` or the subagent's id."""
+    """What an agent says about a step of its plan (`about`), unchecked."""
 
     by: str
     about: str

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..domain.ids import child_task_id, root_task_id
+from ..domain.ids import child_task_id, root_task_id, task_chain
 from ..domain.reason import ReasonCode
 from .outcome import Outcome
 from .place_names import PlaceNames
@@ -147,6 +147,8 @@ def advice_words(row: Row, outcome: Outcome) -> str:
     if outcome == "unknown" and not number_of(row, "ended_position") and text_of(row, "confirmation_id"):
         asked = text_of(row, "confirmation_id")
         return f"say whether it happened, or that it is to be tried again: cowork confirmation show {asked}"
+    if code in ("no_grant", "net_denied") and len(task_chain(text_of(row, "task_id"))) > 1:
+        return "give it to the subagent in its scope (its parent needs it, too), then run the task again"
     advice = _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE_BY_CODE.get(code, "run the task again")
     return f"{advice} (cowork task output {action_id})" if code == "exit" else advice
 

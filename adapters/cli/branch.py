@@ -302,7 +302,8 @@ def _ended(event: ActionDenied | ActionDeclined | ActionFailed | ActionSucceeded
             }
             return words.get(outcome, "denied"), visible(reason)
         case ActionFailed(reason_code=code, reason=reason, result=result):
-            besides = "" if result is None else f"  ({besides_words(result)})"
+            # What came back may be the reason itself: a subagent's is a sentence about its task.
+            besides = "" if result is None or result.summary == reason else f"  ({besides_words(result)})"
             how: dict[str, Word] = {"denied": "denied", "withdrawn": "withdrawn"}
             return how.get(outcome_of_failure(code), "failed"), f"{visible(reason)}{besides}"
         case ActionSucceeded(said_by=said_by) if said_by:

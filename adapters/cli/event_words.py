@@ -76,7 +76,7 @@ def what_happened(event: Event, names: PlaceNames) -> str:
         case ActionDeclined(action_id=name, reason=reason):
             return f"{visible(name)}  {visible(reason)}"
         case ActionFailed(action_id=name, reason=reason, result=result):
-            came_of_it = "" if result is None else f"  ({besides_words(result)})"
+            came_of_it = "" if result is None or result.summary == reason else f"  ({besides_words(result)})"
             return f"{visible(name)}  {visible(reason)}{came_of_it}"
         case ChangesStaged():
             return f"{visible(event.action_id)}  {plural(event.actions, 'change')} to decide about"

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from cowork.domain import subagent, task
+from cowork.domain import task
 from cowork.domain.action import Content, FileCreate, FileDelete, FileMove, FileRead, FileWrite, Location, ShellExec
 from cowork.domain.effect import Effect, Result
-from cowork.domain.ids import subagent_id
 from cowork.domain.plan import Step
 from cowork.domain.reason import ReasonCode
 from cowork.projections.output_files import output_kind, standing_outputs
@@ -158,12 +157,7 @@ def test_questions_are_told_with_their_answers() -> None:
 def test_claims_are_the_agents_own_words_and_called_so() -> None:
     story = Story()
     story.begin(_step("rejected", "I know best"), _step("helps"))
-    child = story.spawn("helps", "Helper", Step(step_id="its", title="its", request=DELETE))
-    story.execute(subagent, subagent_id(child), subagent.Report("I did it all"))
-    assert [(c.by, c.about, c.text) for c in story.summary().claims] == [
-        ("agent", "rejected", "I know best"),
-        (subagent_id(child), "Helper", "I did it all"),
-    ]
+    assert [(c.by, c.about, c.text) for c in story.summary().claims] == [("agent", "rejected", "I know best")]
 
 
 def _positions(value: object) -> Iterator[list[int]]:

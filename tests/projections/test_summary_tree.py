@@ -223,3 +223,21 @@ def test_every_line_of_a_tree_rests_on_events() -> None:
     assert len(rests_on) == 9
     assert all(positions and set(positions) <= known for positions in rests_on)
     assert msgspec.json.decode(msgspec.json.encode(summary))["subagents"][0]["taskId"] == sorter
+
+
+def test_one_budget_that_stopped_a_whole_tree_is_told_once() -> None:
+    story, sorter, helper = _told()
+    over = Overrun(measure="actions", bound=1, needed=2)
+    for name in (helper, sorter, TASK):
+        story.tell(task.ExhaustBudget(TASK, over), task_id=name)
+    assert [one.subagent_id for one in story.summary().followups] == [None]
+    assert len(story.summary(helper).followups) == 1
+
+
+def test_what_a_subagent_was_not_given_is_for_its_scope_to_give() -> None:
+    story, _, helper = _told()
+    story.propose_step("denied", DELETE, verdict="deny", code="no_grant", task_id=helper)
+    (followup,) = story.summary().followups
+    assert followup.text.endswith(
+        "To do: give it to the subagent in its scope (its parent needs it, too), then run the task again"
+    )
