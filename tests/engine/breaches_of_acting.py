@@ -59,7 +59,10 @@ def an_action_changed_under_its_digest(h: History) -> History:
 
 @planted(1)
 def started_before_the_answer(h: History) -> History:
-    return moved(h, place(h, ActionStarted, of(action_on(h, "b.txt"))), place(h, ConfirmationApproved, nth=1))
+    name = action_on(h, "b.txt")
+    asked: Any = h[place(h, ActionConfirmationRequired, of(name))].event
+    answer = place(h, ConfirmationApproved, lambda event: event.confirmation_id == asked.confirmation_id)
+    return moved(h, place(h, ActionStarted, of(name)), answer)
 
 
 @planted(1)
@@ -69,8 +72,10 @@ def started_without_its_approval(h: History) -> History:
 
 @planted(1)
 def started_on_the_approval_of_another_action(h: History) -> History:
-    other = h[place(h, ConfirmationApproved)].stream
-    return changed(h, place(h, ActionStarted, of(action_on(h, "b.txt"))), confirmation_id=other)
+    name = action_on(h, "b.txt")
+    asked: Any = h[place(h, ActionConfirmationRequired, of(name))].event
+    other = place(h, ConfirmationApproved, lambda event: event.confirmation_id != asked.confirmation_id)
+    return changed(h, place(h, ActionStarted, of(name)), confirmation_id=h[other].stream)
 
 
 @planted(1)

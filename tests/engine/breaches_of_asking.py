@@ -1,4 +1,4 @@
-"""Ways of breaking invariants 4, 5, 7, 8 and 9: answers, subagents, streams, what is left open, and strangers."""
+"""Ways of breaking invariants 4, 7, 8 and 9: answers, streams, what is left open, and strangers."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,9 +16,7 @@ from cowork.domain.confirmation import (
     Item,
 )
 from cowork.domain.grant import FolderGranted
-from cowork.domain.scope import FolderIdentity, FolderScope, Scope
 from cowork.domain.session import GrantAdded, SessionStarted
-from cowork.domain.subagent import SubagentSpawned
 from cowork.domain.task import (
     ActionDeclined,
     ActionOutcomeUnknown,
@@ -107,67 +105,6 @@ def started_after_it_was_declined(h: History) -> History:
     no: Any = h[index].event
     start = ActionStarted(task_id=no.task_id, action_id=no.action_id, digest=no.digest, attempt=1)
     return added(h, index, no.task_id, start)
-
-
-# 5: subagents
-
-
-def spawned_subagent(h: History, **fields: Any) -> History:
-    index = place(h, TaskStarted)
-    grant: Any = h[place(h, FolderGranted)].event
-    held = FolderScope(
-        grant_id=grant.grant_id,
-        name=grant.name,
-        root_path=grant.root_path,
-        verbs=("read",),
-        identity=grant.identity,
-    )
-    spawned = SubagentSpawned(
-        subagent_id="subagent-1",
-        parent_id=h[index].stream,
-        task_id=h[index].stream,
-        title="reader",
-        scope=Scope((held,)),
-        depth=1,
-    )
-    return added(h, index, "subagent-1", msgspec.structs.replace(spawned, **fields))
-
-
-@planted(5)
-def a_subagent_with_a_folder_of_its_own(h: History) -> History:
-    folder = FolderScope(grant_id="grant-x", name="x", root_path="/", verbs=("read",), identity=FolderIdentity(1, 2))
-    return spawned_subagent(h, scope=Scope((folder,)))
-
-
-@planted(5)
-def a_subagent_with_a_wider_root(h: History) -> History:
-    spawned: Any = spawned_subagent(h)[place(h, TaskStarted) + 1].event
-    folder = msgspec.structs.replace(spawned.scope.folders[0], root_path="/")
-    return spawned_subagent(h, scope=Scope((folder,)))
-
-
-@planted(5)
-def a_subagent_of_nobody(h: History) -> History:
-    return spawned_subagent(h, parent_id="subagent-0")
-
-
-@planted(5)
-def a_subagent_of_a_subagent_with_more_rights(h: History) -> History:
-    first = spawned_subagent(h)
-    index = place(first, SubagentSpawned)
-    spawned: Any = first[index].event
-    folder = msgspec.structs.replace(spawned.scope.folders[0], verbs=("read", "write"))
-    child = msgspec.structs.replace(
-        spawned, subagent_id="subagent-2", parent_id="subagent-1", scope=Scope((folder,)), depth=2
-    )
-    return added(first, index, "subagent-2", child)
-
-
-@planted(5)
-def a_subagent_that_writes_with_a_right_to_read(h: History) -> History:
-    name = action_on(h, "out/new.txt")
-    spawned = spawned_subagent(h)
-    return changed(spawned, place(spawned, ActionProposed, of(name)), proposed_by="agent:subagent-1")
 
 
 # 7: folding (versions and second folds follow below)
@@ -265,11 +202,6 @@ def a_question_about_another_tasks_action(h: History) -> History:
     index = place(h, ConfirmationRequested)
     theirs = Item("task-x.1", "sha256:" + "6" * 64)
     return changed(h, index, items=(theirs,))
-
-
-@planted(9)
-def a_subagent_of_no_task(h: History) -> History:
-    return spawned_subagent(h, task_id="task-x")
 
 
 @planted(9)

@@ -8,14 +8,19 @@ import anyio
 import pytest
 
 from cowork.adapters.event_store.memory import MemoryEventStore
-from cowork.domain.subagent import SubagentReported, SubagentSpawned
 from cowork.domain.task import ActionProposed, ActionStarted, ActionSucceeded, TaskStarted
 from cowork.engine.audit import INVARIANTS, audit
 from cowork.projections.row import Put
 from cowork.projections.task_status import TASK_STATUS
-from tests.engine import breaches_of_acting, breaches_of_asking, breaches_of_commands
-from tests.engine.breaches_of_asking import spawned_subagent
-from tests.engine.planted import PLANTED, History, Tamper, added, again, place, stored, stored_as_it_is, true_history
+from tests.engine import (
+    breaches_of_acting,
+    breaches_of_asking,
+    breaches_of_commands,
+    breaches_of_limits,
+    breaches_of_trees,
+)
+from tests.engine.planted import PLANTED, History, Tamper, again, place, stored, stored_as_it_is, true_history
+from tests.engine.planted_trees import PLANTED_IN_TREES
 from tests.engine.rig import Rig, assert_clean
 
 
@@ -40,10 +45,6 @@ def test_a_history_that_happened_is_clean(history: History) -> None:
 
 def test_an_empty_log_is_clean() -> None:
     assert_clean(audit(MemoryEventStore()))
-
-
-def test_a_subagent_with_narrower_rights_is_clean(history: History) -> None:
-    assert_clean(audit(stored(spawned_subagent(history))))
 
 
 @pytest.mark.parametrize(("invariant", "tamper"), [pytest.param(n, t, id=f"{n}-{name}") for n, name, t in PLANTED])
@@ -94,9 +95,13 @@ def test_an_attempt_that_a_process_is_at_is_no_breach(history: History) -> None:
 
 
 def test_every_invariant_has_a_planted_breach() -> None:
-    assert {number for number, _, _ in PLANTED} | {6} == set(INVARIANTS)
+    found = {number for number, _, _ in PLANTED} | {number for number, _, _ in PLANTED_IN_TREES}
+    assert found | {6} == set(INVARIANTS)
     assert {tamper.__module__ for _, _, tamper in PLANTED} == {
         module.__name__ for module in (breaches_of_acting, breaches_of_asking, breaches_of_commands)
+    }
+    assert {tamper.__module__ for _, _, tamper in PLANTED_IN_TREES} == {
+        module.__name__ for module in (breaches_of_limits, breaches_of_trees)
     }
 
 
@@ -104,10 +109,3 @@ def test_a_report_says_where(history: History) -> None:
     index = place(history, ActionSucceeded)
     (found,) = [one for one in audit(stored(again(history, index))).violations if one.invariant == 2]
     assert (found.position, found.stream) == (index + 2, history[index].stream)
-
-
-def test_reports_of_subagents_are_followed(history: History) -> None:
-    spawned = spawned_subagent(history)
-    index = place(spawned, SubagentSpawned)
-    done = added(spawned, index, "subagent-1", SubagentReported(subagent_id="subagent-1", report="done"))
-    assert_clean(audit(stored(done)))
