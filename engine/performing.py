@@ -99,15 +99,22 @@ class Performing:
         executor = self._gathering.executor(permit.action)
         outcome: Outcome | None = None
         try:
-            async with self._attempts.room:
-                with self._attempts.under_way(task_id) as scope:
+            with self._attempts.under_way(task_id) as scope:
+                if self._is_cut_off(task_id):
+                    # It was stopped between the recorded start and here: nobody else ends this attempt.
+                    scope.cancel()
+                async with self._attempts.room:
                     outcome = await executor.perform(permit)
-                if outcome is None and scope.cancelled_caught:
-                    permit = msgspec.structs.replace(permit, reached=tuple(dict.fromkeys(witness.reached)))
-                    return _cut_off(await executor.reconcile(permit)), ""
+            if outcome is None and scope.cancelled_caught:
+                permit = msgspec.structs.replace(permit, reached=tuple(dict.fromkeys(witness.reached)))
+                return _cut_off(await executor.reconcile(permit)), ""
         except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome
             return None, f"the executor broke: {type(error).__name__}: {error}"
         return outcome, ""
+
+    def _is_cut_off(self, task_id: str) -> bool:
+        task = self._handler.known(task_id, TASK).state
+        return isinstance(task, Task) and (task.is_interrupted or task.status == "cancelled")
 
     def permit(self, task_id: str, started: Recorded[Event], action: Action, facts: Facts, view: SessionView) -> Permit:
         """Return the permit of a recorded start. Raises `DomainError` denied for anything else."""

@@ -190,6 +190,8 @@ class Rig:
         hosts: tuple[str, ...] = (),
         expires_in: timedelta | None = None,
         budget_bytes: int | None = None,
+        priority: int = 0,
+        to_carry_on: bool = False,
     ) -> str:
         """Queue a task of one step per request (`s1`, `s2`, …); return its id."""
         steps = tuple(
@@ -204,7 +206,9 @@ class Rig:
         )
         request = RunRequest(
             planned=PlannedTask(
-                Plan(title="a task", steps=steps, on_ask=on_ask), budget=Budget(bytes_written=budget_bytes)
+                Plan(title="a task", steps=steps, on_ask=on_ask),
+                budget=Budget(bytes_written=budget_bytes),
+                priority=priority,
             ),
             planner="plan file",
             folders=(folder,),
@@ -214,7 +218,7 @@ class Rig:
             device="laptop",
             platform="linux",
         )
-        return await self.app.start(request)
+        return await self.app.start(request, to_carry_on=to_carry_on)
 
     async def run(self, *requests: Request | Step, asker: Asker | None = None, **how: Any) -> Task:
         """Start a task and carry it on as far as it goes."""

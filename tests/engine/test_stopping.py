@@ -1,0 +1,100 @@
+"""Pause, interrupt and cancel of work that is under way in this process, also of what has not had its turn yet."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from cowork.domain.task import ActionFailed, ActionStarted, ActionSucceeded
+from cowork.engine import limits
+from cowork.engine.ports import Outcome, Permit
+from tests.engine.breaking import Executing, with_executor
+from tests.engine.rig import PERSON, Rig, read
+from tests.engine.test_subagents import ALLOWED, spawn, step
+
+pytestmark = pytest.mark.anyio
+
+
+class Hanging(Executing):
+    """An executor whose every action takes for ever, until it is cut off."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig)
+        self.hangs = anyio.Event()
+
+    async def perform(self, permit: Permit) -> Outcome:
+        self.performed.append(permit)
+        self.hangs.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path, files={f"{n}.txt": "x" for n in range(20)})
+
+
+async def carried_on(rig: Rig, task_id: str) -> None:
+    await rig.app.carry_on(task_id)
+
+
+async def test_what_waits_for_its_turn_is_cut_off_with_what_is_under_way(rig: Rig) -> None:
+    executing = Hanging(rig)
+    app = with_executor(rig, executing)
+    helpers = [
+        spawn(f"helper {n}", *(step(f"s{m}", "file.read", path=f"{n * 4 + m}.txt") for m in range(4))) for n in range(4)
+    ]
+    task_id = await rig.start(*helpers, rules=ALLOWED)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(carried_on, rig, task_id)
+            while len(rig.events(ActionStarted)) < 16 + len(helpers):
+                await anyio.sleep(0.01)
+            assert len(executing.performed) == limits.ACTIONS_AT_ONCE_MAX
+            await app.interrupt(task_id, by=PERSON)
+    assert len(executing.performed) == limits.ACTIONS_AT_ONCE_MAX
+    assert [one.reason_code for one in rig.events(ActionFailed)] == ["interrupted"] * 16
+    assert app.task(task_id).is_interrupted
+    rig.assert_clean()
+
+
+@pytest.mark.parametrize("how", ["interrupt", "cancel"])
+async def test_a_stop_right_after_a_recorded_start_ends_that_attempt_too(rig: Rig, how: str) -> None:
+    executing = Hanging(rig)
+    app = with_executor(rig, executing)
+    task_id = await rig.start(read("1.txt"))
+    stops = {"interrupt": app.interrupt, "cancel": app.cancel}
+    wanted = anyio.Event()
+    app.listen(lambda events: wanted.set() if any(isinstance(one.event, ActionStarted) for one in events) else None)
+
+    async def stop() -> None:
+        await wanted.wait()
+        await stops[how](task_id, by=PERSON)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(stop)
+            group.start_soon(carried_on, rig, task_id)
+    (failed,) = rig.events(ActionFailed)
+    assert failed.reason_code == "interrupted"
+    assert rig.events(ActionSucceeded) == []
+    rig.assert_clean()
+
+
+async def test_a_task_that_was_started_to_be_carried_on_is_in_nobody_elses_reach(rig: Rig) -> None:
+    from cowork.domain.errors import DomainError
+
+    other = rig.engine()
+    task_id = await rig.start(read("1.txt"), to_carry_on=True)
+    with pytest.raises(DomainError, match="being run by another process"):
+        await other.carry_on(task_id)
+    assert (await rig.app.carry_on(task_id)).status == "completed"
+    assert rig.locks.held == set()
+
+
+async def test_a_task_that_was_started_and_left_is_let_go_with_the_process(rig: Rig) -> None:
+    task_id = await rig.start(read("1.txt"), to_carry_on=True)
+    rig.app.close()
+    assert rig.locks.held == set()
+    rig.restart()
+    assert (await rig.app.carry_on(task_id)).status == "completed"
