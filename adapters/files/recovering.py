@@ -1,5 +1,9 @@
 """After a crash: what a look at the place says about a write or a move, and what it left half done.
 
+What a probe can tell: a change happened where its bytes, or the very object, stand at the new place; it did not where
+what it was decided on stands untouched. Where something else is found, or what was there is gone, somebody has been
+there, and it can't be told. That somebody took a new file away leaves no trace here: the engine asks the log for it.
+
 A temporary file is removed only where its bytes are known to be kept elsewhere: in the new content, or as the old one.
 """
 
