@@ -23,6 +23,7 @@ from ..engine.cutting_off import Attempts
 from ..engine.gathering import Gathering
 from ..engine.judging import Judging
 from ..engine.keeping import Collectors, Keeping, Retention
+from ..engine.keeping_ports import SessionMemory
 from ..engine.ledger import Ledger
 from ..engine.past_questions import past_questions
 from ..engine.performing import Outputs, Performing
@@ -40,7 +41,6 @@ from ..engine.ports import (
     PolicySource,
     ReadModel,
     SelfTest,
-    SessionMemory,
     TaskLocks,
 )
 from ..engine.recovery import Recovery

@@ -34,8 +34,8 @@ from ..domain.task import (
     TaskQueued,
 )
 from ..domain.topics import KeepingEvent
+from .keeping_ports import KeptItem
 from .limits import COLLECT_UNTOUCHED_S_MIN
-from .ports import KeptItem
 
 UNTOUCHED: Final = timedelta(seconds=2 * COLLECT_UNTOUCHED_S_MIN)
 """How long nothing that is collected was touched: more than is promised, since a touch is not made every time."""

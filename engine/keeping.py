@@ -15,16 +15,8 @@ from ..domain.task import ActionProposed, EndEvent
 from . import limits
 from .collecting import CollectionPlan, Loss, Needs, Retention, plan_collection
 from .command_handler import CommandHandler, order_store
-from .ports import (
-    Clock,
-    Collector,
-    EventStore,
-    KeptItem,
-    QuarantineCollector,
-    StorePart,
-    StoreSizes,
-    TaskLocks,
-)
+from .keeping_ports import Collector, KeptItem, QuarantineCollector, StorePart, StoreSizes
+from .ports import Clock, EventStore, TaskLocks
 
 __all__ = ["CollectionReport", "Collectors", "Keeping", "Loss", "Retention", "StoreStatus", "TaskShare"]
 

@@ -15,7 +15,8 @@ from ..domain.session import OpenSession, SessionEnded
 from ..domain.session_memory import Memory, NoteDestroyed, NoteWritten, stream_of_memory
 from . import limits
 from .command_handler import MEMORY, SESSION, CommandHandler, StaleRead, order_memory
-from .ports import Guard, MemorySize, SessionMemory
+from .keeping_ports import MemorySize, SessionMemory
+from .ports import Guard
 
 
 class Memories:

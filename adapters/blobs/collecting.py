@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ...domain.errors import DomainError
-from ...engine.ports import KeptItem, KeptKind
+from ...engine.keeping_ports import KeptItem, KeptKind
 from .store import locked
 
 _SHARD: Final = re.compile("[0-9a-f]{2}")

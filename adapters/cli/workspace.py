@@ -15,7 +15,7 @@ import shutil
 import stat
 import unicodedata
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -134,15 +134,15 @@ def make_workspace(
             "unavailable", f"no folder can be made in `{visible(_text(base))}`: {_words(error)}", "name another"
         ) from error
     made = Workspace(folder, made_parent, tuple(uploads), 0)
-    try:
-        for name in (OUTPUTS, UPLOADS):
-            os.mkdir(os.path.join(folder, name), 0o700)
-        size = sum(_copy(upload, os.path.join(folder, UPLOADS, upload.name)) for upload in uploads)
-    except BaseException as error:
-        made.discard()
-        if isinstance(error, OSError):
+    with ExitStack() as undo:
+        undo.callback(made.discard)
+        try:
+            for name in (OUTPUTS, UPLOADS):
+                os.mkdir(os.path.join(folder, name), 0o700)
+            size = sum(_copy(upload, os.path.join(folder, UPLOADS, upload.name)) for upload in uploads)
+        except OSError as error:
             raise DomainError("unavailable", f"the workspace can't be made: {_words(error)}") from error
-        raise
+        undo.pop_all()
     return msgspec.structs.replace(made, uploaded_bytes=size)
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from ...domain.errors import DomainError
 from ...domain.places import ENGINE_FOLDER
 from ...domain.scope import FolderScope
-from ...engine.ports import KeptItem, KeptKind
+from ...engine.keeping_ports import KeptItem, KeptKind
 from .failure import PathError
 from .openat2 import RENAME_NOREPLACE, renameat2
 from .quarantine import Quarantine

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from ...domain.errors import DomainError
 from ...engine import limits
-from ...engine.ports import MemorySize
+from ...engine.keeping_ports import MemorySize
 
 Entries: TypeAlias = dict[str, bytes]
 

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from ...domain.errors import DomainError
-from ...engine.ports import MemorySize
+from ...engine.keeping_ports import MemorySize
 from .bounds import Entries, changed, size_of
 
 _KEY_BYTES: Final = 32

@@ -1,6 +1,6 @@
 """Sessions' memories that go with the process, for tests and for engines that leave nothing behind."""
 
-from ...engine.ports import MemorySize
+from ...engine.keeping_ports import MemorySize
 from .bounds import Entries, changed, size_of
 
 

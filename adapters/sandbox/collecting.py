@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from ...engine.ports import KeptItem, KeptKind
+from ...engine.keeping_ports import KeptItem, KeptKind
 from .area import area_names, clear
 
 _AREAS: Final = "commands"

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ...engine.ports import StorePart
+from ...engine.keeping_ports import StorePart
 
 _PARTS: Final = {
     "events.db": "log",

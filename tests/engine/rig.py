@@ -36,8 +36,9 @@ from cowork.domain.session import RootAllowance
 from cowork.domain.task import Task
 from cowork.engine.application import Answer, Application, Asker, FolderRequest, PlannedTask, RunRequest
 from cowork.engine.audit import AuditReport, audit
+from cowork.engine.keeping_ports import SessionMemory
 from cowork.engine.policy_records import NOTHING_STANDING, RUN
-from cowork.engine.ports import EventStore, Executor, SessionMemory, StandingLayers
+from cowork.engine.ports import EventStore, Executor, StandingLayers
 from cowork.projections.registry import TABLES
 
 E = TypeVar("E", bound=Event)

@@ -26,7 +26,7 @@ from cowork.domain.task import (
     TaskQueued,
 )
 from cowork.engine.collecting import UNTOUCHED, CollectionPlan, Needs, Retention, plan_collection
-from cowork.engine.ports import KeptItem, KeptKind
+from cowork.engine.keeping_ports import KeptItem, KeptKind
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=1000)

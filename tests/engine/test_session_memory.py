@@ -18,7 +18,7 @@ from cowork.domain.plan import Plan, Step
 from cowork.domain.session import SessionEnded
 from cowork.domain.session_memory import MemoryDestroyed, MemoryWritten
 from cowork.engine.application import Application, FolderRequest, PlannedTask, RunRequest
-from cowork.engine.ports import MemorySize
+from cowork.engine.keeping_ports import MemorySize
 from tests.engine.rig import PERSON, Rig, Says, assert_clean, delete, read
 
 ROOT = Path(__file__).resolve().parents[2]

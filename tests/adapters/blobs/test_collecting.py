@@ -12,8 +12,8 @@ import pytest
 from cowork.adapters.blobs.collecting import BlobCollector
 from cowork.adapters.blobs.store import FileBlobStore
 from cowork.domain.errors import DomainError
+from cowork.engine.keeping_ports import KeptItem
 from cowork.engine.limits import COLLECT_UNTOUCHED_S_MIN
-from cowork.engine.ports import KeptItem
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -15,7 +15,7 @@ from cowork.adapters.files.collecting import FileQuarantineCollector
 from cowork.domain.attempt import mark_of_attempt
 from cowork.domain.errors import DomainError
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope
-from cowork.engine.ports import KeptItem
+from cowork.engine.keeping_ports import KeptItem
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = mark_of_attempt("task-1.1", 1)

@@ -15,7 +15,7 @@ from cowork.adapters.memory.files import FileSessionMemory
 from cowork.adapters.memory.volatile import VolatileSessionMemory
 from cowork.domain.errors import DomainError
 from cowork.engine import limits
-from cowork.engine.ports import MemorySize, SessionMemory
+from cowork.engine.keeping_ports import MemorySize, SessionMemory
 
 ROOT = Path(__file__).resolve().parents[3]
 ONE, OTHER = "session-06bq2wr0t0x5k9qz", "session-06bq2wr0t0x5k9r0"
