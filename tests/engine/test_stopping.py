@@ -1,10 +1,15 @@
 """Pause, interrupt and cancel of work that is under way in this process, also of what has not had its turn yet."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import anyio
 import pytest
 
+from cowork.domain.errors import DomainError
+from cowork.domain.event import Event, Recorded
 from cowork.domain.task import ActionFailed, ActionStarted, ActionSucceeded
 from cowork.engine import limits
 from cowork.engine.ports import Outcome, Permit
@@ -45,11 +50,18 @@ async def test_what_waits_for_its_turn_is_cut_off_with_what_is_under_way(rig: Ri
         spawn(f"helper {n}", *(step(f"s{m}", "file.read", path=f"{n * 4 + m}.txt") for m in range(4))) for n in range(4)
     ]
     task_id = await rig.start(*helpers, rules=ALLOWED)
+    all_started = anyio.Event()
+
+    def count(_: Sequence[Recorded[Event]]) -> None:
+        if len(rig.events(ActionStarted)) == 16 + len(helpers):
+            all_started.set()
+
+    app.listen(count)
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             group.start_soon(carried_on, rig, task_id)
-            while len(rig.events(ActionStarted)) < 16 + len(helpers):
-                await anyio.sleep(0.01)
+            await all_started.wait()
+            await anyio.wait_all_tasks_blocked()
             assert len(executing.performed) == limits.ACTIONS_AT_ONCE_MAX
             await app.interrupt(task_id, by=PERSON)
     assert len(executing.performed) == limits.ACTIONS_AT_ONCE_MAX
@@ -63,18 +75,19 @@ async def test_a_stop_right_after_a_recorded_start_ends_that_attempt_too(rig: Ri
     executing = Hanging(rig)
     app = with_executor(rig, executing)
     task_id = await rig.start(read("1.txt"))
-    stops = {"interrupt": app.interrupt, "cancel": app.cancel}
-    wanted = anyio.Event()
-    app.listen(lambda events: wanted.set() if any(isinstance(one.event, ActionStarted) for one in events) else None)
+    other = rig.engine()
+    stops = {"interrupt": other.interrupt, "cancel": other.cancel}
 
-    async def stop() -> None:
-        await wanted.wait()
-        await stops[how](task_id, by=PERSON)
+    def on_start(events: Sequence[Recorded[Event]]) -> None:
+        if any(isinstance(one.event, ActionStarted) for one in events):
+            # Another process is as fast as that: it has stopped the task before its executor gets to act.
+            stopping = Thread(target=anyio.run, args=(partial(stops[how], task_id, by=PERSON),))
+            stopping.start()
+            stopping.join()
 
+    app.listen(on_start)
     with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            group.start_soon(stop)
-            group.start_soon(carried_on, rig, task_id)
+        await carried_on(rig, task_id)
     (failed,) = rig.events(ActionFailed)
     assert failed.reason_code == "interrupted"
     assert rig.events(ActionSucceeded) == []
@@ -82,8 +95,6 @@ async def test_a_stop_right_after_a_recorded_start_ends_that_attempt_too(rig: Ri
 
 
 async def test_a_task_that_was_started_to_be_carried_on_is_in_nobody_elses_reach(rig: Rig) -> None:
-    from cowork.domain.errors import DomainError
-
     other = rig.engine()
     task_id = await rig.start(read("1.txt"), to_carry_on=True)
     with pytest.raises(DomainError, match="being run by another process"):
