@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _ID: Final = re.compile(r"\b(session|grant|task|confirmation|command)-[0-9a-hjkmnp-tv-z]{16}\b")
+_NUMBER: Final = re.compile(r"\b((?:session|grant|task|confirmation|command)#)\d+(?:\.\d+)?")
 _DROPPED: Final = frozenset(["position", "positions", "at", "timestamp", "attempts", "recovered"])
 
 Tree = dict[str, tuple[object, ...]]
@@ -52,6 +53,19 @@ def tree_of(folder: Path) -> Tree:
                 content = os.readlink(path)
             tree[str(path.relative_to(folder))] = (status.st_mode, content)
     return tree
+
+
+def unordered(value: Any) -> Any:
+    """Return a document as every run has it whose steps went beside each other: nothing numbered, nothing in order."""
+    match value:
+        case dict():
+            return {key: unordered(one) for key, one in value.items()}
+        case list():
+            return sorted((unordered(one) for one in value), key=json.dumps)
+        case str():
+            return _NUMBER.sub(r"\1", value)
+        case _:
+            return value
 
 
 def lines_of(value: Any) -> list[str]:
