@@ -7,7 +7,7 @@ import pytest
 
 from cowork.domain.subagent import SubagentSpawned
 from cowork.domain.task import PathsClaimed
-from cowork.engine.audit import audit
+from cowork.engine.audit import INVARIANTS, audit
 from cowork.engine.audit_finding import chain_of
 from tests.engine import breaches_of_limits, breaches_of_trees
 from tests.engine.planted import History, stored
