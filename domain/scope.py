@@ -26,10 +26,18 @@ class FolderIdentity(msgspec.Struct, frozen=True, gc=False):
     inode: int
 
 
+class PartVerbs(msgspec.Struct, frozen=True, gc=False):
+    """What may be done in one part of a granted folder: the path below it, and the verbs."""
+
+    path: str
+    verbs: tuple[Verb, ...]
+
+
 class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """One granted folder. `output_roots` are paths below it (`.` is all of it); `name` is how plans call it.
 
-    `within` are the paths below it that are covered at all: a subagent may be kept to a part of a granted folder.
+    `within` are the paths below it that are covered at all: a subagent may be kept to a part of a granted folder. Where
+    its parts have different verbs, `by_part` lists them, once for each subagent on the way: all lists have to agree.
     """
 
     grant_id: str
@@ -41,6 +49,7 @@ class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     expires_at: datetime | None = None
     revoked: bool = False
     within: tuple[str, ...] = WHOLE
+    by_part: tuple[tuple[PartVerbs, ...], ...] = ()
 
     def absolute(self, path: str) -> str:
         """Return a path below the folder as an absolute one."""
@@ -54,6 +63,12 @@ class FolderScope(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     def covers(self, path: str) -> bool:
         """Whether the path lies in the part of the folder that is covered."""
         return self.within == WHOLE or any(is_beneath(path, part) for part in self.within)
+
+    def lets(self, verb: Verb, path: str) -> bool:
+        """Whether the verb is covered at a path that is."""
+        return verb in self.verbs and all(
+            any(verb in part.verbs and is_beneath(path, part.path) for part in parts) for parts in self.by_part
+        )
 
     def is_on_the_way(self, path: str) -> bool:
         """Whether the path is a folder above a part that is covered: it has to be passed, and nothing else in it."""
@@ -129,8 +144,10 @@ def find_gap(folder: FolderScope | None, path: str, verb: Verb, now: datetime) -
     if not folder.covers(path):
         outside = f"`{path}` lies outside the part of `{folder.name}` that was given"
         return NotCovered("no_grant", "invariant.grant-within", outside)
-    if verb not in folder.verbs:
-        return NotCovered("no_grant", "invariant.grant-verb", f"the grant of `{folder.name}` does not cover {verb}")
+    if not folder.lets(verb, path):
+        where = "" if verb not in folder.verbs else f" at `{path}`"
+        missing = f"the grant of `{folder.name}` does not cover {verb}{where}"
+        return NotCovered("no_grant", "invariant.grant-verb", missing)
     return None
 
 
@@ -167,6 +184,7 @@ def _narrowed(held: FolderScope, wish: FolderScope) -> FolderScope:
         expires_at=_earlier(held.expires_at, wish.expires_at),
         revoked=held.revoked or wish.revoked,
         within=tuple(_narrowed_roots(held.within, wish.within)),
+        by_part=tuple(dict.fromkeys((*held.by_part, *wish.by_part))),
     )
 
 

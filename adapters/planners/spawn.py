@@ -13,7 +13,7 @@ from ...domain.errors import DomainError
 from ...domain.path import find_problem, is_beneath, normal
 from ...domain.plan import Plan, check_plan
 from ...domain.policy_host import is_listed, parse_entry, parse_host
-from ...domain.scope import FolderScope, GrantedHost, Scope, Verb
+from ...domain.scope import VERBS, FolderScope, GrantedHost, PartVerbs, Scope, Verb
 from ...engine import limits
 from ...engine.ports import PlannedTask, SubagentRequest
 from .plan_model import BudgetFields, Name, StepFields, Text
@@ -74,6 +74,7 @@ class PlannedSpawns:
                 kinds=None if wished.kinds is None else tuple(wished.kinds),
                 connectors=tuple(wished.connectors),
                 until=until,
+                only_hosts=True,
             ),
             budget=budget_of(wished.budget),
         )
@@ -108,41 +109,44 @@ def _planned(action: SubagentSpawn) -> tuple[_Spawn, PlannedTask]:
 
 
 def _folders(wished: Sequence[str | FolderFields], scope: Scope) -> tuple[FolderScope, ...]:
-    given: dict[str, FolderScope] = {}
+    """Return one folder for each grant that parts are wished of, as wide as they are together."""
+    parts: dict[str, list[FolderScope]] = {}
     for one in wished:
-        wish = FolderFields(path=one) if isinstance(one, str) else one
-        held, at = _held(wish.path, scope)
-        missing = [verb for verb in wish.verbs if verb not in held.verbs]
-        if missing:
-            raise DomainError(
-                "denied", f"`{wish.path}` can't be given for {', '.join(missing)}: the task itself has no such right"
-            )
-        outputs = tuple(_held(path, scope)[1].path for path in wish.outputs)
-        outside = next((path for path in outputs if not is_beneath(path, at.path)), None)
-        if outside is not None:
-            raise DomainError("invalid", f"the output `{outside}` does not lie in `{wish.path}`")
-        kept = outputs or tuple(root for root in held.output_roots if is_beneath(root, at.path))
-        inside = (at.path,) if any(is_beneath(at.path, root) for root in held.output_roots) and not outputs else ()
-        part = msgspec.structs.replace(
-            held, verbs=tuple(wish.verbs), output_roots=kept or inside, within=(normal(at.path),)
+        part = _part(FolderFields(path=one) if isinstance(one, str) else one, scope)
+        parts.setdefault(part.grant_id, []).append(part)
+    return tuple(_together(some) for some in parts.values())
+
+
+def _part(wish: FolderFields, scope: Scope) -> FolderScope:
+    held, at = _held(wish.path, scope)
+    missing = [verb for verb in wish.verbs if not held.lets(verb, at.path)]
+    if missing:
+        raise DomainError(
+            "denied", f"`{wish.path}` can't be given for {', '.join(missing)}: the task itself has no such right"
         )
-        known = given.get(held.grant_id)
-        if known is not None and set(known.verbs) != set(part.verbs):
-            raise DomainError(
-                "invalid",
-                f"two parts of `{held.name}` are given with different verbs",
-                "give them the same, or grant one of the two as a folder of its own",
-            )
-        given[held.grant_id] = part if known is None else _both(known, part)
-    return tuple(given.values())
-
-
-def _both(one: FolderScope, other: FolderScope) -> FolderScope:
+    outputs = tuple(_held(path, scope)[1].path for path in wish.outputs)
+    outside = next((path for path in outputs if not is_beneath(path, at.path)), None)
+    if outside is not None:
+        raise DomainError("invalid", f"the output `{outside}` does not lie in `{wish.path}`")
+    kept = outputs or tuple(root for root in held.output_roots if is_beneath(root, at.path))
+    inside = (at.path,) if held.is_output(at.path) and not outputs else ()
     return msgspec.structs.replace(
-        one,
-        within=tuple(dict.fromkeys((*one.within, *other.within))),
-        output_roots=tuple(dict.fromkeys((*one.output_roots, *other.output_roots))),
+        held, verbs=tuple(dict.fromkeys(wish.verbs)), output_roots=kept or inside, within=(normal(at.path),)
     )
+
+
+def _together(parts: list[FolderScope]) -> FolderScope:
+    verbs = {verb for part in parts for verb in part.verbs}
+    whole = msgspec.structs.replace(
+        parts[0],
+        verbs=tuple(verb for verb in VERBS if verb in verbs),
+        within=tuple(dict.fromkeys(path for part in parts for path in part.within)),
+        output_roots=tuple(dict.fromkeys(root for part in parts for root in part.output_roots)),
+    )
+    if all(set(part.verbs) == verbs for part in parts):
+        return whole
+    own = tuple(PartVerbs(path, part.verbs) for part in parts for path in part.within)
+    return msgspec.structs.replace(whole, by_part=(*whole.by_part, own))
 
 
 def _held(path: str, scope: Scope) -> tuple[FolderScope, Location]:

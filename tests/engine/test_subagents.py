@@ -95,6 +95,25 @@ async def test_a_subagent_may_do_no_more_than_it_was_given(rig: Rig) -> None:
     rig.assert_clean()
 
 
+async def test_parts_of_one_folder_can_be_given_with_different_verbs(rig: Rig) -> None:
+    helper = spawn(
+        "helper",
+        step("read", "file.read", path="in/one.txt"),
+        step("write here", "file.create", path="out/x.txt", content="x"),
+        step("write there", "file.create", path="in/x.txt", content="x"),
+        step("read there", "file.read", path="a.txt"),
+        folders=["in", {"path": "out", "verbs": ["create"]}],
+    )
+    task = await rig.run(helper, rules=ALLOWED)
+    assert task.status == "blocked"
+    assert [one.decision.rule_id for one in rig.events(ActionDenied)] == [
+        "invariant.grant-verb",
+        "invariant.grant-within",
+    ]
+    assert rig.files()["out/x.txt"] == "x"
+    rig.assert_clean()
+
+
 async def test_what_the_task_has_not_it_can_not_give(rig: Rig) -> None:
     task = await rig.run(spawn("helper", step("x", "file.read", path="a.txt"), hosts=["a.example"]), rules=ALLOWED)
     assert task.status == "blocked"
@@ -106,7 +125,10 @@ async def test_what_the_task_has_not_it_can_not_give(rig: Rig) -> None:
 
 async def test_a_grant_that_is_taken_back_closes_it_to_subagents_at_once(rig: Rig) -> None:
     inner = spawn("inner", step("late", "file.delete", path="a.txt"))
-    outer: dict[str, Any] = {"id": "in", "action": {"kind": "subagent.spawn", "title": "inner", "scope": json.loads(inner.scope)}}
+    outer: dict[str, Any] = {
+        "id": "in",
+        "action": {"kind": "subagent.spawn", "title": "inner", "scope": json.loads(inner.scope)},
+    }
     outer["action"]["step"] = json.loads(inner.steps)
     task = await rig.run(
         spawn("outer", outer),
