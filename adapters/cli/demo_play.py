@@ -12,10 +12,11 @@ from . import output
 from .demo_agent import SURVEY_PLAN, survey_of, tidy_plan
 from .demo_check import Before, complaints_about
 from .exit_status import ExitStatus
+from .granting import Granting, run_request
 from .layout import plural
 from .opening import opened
 from .options import DEFAULT_VIEWING, Options
-from .run import carried, run_request
+from .run import carried
 from .task_rows import summary_in, task_in
 from .terminal import can_ask
 
@@ -99,7 +100,8 @@ def _tidy(stage: Stage, survey_id: str) -> str:
 
 def _run(stage: Stage, plan: Path) -> str:
     """Run a plan in this process, as `cowork run` does, and return the task's id."""
-    request, _ = run_request(plan, [str(stage.inbox)], [str(stage.inbox / "reports")], None)
+    granting = Granting(folder=[str(stage.inbox)], output_folder=[str(stage.inbox / "reports")])
+    request, _ = run_request(plan, granting)
     with opened(stage.options, create=True) as engine:
         known = {row["task_id"] for row in engine.rows("tasks")}
         carried(engine, stage.options, DEFAULT_VIEWING, "ask", request=request)
