@@ -17,6 +17,7 @@ from .collecting import CollectionPlan, Loss, Needs, Retention, plan_collection
 from .command_handler import CommandHandler, order_store
 from .keeping_ports import Collector, KeptItem, QuarantineCollector, StorePart, StoreSizes
 from .ports import Clock, EventStore, TaskLocks
+from .undo_report import UndoReport
 
 __all__ = ["CollectionReport", "Collectors", "Keeping", "Loss", "Retention", "StoreStatus", "TaskShare"]
 
@@ -193,7 +194,7 @@ class Keeping:
             match recorded.event:
                 case CollectionStarted(ended_up_to=datetime() as last) if ended_at <= last:
                     return (
-                        f"no longer kept since {recorded.origin.at:%Y-%m-%d}: task `{root_task_id(task_id)}` ended on"
+                        f"{GONE} since {recorded.origin.at:%Y-%m-%d}: task `{root_task_id(task_id)}` ended on"
                         f" {ended_at:%Y-%m-%d}, and `cowork store gc` let go of it"
                     )
                 case _:
@@ -215,6 +216,18 @@ class Keeping:
             spawns = (one.event for one in events if isinstance(one.event, ActionProposed))
             waiting += [str(child_task_id(one.action_id)) for one in spawns if _is_spawn(one)]
         return ended_at
+
+
+GONE: Final = "no longer kept"
+"""How every sentence about bytes that went begins or ends."""
+
+
+def explained(report: UndoReport, why: str) -> UndoReport:
+    """Return the report of an undo; what it says is no longer kept, it says since when, where `why` does."""
+    if not why:
+        return report
+    lines = (msgspec.structs.replace(line, reason=line.reason.replace(GONE, why)) for line in report.lines)
+    return msgspec.structs.replace(report, lines=tuple(lines))
 
 
 def read_on(store: EventStore, needs: Needs) -> bool:
