@@ -28,6 +28,13 @@ class MadeThings:
             del self.pending[id(one)]
         self.pending[id(node)] = node
 
+    def is_to_go(self, node: Node) -> bool:
+        """Whether it is to go. One that would go with something that it is in goes by itself from here on."""
+        above = self.pending_above(node)
+        if above is not None and node.is_made:
+            self.pending[id(node)] = node
+        return id(node) in self.pending
+
     def add_below(self, folder: Node) -> None:
         """Take in what was made in a folder that stays."""
         for node in list(folder.below()):

@@ -5,6 +5,7 @@ changed something since, it is left as it is, and named, unless what they change
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import msgspec
 
@@ -67,7 +68,7 @@ class _Planning:
         self._targets: dict[int, tuple[Node, str]] = {}
         self._rewrites: dict[int, Node] = {}
         self._made = MadeThings(self._moves, self._targets)
-        self._moved_aside: set[int] = set()
+        self._moved_aside: set[tuple[int, int]] = set()
 
     @property
     def is_busy(self) -> bool:
@@ -182,8 +183,13 @@ class _Planning:
             return node.top
         there = parent.children.get(name)
         if there is not None and there is not node:
-            waits_for = there if id(there) in self._moves else self._made.pending_above(there)
-            return waits_for or "its place is taken by something else"
+            if id(there) in self._moves or self._made.is_to_go(there):
+                return there
+            if not node.is_made or name != node.name:
+                return "its place is taken by something else"
+            # It comes out only for what is in it: any place will do.
+            self._targets[id(node)] = (parent, _name_aside(node, name))
+            return self._obstacle_of(node)
         if parent.is_inside(node):
             return next(iter(self._moves_between(parent, node)), "its folder is inside of it now")
         return None
@@ -214,6 +220,8 @@ class _Planning:
         self.deeds.append(deed)
         if node.is_made:
             self._made.add(node)
+        # What was made in it was to go with what it was in.
+        self._made.add_below(node)
 
     def _rewrite(self, node: Node) -> None:
         if node.top is not self._tree.root:
@@ -264,12 +272,10 @@ class _Planning:
     def break_circle(self) -> None:
         """Give something that others wait for a place of its own for the time being, or give up what is left."""
         circle = self._circle()
-        for node in circle:
-            parent, name = self._targets.get(id(node), (node, ""))
-            is_free = node.top is self._tree.root and parent.top is self._tree.root and not parent.is_inside(node)
-            if name and is_free and id(node) not in self._moved_aside:
-                self._moved_aside.add(id(node))
-                self._move_aside(node, parent, name)
+        for node, folder in self._ways_out(circle):
+            if (id(node), id(folder)) not in self._moved_aside:
+                self._moved_aside.add((id(node), id(folder)))
+                self._move_aside(node, folder, self._targets[id(node)][1])
                 return
         for node in circle or [*self._moves.values(), *self._made.pending.values()]:
             if id(node) in self._moves:
@@ -278,6 +284,17 @@ class _Planning:
             self._leave(node, "its place and what holds it can't be freed for one another")
         if not circle:
             self._rewrites.clear()
+
+    def _ways_out(self, circle: list[Node]) -> Iterator[tuple[Node, Node]]:
+        """Yield what of the circle could be moved for the time being, and into which folder: its own is better."""
+        movable = [node for node in circle if id(node) in self._moves and node.top is self._tree.root]
+        for node in movable:
+            folder = self._targets[id(node)][0]
+            if folder.top is self._tree.root and not folder.is_inside(node):
+                yield node, folder
+        for node in movable:
+            if node.parent is not None:
+                yield node, node.parent
 
     def _circle(self) -> list[Node]:
         """Return things each of which waits for the next, and the last for the first."""
@@ -296,14 +313,18 @@ class _Planning:
         return next((one for one, parent in ends if one.is_inside(node) or parent.is_inside(node)), None)
 
     def _move_aside(self, node: Node, parent: Node, name: str) -> None:
-        mark = hashlib.sha256("/".join(node.path()).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        # A name has at most 255 bytes: of a long one the mark alone has to do.
-        aside = f"{name}.undo-{mark}" if len(name.encode("utf-8", "surrogatepass")) < 200 else f"undo-{mark}"
+        aside = _name_aside(node, name)
         deed = Deed(deed="move_aside", at=node.path(), to=(*parent.path(), aside), needs=_placed_above(parent))
         node.detach()
         node.attach(parent, aside)
         node.placed_by = len(self.deeds)
         self.deeds.append(deed)
+
+
+def _name_aside(node: Node, name: str) -> str:
+    mark = hashlib.sha256("/".join(_shown(node)).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    # A name has at most 255 bytes: of a long one the mark alone has to do.
+    return f"{name}.undo-{mark}" if len(name.encode("utf-8", "surrogatepass")) < 200 else f"undo-{mark}"
 
 
 def _placed_above(folder: Node) -> tuple[int, ...]:

@@ -1,0 +1,141 @@
+"""Undo of whatever an agent may do, after whatever a person may have done since: 500 stories, and more.
+
+Everything that the agent changed is back, or its place is named; every line of the person's is there, and none that the
+person took away has come back.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cowork.domain.action import kind_of, locations_of
+from cowork.domain.plan import Step
+from cowork.domain.policy_document import Rule, layer_of_rules
+from cowork.domain.task import ActionProposed
+from cowork.engine.undo_report import UndoReport
+from tests.engine.breaking import Died, Executing, die, with_executor
+from tests.engine.rig import PERSON, Rig
+from tests.engine.undo_world import MOVES, Agent, Move, Person, Story, Tree, written
+
+ALL: Final = layer_of_rules("all", (Rule("everything", ("file.*",), "allow"),))
+WORK: Final = st.lists(MOVES, min_size=1, max_size=8)
+EDITS: Final = st.lists(MOVES, max_size=5)
+_NUMBERS: Final = count()
+
+
+def stories(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@pytest.fixture
+def places() -> Iterator[Path]:
+    """In memory: what is synced a hundred thousand times here would take a disk an hour."""
+    with TemporaryDirectory(dir="/dev/shm", prefix="undo-") as folder:
+        yield Path(folder)
+
+
+async def worked(places: Path, work: list[Move]) -> tuple[Rig, str]:
+    """Let an agent work on a new folder, one action after the other; return the rig and the task."""
+    folder = places / str(next(_NUMBERS))
+    folder.mkdir()
+    rig = Rig(folder)
+    written(rig.work)
+    actions = Agent(rig.work, rig.content).actions(work)
+    steps = [
+        Step(step_id=f"s{n}", title="a step", after=(f"s{n - 1}",) if n > 1 else (), request=action)
+        for n, action in enumerate(actions, 1)
+    ]
+    task = await rig.run(*steps, rules=ALL)
+    assert task.status == "completed", rig.topics()
+    return rig, task.task_id
+
+
+async def undone(rig: Rig, name: str) -> UndoReport:
+    """Undo it all the way; what was planned is done without any failure."""
+    report = await rig.app.undo(name, by=PERSON)
+    if report.task_id:
+        assert (await rig.app.carry_on(report.task_id)).status == "completed", rig.topics()
+    return report
+
+
+def actions_of(rig: Rig, task_id: str) -> list[str]:
+    """Return what a task did, for whoever reads a failure."""
+    done = (one for one in rig.events(ActionProposed) if one.task_id == task_id)
+    return [" ".join((kind_of(one.action), *(at.path for at in locations_of(one.action)))) for one in done]
+
+
+def named(report: UndoReport) -> frozenset[str]:
+    return frozenset(line.at.path for line in report.left if line.at is not None)
+
+
+@stories(300)
+@given(work=WORK)
+def test_with_nobody_in_between_everything_is_as_it_was(work: list[Move], places: Path) -> None:
+    async def story() -> None:
+        rig, task_id = await worked(places, work)
+        after = Tree.of(rig.work)
+        report = await undone(rig, task_id)
+        assert not report.left, (actions_of(rig, task_id), report.lines)
+        first = places / f"{next(_NUMBERS)}"
+        written(first)
+        assert Tree.of(rig.work) == Tree.of(first), (actions_of(rig, task_id), report.lines)
+        again = await undone(rig, report.task_id) if report.task_id else report
+        assert not again.left, (report.lines, again.lines)
+        assert Tree.of(rig.work) == after
+
+    anyio.run(story)
+
+
+@stories(500)
+@given(work=WORK, edits=EDITS, killed_at=st.integers(0, 40))
+def test_what_a_person_did_since_stays_and_everything_else_is_back_or_named(
+    work: list[Move], edits: list[Move], killed_at: int, places: Path
+) -> None:
+    async def story() -> None:
+        rig, task_id = await worked(places, work)
+        first = places / f"{next(_NUMBERS)}"
+        written(first)
+        after_agent = Tree.of(rig.work)
+        Person(rig.work).edit(edits)
+        after_person = Tree.of(rig.work)
+        report = await rig.app.undo(task_id, by=PERSON)
+        if report.task_id:
+            await carried_on_through_a_kill(rig, report.task_id, killed_at)
+        after_undo = Tree.of(rig.work)
+        told = Story(Tree.of(first), after_agent, after_person, after_undo, named(report))
+        assert told.problems() == [], (told, report.lines)
+        assert (await rig.app.undo(task_id, by=PERSON, dry_run=True)).done == ()
+        if report.task_id:
+            again = await undone(rig, report.task_id)
+            assert not again.left, (report.lines, again.lines)
+            assert Tree.of(rig.work) == after_person
+        rig.assert_clean()
+
+    anyio.run(story)
+
+
+async def carried_on_through_a_kill(rig: Rig, task_id: str, killed_at: int) -> None:
+    """Carry the undo on; at one of its actions, before or after its effect, the process dies and another goes on."""
+    calls = count()
+
+    def perhaps_die() -> None:
+        if next(calls) == killed_at:
+            die()
+
+    with_executor(rig, Executing(rig, before=perhaps_die, after=perhaps_die))
+    try:
+        task = await rig.app.carry_on(task_id)
+    except* Died:
+        task = await rig.restart().carry_on(task_id)
+    assert task.status == "completed", rig.topics()
