@@ -35,11 +35,11 @@ class SessionEnding:
         words = reason or "the session was ended"
         for task_id in task_ids:
             task = self._handler.load(task_id, TASK).state
-            if isinstance(task, Task) and not task.is_final:
+            if isinstance(task, Task) and (not task.is_final or _is_under_way(task)):
                 await cancel(task_id, by=by, reason=words)
         for task_id in task_ids:
             task = self._handler.load(task_id, TASK).state
-            if isinstance(task, Task) and any(isinstance(one.phase, Started) for one in task.open_actions.values()):
+            if isinstance(task, Task) and _is_under_way(task):
                 said = f"an action of task `{task_id}` is under way in another process, and the session ends with it"
                 raise DomainError("unavailable", said, f"see `cowork session show {session_id}` in a moment")
         if isinstance(self._handler.load(session_id, SESSION).state, OpenSession):
@@ -49,3 +49,7 @@ class SessionEnding:
     def _known(self, session_id: str) -> None:
         if isinstance(self._handler.load(session_id, SESSION).state, NoSession):
             raise DomainError("not_found", f"there is no session `{session_id}`", "see `cowork session list`")
+
+
+def _is_under_way(task: Task) -> bool:
+    return any(isinstance(action.phase, Started) for action in task.open_actions.values())
