@@ -1,19 +1,17 @@
 """Application: the one object that interfaces talk to: it opens sessions, runs tasks, takes answers, shows the log."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from ..domain.action import SubagentSpawn
 from ..domain.budget import Usage
 from ..domain.confirmation import NoConfirmation
 from ..domain.errors import DomainError
 from ..domain.grant import RevokeGrant
-from ..domain.ids import child_task_id, root_task_id
+from ..domain.ids import root_task_id
 from ..domain.ownership import ClaimTask
 from ..domain.policy_document import Layer
 from ..domain.policy_remember import Wish
-from ..domain.scope import Scope
+from ..domain.scope import Scope, Verb
 from ..domain.session import EndSession, OpenSession, RootAllowance
 from ..domain.session_memory import Memory
 from ..domain.task import (
@@ -24,6 +22,7 @@ from ..domain.task import (
 from .answering import Answer, Answering, Asker
 from .audit import AuditReport, audit, dumps_of
 from .catch_up import CatchUp
+from .closing import Closing
 from .command_handler import (
     CONFIRMATION,
     GRANT,
@@ -35,9 +34,10 @@ from .command_handler import (
     order_ownership,
     order_session,
 )
-from .folder_requests import FolderRequest, opened_folders
+from .folder_requests import FolderRequest, narrowing, opened_folders
+from .in_hand import TasksInHand
 from .inquiry import Inquiry
-from .keeping import CollectionReport, Keeping, Retention, StoreStatus
+from .keeping import CollectionReport, Keeping, Retention, StoreStatus, explained
 from .performing import Outputs
 from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords
@@ -56,7 +56,6 @@ from .ports import (
     ReadModel,
     TaskLocks,
 )
-from .recovery import Recovery
 from .remembering import Offer, Remembering
 from .replay import Frame, replay
 from .running_as_root import RunningAsRoot
@@ -64,10 +63,10 @@ from .sandbox_check import SandboxCheck
 from .scheduler import Scheduler
 from .session_ending import SessionEnding
 from .session_memory import Memories, MemoryOfSession
-from .spawning import Spawning
 from .starting import RunRequest, Starting
 from .stopping import Stopping, Strategy
 from .witnessing import OutputListener
+from .work_queue import WorkQueue
 
 if TYPE_CHECKING:
     # For annotations of those who ask: what answers is loaded when it is asked.
@@ -126,8 +125,7 @@ class Application:
         handler: CommandHandler,
         scheduler: Scheduler,
         answering: Answering,
-        recovery: Recovery,
-        spawning: Spawning,
+        closing_tasks: Closing,
         remembering: Remembering,
         locks: TaskLocks,
         policy_source: PolicySource,
@@ -155,8 +153,7 @@ class Application:
         self._scheduler = scheduler
         self._answering = answering
         self._stopping = Stopping(handler)
-        self._recovery = recovery
-        self._spawning = spawning
+        self._ended = closing_tasks
         self._remembering = remembering
         self._locks = locks
         self._outputs = outputs
@@ -170,7 +167,7 @@ class Application:
         self.keeping = keeping
         self.policies = PolicyRecords(handler, opener, policy_source)
         self._starting = Starting(policies=self.policies, blobs=blobs, opener=opener, ids=ids)
-        self._in_hand: dict[str, ExitStack] = {}
+        self._in_hand = TasksInHand(locks)
         self.inquiries = PolicyInquiries(store, self.policies, clock)
 
     # Tasks
@@ -185,8 +182,7 @@ class Application:
         session_id, task_id = self._ids.new("session"), self._ids.new("task")
         orders = [*self._starting.orders(request, session_id, task_id), *self._as_root.orders(session_id)]
         if to_carry_on:
-            self._in_hand[task_id] = ExitStack()
-            self._in_hand[task_id].enter_context(self._locks.hold(task_id))
+            self._in_hand.take(task_id)
         await self._handler.execute(*orders, actor=f"person:{request.user}", cause="run")
         return task_id
 
@@ -203,7 +199,7 @@ class Application:
         `DomainError` not_found, conflict (it has ended) or unavailable (another process is running it).
         """
         task_id = root_task_id(task_id)
-        with self._hold(task_id) as mine:
+        with self._in_hand.hold(task_id) as mine:
             if not mine:
                 raise _being_run(task_id)
             task = self.task(task_id)
@@ -216,16 +212,6 @@ class Application:
                 return await self._close(task) if task.is_final else task
             finally:
                 self._handler.unfence(task_id)
-
-    @contextmanager
-    def _hold(self, task_id: str) -> Iterator[bool]:
-        in_hand = self._in_hand.pop(task_id, None)
-        with self._locks.hold(task_id) if in_hand is None else nullcontext(enter_result=True) as mine:
-            try:
-                yield mine
-            finally:
-                if in_hand is not None:
-                    in_hand.close()
 
     async def _carried_on(self, task: Task, asker: Asker | None) -> Task:
         await self.policies.renew(task.session_id)
@@ -241,30 +227,10 @@ class Application:
 
     async def _close(self, task: Task) -> Task:
         """Find out what became of an attempt that nobody is at any more, and end the session of an ended task."""
-        for one in self._tree(task):
-            await self._recovery.close(one)
-        await self._settle_subagents(task.task_id)
+        await self._ended.close(task.task_id)
         task = self.task(task.task_id)
         await self._close_session(task)
         return task
-
-    async def _settle_subagents(self, task_id: str) -> None:
-        """Record what became of the subagents of a task that has ended, those deepest down first."""
-        for action in list(self.task(task_id).open_actions.values()):
-            if isinstance(action.action, SubagentSpawn) and isinstance(action.phase, Started):
-                child = child_task_id(action.action_id)
-                if isinstance(self._handler.load(child, TASK).state, NoTask):
-                    await self._spawning.give_up(task_id, action.action_id)
-                    continue
-                await self._settle_subagents(child)
-                await self._spawning.settle(task_id, action.action_id)
-
-    def _tree(self, task: Task) -> Iterator[Task]:
-        yield task
-        for child in task.children:
-            state = self._handler.load(child, TASK).state
-            if isinstance(state, Task):
-                yield from self._tree(state)
 
     async def _close_session(self, task: Task) -> None:
         """End the session of a task that has ended otherwise than by its last step."""
@@ -387,9 +353,23 @@ class Application:
             as_root=self._as_root.orders,
         )
         try:
-            return await undoing.undo(name, by=by, own=own, dry_run=dry_run)
+            report = await undoing.undo(name, by=by, own=own, dry_run=dry_run)
+            return explained(report, self.keeping.why_gone(name.partition(".")[0]))
         finally:
             reader.close()
+
+    def work_queue(self) -> WorkQueue:
+        """Return what carries queued tasks on, and those that can go on; see `WorkQueue.run`. One per process."""
+        return WorkQueue(
+            rows=self.rows,
+            carry_on=self.carry_on,
+            halt=self._scheduler.halt,
+            handler=self._handler,
+            answering=self._answering,
+            in_hand=self._in_hand,
+            locks=self._locks,
+            clock=self._clock,
+        )
 
     # Questions and grants
 
@@ -416,6 +396,13 @@ class Application:
         if self._handler.load(grant_id, GRANT).version == 0:
             raise DomainError("not_found", f"there is no grant `{grant_id}`", "see `cowork grant list`")
         await self._handler.execute(order_grant(grant_id, RevokeGrant(reason)), actor=by, cause="revoke")
+
+    async def narrow(
+        self, grant_id: str, *, verbs: Sequence[Verb], output_paths: Sequence[str] | None = None, by: str
+    ) -> None:
+        """Let a granted folder cover less from here on, for subagents as well. See `narrowing`."""
+        order = narrowing(grant_id, self._handler.load(grant_id, GRANT).state, verbs, output_paths)
+        await self._handler.execute(order, actor=by, cause="narrow")
 
     # Looking
 
@@ -479,8 +466,7 @@ class Application:
 
     def close(self) -> None:
         """Let go of files, folders and connections, and of tasks that were started and not carried on."""
-        for in_hand in self._in_hand.values():
-            in_hand.close()
+        self._in_hand.close()
         for one in self._closing:
             one.close()
         self._read_model.close()

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from ..domain.errors import DomainError
-from ..domain.grant import GrantFolder
+from ..domain.grant import FolderGrant, GrantFolder, GrantState, NarrowGrant
 from ..domain.path import components, is_beneath
 from ..domain.scope import VERBS, FolderIdentity, FolderScope, Verb
 from ..domain.session import AddGrant
@@ -73,6 +73,23 @@ def granting(session_id: str, folder: OpenedFolder) -> list[Order]:
         expires_at=scope.expires_at,
     )
     return [order_session(session_id, AddGrant(scope.grant_id)), order_grant(scope.grant_id, grant)]
+
+
+def narrowing(
+    grant_id: str, grant: GrantState, verbs: Sequence[Verb], output_paths: Sequence[str] | None = None
+) -> Order:
+    """Return the order that lets a granted folder cover what it does and these do; the output roots stay without paths.
+
+    Raises `DomainError` not_found, invalid (a path outside the folder) or conflict (nothing would be left).
+    """
+    if not isinstance(grant, FolderGrant):
+        raise DomainError("not_found", f"there is no granted folder `{grant_id}`", "see `cowork grant list`")
+    if not set(verbs) & set(grant.scope.verbs):
+        raise DomainError("conflict", f"nothing would be left of `{grant_id}`", "take it back: `cowork grant revoke`")
+    roots = grant.scope.output_roots
+    if output_paths is not None:
+        roots = tuple(_below(grant.scope.root_path, path) for path in output_paths)
+    return order_grant(grant_id, NarrowGrant(verbs=tuple(verbs), output_roots=roots))
 
 
 def _scope(grant_id: str, name: str, root: str, identity: FolderIdentity, request: FolderRequest) -> FolderScope:

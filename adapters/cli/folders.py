@@ -57,6 +57,11 @@ def _parsed(text: str) -> tuple[str, tuple[Verb, ...]]:
     return _absolute(path), _verbs(verbs, text)
 
 
+def verbs_of(text: str) -> tuple[Verb, ...]:
+    """Return the verbs that a text such as `read,create` names, all of them where it is empty. Raises `DomainError`."""
+    return _verbs(text, text) if text else VERBS
+
+
 def _verbs(text: str, whole: str) -> tuple[Verb, ...]:
     named = [word.strip() for word in text.split(",") if word.strip()]
     unknown = [word for word in named if word not in get_args(Verb)]

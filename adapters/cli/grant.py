@@ -1,4 +1,4 @@
-"""`cowork grant …`: which folders and hosts are open to which session, and taking them back."""
+"""`cowork grant …`: which folders and hosts are open to which session, narrowing them and taking them back."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ...engine.application import Application
     from ...projections.active_grants import FolderGrant, HostGrant
 
-app = App(name="grant", help="List and revoke granted folders and hosts.")
+app = App(name="grant", help="List, narrow and revoke granted folders and hosts.")
 
 
 @app.command(name="list")
@@ -97,6 +97,40 @@ def _verbs(grant: "FolderGrant") -> str:
         "delete": grant.allow_delete,
     }
     return ",".join(verb for verb, granted in allowed.items() if granted)
+
+
+@app.command(name="narrow")
+def narrow_grant(
+    grant_id: GrantId,
+    /,
+    *,
+    only: Annotated[str, Parameter(help="The verbs that are left, such as `read,create`.")] = "",
+    outputs: Annotated[
+        list[str] | None,
+        Parameter(name="--output", help="An output root that is left. Repeatable."),
+    ] = None,
+    options: Options = PLAIN_OPTIONS,
+) -> None:
+    """Let a granted folder cover less from here on, for the task and its subagents, whichever process runs them.
+
+    cowork grant narrow grant-06bq2wr0t0x5k9qz --only read
+    """
+    import anyio
+
+    from ...domain.errors import DomainError
+    from .folders import verbs_of, without_links
+
+    if not only and outputs is None:
+        raise DomainError("invalid", "there is nothing to narrow the grant to", "add --only or --output")
+    paths = None if outputs is None else [without_links(path) for path in outputs]
+    with opened(options) as engine:
+        verbs = verbs_of(only)
+        anyio.run(lambda: engine.narrow(grant_id, verbs=verbs, output_paths=paths, by=person()))
+        (grant,) = [one for one in _grants(engine) if one.id == grant_id]
+    if options.json:
+        output.document(grant)
+    else:
+        _print_grants([grant])
 
 
 @app.command(name="revoke")

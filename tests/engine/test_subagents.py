@@ -329,7 +329,7 @@ async def test_a_step_that_was_begun_can_not_be_changed(rig: Rig) -> None:
 
 async def test_a_stale_owner_records_nothing_any_more(rig: Rig) -> None:
     other = rig.engine()
-    task_id = await rig.start(delete("a.txt"), read("b.txt"), rules=ALLOWED)
+    task_id = await rig.start(delete("a.txt"), named("s2", read("b.txt"), "s1"), rules=ALLOWED)
 
     def overtaken() -> None:
         rig.locks.held.clear()

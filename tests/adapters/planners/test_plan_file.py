@@ -86,7 +86,7 @@ EXAMPLES = {
     "network.request": 'method = "GET", url = "https://example.org/"',
     "connector.read": 'connector = "c", tool = "t", arguments = { b = 1, a = [2] }',
     "connector.action": 'connector = "c", tool = "t"',
-    "subagent.spawn": 'title = "helper", step = [{ id = "x" }]',
+    "subagent.spawn": 'title = "helper", step = [{ id = "x", action = { kind = "file.read", path = "a" } }]',
 }
 
 
