@@ -41,7 +41,7 @@ from cowork.domain.facts import ABSENT, Facts, FileState
 from cowork.domain.policy import Policy
 from cowork.domain.policy_document import VERDICTS, Conditions, Rule, layer_of_rules
 from cowork.domain.policy_host import entry_of_both, is_listed, parse_entry, parse_host
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope, attenuate
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, PartVerbs, Scope, attenuate
 
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
 MOMENTS: Final = tuple(NOW + timedelta(hours=hours) for hours in (-1, 0, 1, 2, 3))
@@ -127,7 +127,11 @@ class Dice(Random):
             expires_at=self.often(None, *MOMENTS),
             revoked=self.random() < 0.1,
             within=self.choice(((".",), self.parts(), self.parts(), ())),
+            by_part=self.choice(((), (), (self.verbs_of_parts(),), (self.verbs_of_parts(), self.verbs_of_parts()))),
         )
+
+    def verbs_of_parts(self) -> tuple[PartVerbs, ...]:
+        return tuple(PartVerbs(path, self.often(VERBS, self.some(VERBS))) for path in (".", *self.parts())[-2:])
 
     def wish(self) -> Scope:
         """Return what somebody may wish for: anything."""
@@ -147,7 +151,7 @@ class Dice(Random):
     def session(self) -> Scope:
         """Return what a session has: each folder and host once, at its own place, all of it."""
         folders = [
-            msgspec.structs.replace(self.folder(name), root_path=ROOTS[name], name=name, within=(".",))
+            msgspec.structs.replace(self.folder(name), root_path=ROOTS[name], name=name, within=(".",), by_part=())
             for name in self.some(GRANTS, 2)
         ]
         hosts = [
