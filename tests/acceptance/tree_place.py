@@ -281,7 +281,8 @@ class TreePlace:
                 finding: Finding = self._finding(application, row) if row["purpose"] == "unknown_outcome" else ""
                 answer = Answer(approve=True, answered_by="person:somebody", finding=finding)
                 anyio.run(application.answer, str(row["confirmation_id"]), str(row["digest"]), answer)
-                findings += [finding] if finding else []
+                if finding:
+                    findings.append(finding)
         return findings
 
     def _finding(self, application: Application, row: dict[str, Any]) -> Finding:
@@ -292,9 +293,12 @@ class TreePlace:
 
     def wait_for_quiet(self) -> None:
         """Wait until what had been sent before a kill has reached the server."""
-        seen = None
-        while seen != (seen := dict(self.server.counts)):
+        seen: dict[str, int] = {}
+        while True:
             time.sleep(0.05)
+            if seen == self.server.counts:
+                return
+            seen = dict(self.server.counts)
 
     # What is left
 
