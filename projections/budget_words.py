@@ -54,8 +54,7 @@ def used_words(used: Usage, budget: Budget, measure: Measure) -> str:
 
 def budget_words(budget: Budget) -> list[str]:
     """Return each bound of a budget in words; nothing where nothing is bounded."""
-    bounds = ((measure, budget.of(measure)) for measure in MEASURES)
-    return [amount_words(measure, bound) for measure, bound in bounds if bound is not None]
+    return [amount_words(measure, budget.of(measure) or 0) for measure in MEASURES if budget.of(measure) is not None]
 
 
 def usage_words(usage: Usage) -> list[str]:

@@ -100,7 +100,7 @@ def _requests(request: Request) -> tuple[Action | Batch, ...]:
 
 
 def _kinds(request: Request) -> tuple[ActionKind, ...]:
-    kinds = (one.of if isinstance(one, Batch) else kind_of(one) for one in _requests(request))
+    kinds: list[ActionKind] = [one.of if isinstance(one, Batch) else kind_of(one) for one in _requests(request)]
     return tuple(dict.fromkeys(kinds))
 
 

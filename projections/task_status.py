@@ -24,11 +24,13 @@ from ..domain.task import (
     StepBegun,
     StepSkipped,
     TaskAwaitingConfirmation,
+    TaskBlocked,
     TaskBudgetExhausted,
     TaskBudgetRaised,
+    TaskCancelled,
     TaskCompleted,
-    TaskEnded,
     TaskEvent,
+    TaskFailed,
     TaskInterrupted,
     TaskMessaged,
     TaskPaused,
@@ -90,7 +92,7 @@ STEPS: Final = Table(
 
 
 class Exhausted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Which bound keeps a task from going on. `of_task` is whose budget it is: this task's, or that of one above it.
+    """Which bound keeps a task from going on. `of_task` is whose it is: its own, or that of one above or beneath it.
 
     `bound` and `needed` are in the unit of `measure`; `to_do` is the command that gives it room for the next action.
     """
@@ -197,7 +199,7 @@ def _life_values(recorded: Recorded[LifeEvent]) -> dict[str, Scalar]:
             return {"progress": json_text(_progress(event, recorded))}
         case TaskCompleted(skipped=skipped):
             return {"reason": event.reason, "skipped": json_text(skipped)}
-        case TaskEnded(reason=reason):
+        case TaskFailed(reason=reason) | TaskBlocked(reason=reason) | TaskCancelled(reason=reason):
             return {"reason": reason, "skipped": None}
         case TaskStarted() | TaskResumed() | TaskMessaged() | UsageReported() | PathsClaimed():
             return {}
