@@ -18,8 +18,9 @@ from ..engine.answering import Answering
 from ..engine.application import Application
 from ..engine.catch_up import CatchUp
 from ..engine.claims import Claims
+from ..engine.closing import Closing
 from ..engine.command_handler import CommandHandler
-from ..engine.cutting_off import Attempts
+from ..engine.cutting_off import Attempts, Halt
 from ..engine.gathering import Gathering
 from ..engine.judging import Judging
 from ..engine.keeping import Collectors, Keeping, Retention
@@ -405,11 +406,13 @@ def assemble(
     recovery = Recovery(handler=handler, store=store, pipeline=pipeline)
     answering = Answering(handler=handler, clock=clock)
     spawning = Spawning(handler=handler, store=store, views=views, reader=spawn_reader, blobs=blobs, clock=clock)
+    closing_tasks = Closing(handler=handler, recovery=recovery, spawning=spawning)
     parts = RunParts(
         handler=handler,
         pipeline=pipeline,
         recovery=recovery,
         spawning=spawning,
+        closing=closing_tasks,
         answering=answering,
         ledger=ledger,
         claims=claims,
@@ -417,6 +420,7 @@ def assemble(
         clock=clock,
         watch_s=watch_s,
         runs={},
+        halt=Halt(),
     )
     return Application(
         store=store,
@@ -429,8 +433,7 @@ def assemble(
         handler=handler,
         scheduler=Scheduler(parts, attempts),
         answering=answering,
-        recovery=recovery,
-        spawning=spawning,
+        closing_tasks=closing_tasks,
         remembering=Remembering(
             handler=handler, views=views, past_questions=lambda: past_questions(store), clock=clock, ids=ids
         ),

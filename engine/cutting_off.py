@@ -6,6 +6,13 @@ from contextlib import contextmanager
 import anyio
 
 
+class Halt:
+    """Whether this process comes to rest: nothing new begins, and what is under way gets its outcome."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+
 class Attempts:
     """What executors are at right now, by task. One per process."""
 

@@ -20,6 +20,12 @@ SUBAGENTS_MAX: Final = 1_000
 TASKS_AT_ONCE_MAX: Final = 4
 """How many tasks of the queue one store carries on at the same time."""
 
+QUEUE_INTERVAL_S: Final = 0.5
+"""How soon a worker notices that a task was queued, or that one can go on."""
+
+QUEUE_RETRY_S: Final = 60.0
+"""After how long a worker tries a task again that could not be carried on."""
+
 TASKS_OF_SESSION_AT_ONCE_MAX: Final = 2
 """How many tasks of one session are carried on at the same time."""
 
@@ -46,6 +52,9 @@ CONFIRMATION_TTL_MAX_S: Final = 30 * 24 * 60 * 60
 
 COMMAND_RETRIES_MAX: Final = 16
 """How often a command is decided again because another one was faster."""
+
+STOP_RETRIES_MAX: Final = 256
+"""How often a pause, an interrupt, a cancellation or another plan is decided again because its tasks are at work."""
 
 LIVE_STREAMS_MAX: Final = 4096
 """How many folded streams the command handler keeps."""

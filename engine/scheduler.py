@@ -59,6 +59,12 @@ class Scheduler:
                 raise
         return self._task(task_id)
 
+    def halt(self) -> None:
+        """Come to rest for good: every run ends when what it has under way has its outcome, and stays as it is."""
+        self._parts.halt.is_asked = True
+        for run in self._parts.runs.values():
+            run.wake()
+
     def _task(self, task_id: str) -> Task:
         state = self._parts.handler.load(task_id, TASK).state
         if isinstance(state, NoTask):

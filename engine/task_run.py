@@ -46,7 +46,9 @@ from .agenda import Agenda
 from .answering import Answering, Asker
 from .asking import Asking
 from .claims import Claims
+from .closing import Closing
 from .command_handler import TASK, CommandHandler, Order, order_session, order_task
+from .cutting_off import Halt
 from .ledger import Ledger
 from .overlap import Places, places_of
 from .ports import Clock
@@ -70,6 +72,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: ActionPipeline
     recovery: Recovery
     spawning: Spawning
+    closing: Closing
     answering: Answering
     ledger: Ledger
     claims: Claims
@@ -77,6 +80,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     watch_s: float | None
     runs: dict[str, TaskRun]
+    halt: Halt
 
 
 class TaskRun:
@@ -174,7 +178,7 @@ class TaskRun:
         return await self._rest()
 
     def _goes_on(self) -> bool:
-        return self._failure is None and self._task().status == "running"
+        return self._failure is None and not self._parts.halt.is_asked and self._task().status == "running"
 
     async def _sleep(self) -> None:
         with anyio.move_on_after(self._parts.watch_s if self._parts.watch_s is not None else float("inf")):
@@ -359,7 +363,11 @@ class TaskRun:
         if isinstance(state, Task) and not state.is_final:
             agent = f"agent:{subagent_id(child)}"
             await TaskRun(self._parts, child, agent=agent, asker=None, closes_session=False).drive()
-        await self._parts.spawning.settle(self._task_id, action_id)
+            state = self._parts.handler.load(child, TASK).state
+        if isinstance(state, Task) and state.is_final:
+            # One that was cancelled while a process that then died had it: somebody has to look before it is over.
+            await self._parts.closing.close(child)
+            await self._parts.spawning.settle(self._task_id, action_id)
 
     # At rest
 

@@ -44,6 +44,8 @@ app = App(
 _COMMANDS: Final = {
     "run": "run:run",
     "resume": "run:resume",
+    "queue": "work:queue",
+    "work": "work:work",
     "task": "task:app",
     "confirmation": "confirmation:app",
     "grant": "grant:app",

@@ -1,0 +1,40 @@
+"""Tasks that are this process's before it carries them on, so that nobody else takes them in between."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from .ports import TaskLocks
+
+
+class TasksInHand:
+    """Locks of tasks. One per process; see the port `TaskLocks`."""
+
+    def __init__(self, locks: TaskLocks) -> None:
+        self._locks = locks
+        self._taken: dict[str, ExitStack] = {}
+
+    def take(self, task_id: str) -> bool:
+        """Make a task this process's until it was held or `close`; return False where it is somebody else's."""
+        lock = ExitStack()
+        if not lock.enter_context(self._locks.hold(task_id)):
+            lock.close()
+            return False
+        self._taken[task_id] = lock
+        return True
+
+    @contextmanager
+    def hold(self, task_id: str) -> Iterator[bool]:
+        """Enter with whether this process has the task, taken before or now; let it go with the block."""
+        taken = self._taken.pop(task_id, None)
+        if taken is None:
+            with self._locks.hold(task_id) as mine:
+                yield mine
+            return
+        with taken:
+            yield True
+
+    def close(self) -> None:
+        """Let go of what was taken and never held."""
+        for lock in self._taken.values():
+            lock.close()
+        self._taken.clear()
