@@ -187,8 +187,8 @@ def repeat_what_is_unclear(patch: pytest.MonkeyPatch) -> None:
     """What may have happened counts as not having happened."""
     looked = ActionPipeline.look
 
-    async def look(self: ActionPipeline, *about: Any) -> Any:
-        finding = await looked(self, *about)
+    async def look(self: ActionPipeline, *about: Any, reached: tuple[str, ...]) -> Any:
+        finding = await looked(self, *about, reached=reached)
         return NotApplied() if isinstance(finding, Unclear) else finding
 
     patch.setattr(ActionPipeline, "look", look)
