@@ -70,6 +70,10 @@ class Running:
         """Send a signal. A process that has ended stays a zombie until `wait`, so nobody else is hit."""
         os.kill(self.pid, number)
 
+    def has_ended(self) -> bool:
+        """Whether it has ended, and waits to be asked how."""
+        return Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+
     def wait(self) -> Ended:
         """Wait for its end."""
         status = self._forks.ask({"wait": self.pid})
