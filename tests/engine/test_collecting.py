@@ -288,3 +288,12 @@ def test_what_an_earlier_collection_had_begun_to_remove_goes() -> None:
     item = KeptItem(kind="quarantine", name="0" * 24 + ".going", size=7, touched_at=NOW, going=True)
     plan = planned([], [item], Retention(90, 10**12))
     assert (plan.items, plan.freed_bytes, plan.left_bytes) == ((item,), 7, 0)
+
+
+def test_tasks_that_ended_at_the_same_moment_go_together() -> None:
+    works = [Work(number=n, days_ago=3 if n < 2 else 1, is_open=False, writes=(n,)) for n in range(3)]
+    contents = [KeptItem(kind="blob", name=BLOBS[n], size=10, touched_at=OLD) for n in range(3)]
+    # One of the two would be enough; the record names a moment, and what ended by then is kept no longer.
+    plan = planned(works, contents, Retention(keep_days=90, bytes_max=20))
+    assert [loss.task_id for loss in plan.losses] == ["task-0", "task-1"]
+    assert (plan.ended_up_to, plan.left_bytes) == (works[0].at, 10)
