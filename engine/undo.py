@@ -295,7 +295,11 @@ def _lines(planned: Planned, folders: Folders) -> list[UndoLine]:
         UndoLine(deed=deed.deed, at=folders.at(deed.at), to=None if deed.to is None else folders.at(deed.to))
         for deed in planned.deeds
     ]
-    return lines + [UndoLine(deed="left", at=folders.at(left.at), reason=left.reason) for left in planned.left]
+    lines += [UndoLine(deed="gone", at=folders.at(place)) for place in planned.gone]
+    for left in planned.left:
+        before = folders.at(left.before) if left.before is not None and folders.holds(left.before) else None
+        lines.append(UndoLine(deed="left", at=folders.at(left.at), to=before, reason=left.reason))
+    return lines
 
 
 def _in_words(line: UndoLine, folders: Folders) -> str:

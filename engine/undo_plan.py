@@ -33,17 +33,19 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """What is not undone: its place, and the reason."""
+    """What is not undone: its place, where it stood before all that is undone (if elsewhere), and the reason."""
 
     at: Path
     reason: str
+    before: Path | None = None
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """What is done, in an order in which it can be, and what is left."""
+    """What is done, in an order in which it can be, and what is left. `gone` was made, and somebody took it away."""
 
     deeds: tuple[Deed, ...]
     left: tuple[Left, ...]
+    gone: tuple[Path, ...]
 
 
 def plan_undo(tree: Tree, contents: Contents) -> Planned:
@@ -53,7 +55,10 @@ def plan_undo(tree: Tree, contents: Contents) -> Planned:
     while planning.is_busy:
         if not planning.made_progress():
             planning.break_circle()
-    return Planned(tuple(planning.deeds), tuple(planning.left))
+    # Named by where it is in the end: there people will look for it.
+    left = dict.fromkeys(_left(node, reason) for node, reason in planning.left)
+    gone = dict.fromkeys(_shown(node) for node in planning.gone)
+    return Planned(tuple(planning.deeds), tuple(left), tuple(gone))
 
 
 class _Planning:
@@ -63,7 +68,8 @@ class _Planning:
         self._tree = tree
         self._contents = contents
         self.deeds: list[Deed] = []
-        self.left: list[Left] = []
+        self.left: list[tuple[Node, str]] = []
+        self.gone: list[Node] = []
         self._moves: dict[int, Node] = {}
         self._targets: dict[int, tuple[Node, str]] = {}
         self._rewrites: dict[int, Node] = {}
@@ -76,7 +82,7 @@ class _Planning:
         return bool(self._moves or self._made.pending or self._rewrites)
 
     def _leave(self, node: Node, reason: str) -> None:
-        self.left.append(Left(_shown(node), reason))
+        self.left.append((node, reason))
 
     # What there is to do
 
@@ -90,7 +96,8 @@ class _Planning:
 
     def _sort_made(self, node: Node) -> None:
         if node.is_lost:
-            # Whoever took it away has undone it.
+            # Whoever took it away has undone it, or has it somewhere else.
+            self.gone += [node] if node.kept is None else []
             return
         if node.problem:
             self._leave(node, node.problem)
@@ -336,6 +343,20 @@ def _placed_above(folder: Node) -> tuple[int, ...]:
             found.append(node.placed_by)
         node = node.parent
     return tuple(sorted(found))
+
+
+def _left(node: Node, reason: str) -> Left:
+    at, before = _shown(node), _first_place(node)
+    return Left(at, reason, None if before == at else before)
+
+
+def _first_place(node: Node) -> Path | None:
+    """Return where it stood before everything, None where there was no such thing."""
+    names: list[str] = []
+    while node.home is not None:
+        names.append(node.home[1])
+        node = node.home[0]
+    return None if node.is_made else tuple(reversed(names))
 
 
 def _shown(node: Node) -> Path:

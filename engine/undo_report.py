@@ -7,19 +7,23 @@ import msgspec
 from ..domain.action import Location
 
 UndoDeed: TypeAlias = Literal[
-    "remove", "put_back", "move_back", "write_back", "merge", "set_mode", "move_aside", "left"
+    "remove", "put_back", "move_back", "write_back", "merge", "set_mode", "move_aside", "gone", "left"
 ]
 """What becomes of a place.
 
 `remove`: what was made goes to quarantine. `put_back`: what was deleted or replaced stands there again. `move_back`: it
 gets its place or name back. `write_back`: it holds again what it held. `merge`: so it does, and what somebody changed
-since stays. `set_mode`: its permissions are again what they were. `move_aside`: it makes room on the way. `left`:
-nothing is touched, and the reason says why.
+since stays. `set_mode`: its permissions are again what they were. `move_aside`: it makes room on the way. `gone`: it
+was made, and is no longer where it was left; if somebody has moved it, it stays there. `left`: nothing is touched, and
+the reason says why.
 """
 
 
 class UndoLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One place and what becomes of it. Without a place, `reason` is about what is no file."""
+    """One place and what becomes of it. Without a place, `reason` is about what is no file.
+
+    `to` is where it is put; of what is left, where it stood before, if that was somewhere else.
+    """
 
     deed: UndoDeed
     at: Location | None = None
@@ -47,4 +51,4 @@ class UndoReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def done(self) -> tuple[UndoLine, ...]:
         """What is undone."""
-        return tuple(line for line in self.lines if line.deed != "left")
+        return tuple(line for line in self.lines if line.deed not in ("left", "gone"))

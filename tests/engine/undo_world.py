@@ -309,6 +309,13 @@ class Story(msgspec.Struct, frozen=True):
         """Return what is wrong with the undo."""
         return [*self._of_the_person(), *self._of_the_agent(), *self._of_others()]
 
+    def differences(self) -> list[str]:
+        """Return every place that was not the same all the time, for whoever reads a failure."""
+        pictures = [tree.files for tree in (self.first, self.after_agent, self.after_person, self.after_undo)]
+        names = sorted({name for picture in pictures for name in picture})
+        changed = [name for name in names if any(one.get(name) != pictures[0].get(name) for one in pictures)]
+        return [f"{name}: {' | '.join(str(one.get(name)) for one in pictures)}" for name in changed]
+
     def _of_the_person(self) -> Iterator[str]:
         """Whatever the person put in is there, and what the person took out has not come back."""
         there = self.after_undo.lines()
@@ -320,7 +327,7 @@ class Story(msgspec.Struct, frozen=True):
     def _of_the_agent(self) -> Iterator[str]:
         """Whatever the agent put in is gone, and what it took out is back, but where it is named."""
         there = self.after_undo.lines()
-        put_in = self.after_agent.lines() - self.first.lines()
+        put_in = self.after_agent.lines() - self.first.lines() - self._moved_by_person()
         taken_out = self.first.lines() - self.after_agent.lines()
         for name, lines in self.after_undo.files.items():
             if put_in & set(lines) and not self._is_named(name):
@@ -334,20 +341,24 @@ class Story(msgspec.Struct, frozen=True):
     def _of_places(self) -> Iterator[str]:
         """What stood somewhere stands there again, unless the person moved it, or it is named."""
         homes = {line: name for name, lines in self.first.files.items() for line in lines}
-        moved_by_person = {
-            line for line, name in _homes(self.after_agent).items() if _homes(self.after_person).get(line) != name
-        }
+        moved_by_person = self._moved_by_person()
         for line, name in _homes(self.after_undo).items():
             home = homes.get(line)
             if home is None or home == name or line in moved_by_person:
                 continue
             if not self._is_named(name) and not self._is_named(home):
                 yield f"{line} of {home} is in {name}"
-        for folder in self.after_undo.folders - self.first.folders - self.after_person.folders:
-            yield f"a folder that nobody made: {folder}"
-        for folder in (self.after_undo.folders & self.after_agent.folders) - self.first.folders:
-            if not self._is_named(folder) and not any(is_in(name, folder) for name in self.after_undo.files):
+        for folder in self.after_undo.folders - self.first.folders:
+            if any(is_in(name, folder) for name in (*self.after_undo.files, *self.named)):
+                continue
+            if folder not in self.after_person.folders:
+                yield f"an empty folder that nobody made: {folder}"
+            elif folder in self.after_agent.folders:
                 yield f"an empty folder of the agent: {folder}"
+
+    def _moved_by_person(self) -> set[str]:
+        then, now = _homes(self.after_agent), _homes(self.after_person)
+        return {line for line, name in then.items() if now.get(line) != name}
 
     def _of_others(self) -> Iterator[str]:
         """What the agent never touched is as the person left it."""
