@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 from cyclopts import Parameter
 
+from ...domain.errors import DomainError
 from . import output
 from .exit_status import OF_ERROR, OF_TASK, ExitStatus, worst
 from .granting import NOTHING_GRANTED, Granting, kept_if_granted, print_notices, requested
@@ -16,7 +17,6 @@ from .opening import opened
 from .options import PLAIN_OPTIONS, Options
 
 if TYPE_CHECKING:
-    from ...domain.errors import DomainError
     from ...domain.task import Task
     from ...engine.application import Application
 
@@ -44,11 +44,8 @@ def queue(
     """
     import anyio
 
-    from ...domain.errors import DomainError
     from ..bootstrap import plan_from_file
 
-    if not plans:
-        raise DomainError("invalid", "no plan is named", "cowork queue PLAN.toml --folder FOLDER")
     if priority is not None and not -1000 <= priority <= 1000:
         raise DomainError("invalid", f"a priority is a number from -1000 to 1000, not {priority}")
     for plan in plans:
@@ -127,13 +124,17 @@ class Worker:
 
         from .carrying import SIGNALS
 
+        refused: DomainError | None = None
         async with anyio.create_task_group() as group:
             with anyio.open_signal_receiver(*SIGNALS) as signals:
                 group.start_soon(self._heed, signals)
                 try:
                     await self._queue.run(self, at_once=self._at_once, until_idle=self._until_idle)
-                finally:
-                    group.cancel_scope.cancel()
+                except DomainError as error:
+                    refused = error
+                group.cancel_scope.cancel()
+        if refused is not None:
+            raise refused
 
     async def _heed(self, signals: AsyncIterator[signal.Signals]) -> None:
         """Come to rest at the first signal; leave at the second, and the next worker finds out what became of it."""
@@ -166,7 +167,7 @@ class Worker:
             print_ending(self._app, task)
         output.flush()
 
-    def refused(self, task_id: str, error: "DomainError") -> None:
+    def refused(self, task_id: str, error: DomainError) -> None:
         """Say why a task could not be carried on."""
         from ...projections.visible_text import visible_line
 
