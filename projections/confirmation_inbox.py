@@ -17,7 +17,7 @@ from ..domain.confirmation import (
 )
 from ..domain.event import Recorded
 from ..domain.grant import GrantEvent
-from ..domain.ids import subagent_id, task_chain
+from ..domain.ids import root_task_id, subagent_id, task_chain
 from ..domain.ownership import OwnershipEvent
 from ..domain.session import SessionEvent
 from ..domain.subagent import SubagentEvent
@@ -39,6 +39,7 @@ from .row import (
     texts_of,
     time_of,
 )
+from .row_source import RowSource
 from .visible_text import quoted, visible
 
 ConfirmationStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
@@ -229,6 +230,12 @@ def confirmation_of(row: Row, now: datetime | None = None, titles: Mapping[str, 
 def titles_in(tasks: Iterable[Row]) -> dict[str, str]:
     """Return the titles of rows of `tasks` by task id."""
     return {text_of(row, "task_id"): text_of(row, "title") for row in tasks}
+
+
+def titles_above(rows: RowSource, questions: Iterable[Row]) -> dict[str, str]:
+    """Return the titles that the chains of these rows of `confirmations` need."""
+    roots = {root_task_id(text_of(question, "task_id")) for question in questions}
+    return titles_in(row for root in sorted(roots) for row in rows("tasks", {"root_task_id": root}))
 
 
 def asking_chain(task_id: str, titles: Mapping[str, str] = NO_TITLES) -> tuple[AskedBy, ...]:

@@ -37,12 +37,14 @@ def list_confirmations(
 
     cowork confirmation list
     """
-    from ...projections.confirmation_inbox import confirmation_of
+    from ...projections.confirmation_inbox import confirmation_of, titles_above
 
     now = datetime.now(UTC)
     with opened(options, absent_is_empty=True) as engine:
         rows = engine.rows("confirmations", None if all_of_them else {"status": "pending"})
-    questions = sorted((confirmation_of(row, now) for row in rows), key=lambda one: (one.expires_at, one.positions))
+        titles = titles_above(engine.rows, rows)
+    told = (confirmation_of(row, now, titles) for row in rows)
+    questions = sorted(told, key=lambda one: (one.expires_at, one.positions))
     if options.json:
         output.document(questions)
         return
@@ -64,12 +66,19 @@ def _print_list(questions: list["Confirmation"], now: datetime) -> None:
             _short(one.digest),
             time_left(datetime.fromisoformat(one.expires_at), now) if one.status == "pending" else one.status,
             ", ".join(words.get(tag, tag) for tag in one.risk_tags) or "-",
-            one.card.headline,
+            f"{one.card.headline}{_asked_by(one)}",
         )
         for one in questions
     ]
     for line in in_columns(rows, ("question", "digest", "status", "risks", "what")):
         output.line(line)
+
+
+def _asked_by(question: "Confirmation") -> str:
+    """Return which subagent asks, with those above it; nothing where the task itself does."""
+    from ...projections.confirmation_inbox import chain_words
+
+    return f", asked by {chain_words(question.chain)}" if len(question.chain) > 1 else ""
 
 
 def _short(digest: str) -> str:
@@ -92,7 +101,7 @@ def show_confirmation(confirmation_id: ConfirmationId, /, *, options: Options = 
 
 def _question(engine: "Application", confirmation_id: str) -> "Confirmation":
     from ...domain.errors import DomainError
-    from ...projections.confirmation_inbox import confirmation_of
+    from ...projections.confirmation_inbox import confirmation_of, titles_above
     from ...projections.visible_text import visible
 
     rows = engine.rows("confirmations", {"confirmation_id": confirmation_id})
@@ -100,7 +109,7 @@ def _question(engine: "Application", confirmation_id: str) -> "Confirmation":
         raise DomainError(
             "not_found", f"there is no confirmation `{visible(confirmation_id)}`", "see `cowork confirmation list`"
         )
-    return confirmation_of(rows[0], datetime.now(UTC))
+    return confirmation_of(rows[0], datetime.now(UTC), titles_above(engine.rows, rows))
 
 
 def _print_card(question: "Confirmation", options: Options) -> None:

@@ -10,7 +10,7 @@ from cowork.domain.action import FileDelete, Location
 from cowork.domain.ids import subagent_id
 from cowork.domain.plan import Step
 from cowork.projections.active_grants import FolderGrant, Session, session_of
-from cowork.projections.confirmation_inbox import Confirmation, chain_words, confirmation_of, titles_in
+from cowork.projections.confirmation_inbox import Confirmation, chain_words, confirmation_of, titles_above
 from cowork.projections.place_names import names_in_rows
 from tests.projections.history import START
 from tests.projections.story import QUESTION_DIGEST, TASK, Story
@@ -195,7 +195,7 @@ def test_a_question_of_a_subagent_says_who_stands_above_it() -> None:
     story.propose_step("more", DELETE, verdict="allow_with_confirm", asked="confirmation-1", task_id=deeper)
     model = story.model()
     (row,) = model.rows("confirmations")
-    told = confirmation_of(row, titles=titles_in(model.rows("tasks")))
+    told = confirmation_of(row, titles=titles_above(model.rows, [row]))
     assert [(one.task_id, one.subagent_id, one.title) for one in told.chain] == [
         (TASK, None, "Tidy up"),
         (child, subagent_id(child), "Helper"),

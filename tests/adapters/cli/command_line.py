@@ -24,8 +24,9 @@ import msgspec
 
 from cowork.adapters.bootstrap import open_application
 from cowork.engine.application import Application
-from cowork.projections.confirmation_inbox import confirmation_of
+from cowork.projections.confirmation_inbox import confirmation_of, titles_above
 from cowork.projections.task_status import task_of
+from cowork.projections.usage_report import usage_of_tree, usage_rows
 
 COWORK = Path(sys.executable).parent / "cowork"
 # Where the surroundings forbid to keep bytecode, every command would compile a hundred modules anew.
@@ -124,13 +125,15 @@ class CommandLine:
         with self.engine() as engine:
             (row,) = engine.rows("tasks")
             steps = engine.rows("task_steps", {"task_id": row["task_id"]})
-        return _plain(task_of(row, steps))
+            usage = usage_of_tree(usage_rows(engine.rows, str(row["root_task_id"])))
+        return _plain(task_of(row, steps, usage[str(row["task_id"])]))
 
     def questions(self) -> list[dict[str, Any]]:
         """Return the JSON objects of all questions, in the order in which they were asked."""
         with self.engine() as engine:
             rows = engine.rows("confirmations", order_by="requested_position")
-        return [_plain(confirmation_of(row)) for row in rows]
+            titles = titles_above(engine.rows, rows)
+        return [_plain(confirmation_of(row, titles=titles)) for row in rows]
 
     def question(self) -> dict[str, Any]:
         """Return the one question that is open."""

@@ -66,7 +66,8 @@ def test_tasks_are_listed_shown_and_summarised_in_the_shapes_of_the_contract(don
     assert set(task) >= TASK_FIELDS
     assert _is_time(task["createdAt"])
     assert _is_time(task["updatedAt"])
-    assert set(task["plan"]) == {"planId", "steps", "dependencies", "riskTags", "estimatedActions"}
+    of_plan = "planId steps dependencies riskTags estimatedActions onAsk answerWithinS"
+    assert set(task["plan"]) == set(of_plan.split())
     assert set(summary) >= SUMMARY_FIELDS
     assert sorted(change["path"] for change in summary["fileChanges"]) == sorted(["a.txt", HOSTILE])
     assert [line["outcome"] for line in summary["actionLog"]] == ["succeeded", "succeeded"]
