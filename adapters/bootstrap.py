@@ -13,21 +13,14 @@ from ..domain.policy_document import Layer
 from ..domain.sandbox import Canary
 from ..domain.session import ROOT_ALLOWANCES, RootAllowance
 from ..engine import limits
-from ..engine.action_pipeline import ActionPipeline
-from ..engine.answering import Answering
 from ..engine.application import Application
+from ..engine.assembly import RunPorts, attempts_of_process, run_parts
 from ..engine.catch_up import CatchUp
-from ..engine.claims import Claims
-from ..engine.closing import Closing
 from ..engine.command_handler import CommandHandler
-from ..engine.cutting_off import Attempts, Halt
-from ..engine.gathering import Gathering
-from ..engine.judging import Judging
 from ..engine.keeping import Collectors, Keeping, Retention
 from ..engine.keeping_ports import SessionMemory
-from ..engine.ledger import Ledger
 from ..engine.past_questions import past_questions
-from ..engine.performing import Outputs, Performing
+from ..engine.performing import Outputs
 from ..engine.ports import (
     BlobStore,
     Clock,
@@ -44,15 +37,11 @@ from ..engine.ports import (
     SelfTest,
     TaskLocks,
 )
-from ..engine.recovery import Recovery
 from ..engine.remembering import Remembering
 from ..engine.sandbox_check import SandboxCheck, try_out
 from ..engine.scheduler import Scheduler
 from ..engine.session_memory import Memories
 from ..engine.session_view import SessionViews
-from ..engine.spawning import Spawning
-from ..engine.task_run import RunParts
-from ..engine.tree_facts import TreeFacts
 from ..projections.action_card import render_card
 from ..projections.registry import PROJECTIONS, TABLES
 from ..projections.visible_text import visible
@@ -373,76 +362,44 @@ def assemble(
     from .planners.spawn import PlannedSpawns
     from .read_model.memory import MemoryReadModel
 
-    def made_again() -> CatchUp[Any]:
-        return CatchUp[Any](store, MemoryReadModel(TABLES), PROJECTIONS)
-
     handler = CommandHandler(store, clock, ids)
     views = SessionViews(handler)
     check, outputs = SandboxCheck(handler, self_tests), Outputs()
-    ledger, claims, attempts = Ledger(handler), Claims(handler, views), Attempts(limits.ACTIONS_AT_ONCE_MAX)
-    tree, spawn_reader = TreeFacts(handler, claims), PlannedSpawns()
-    gathering = Gathering(executors=executors, check=check, clock=clock, spawn_reader=spawn_reader)
-    judging = Judging(handler=handler, render_card=render_card, clock=clock, ids=ids)
-    performing = Performing(
-        handler=handler,
-        views=views,
-        gathering=gathering,
-        judging=judging,
-        outputs=outputs,
-        tree=tree,
-        attempts=attempts,
-    )
-    pipeline = ActionPipeline(
-        handler=handler,
-        views=views,
-        gathering=gathering,
-        judging=judging,
-        performing=performing,
+    attempts, memories = attempts_of_process(), Memories(handler, memory or VolatileSessionMemory())
+    ports = RunPorts(
+        store=store,
+        blobs=blobs,
+        executors=executors,
         finder=finder,
-        ledger=ledger,
-        tree=tree,
+        spawn_reader=PlannedSpawns(),
+        render_card=render_card,
         clock=clock,
-    )
-    recovery = Recovery(handler=handler, store=store, pipeline=pipeline)
-    answering = Answering(handler=handler, clock=clock)
-    spawning = Spawning(handler=handler, store=store, views=views, reader=spawn_reader, blobs=blobs, clock=clock)
-    closing_tasks = Closing(handler=handler, recovery=recovery, spawning=spawning)
-    parts = RunParts(
-        handler=handler,
-        pipeline=pipeline,
-        recovery=recovery,
-        spawning=spawning,
-        closing=closing_tasks,
-        answering=answering,
-        ledger=ledger,
-        claims=claims,
-        views=views,
-        clock=clock,
+        ids=ids,
         watch_s=watch_s,
-        runs={},
-        halt=Halt(),
+    )
+    parts = run_parts(handler, views, check, outputs, attempts, ports)
+    remembering = Remembering(
+        handler=handler, views=views, past_questions=lambda: past_questions(store), clock=clock, ids=ids
     )
     return Application(
         store=store,
         read_model=read_model,
         catch_up=CatchUp(store, read_model, PROJECTIONS),
-        made_again=made_again,
+        made_again=lambda: CatchUp[Any](store, MemoryReadModel(TABLES), PROJECTIONS),
         blobs=blobs,
         opener=opener,
         executors=executors,
         handler=handler,
         scheduler=Scheduler(parts, attempts),
-        answering=answering,
-        closing_tasks=closing_tasks,
-        remembering=Remembering(
-            handler=handler, views=views, past_questions=lambda: past_questions(store), clock=clock, ids=ids
-        ),
+        answering=parts.answering,
+        closing_tasks=parts.closing,
+        remembering=remembering,
         locks=locks,
         policy_source=policy_source,
         check=check,
         outputs=outputs,
         keeping=Keeping(store=store, handler=handler, locks=locks, clock=clock, collectors=collectors),
-        memories=Memories(handler, memory or VolatileSessionMemory()),
+        memories=memories,
         clock=clock,
         ids=ids,
         closing=closing,
