@@ -7,6 +7,7 @@ and never twice.
 import msgspec
 
 from ..domain.action import SubagentSpawn
+from ..domain.budget import Budget, narrowest
 from ..domain.effect import Effect, Result
 from ..domain.errors import DomainError, ErrorCode
 from ..domain.ids import child_task_id, subagent_id
@@ -28,10 +29,11 @@ from ..domain.task import (
     TaskEnded,
     TaskStatus,
     existing,
+    running,
 )
 from . import limits
 from .command_handler import SUBAGENT, TASK, CommandHandler, Order, StaleRead, order_subagent, order_task
-from .ports import BlobStore, Clock, EventStore, SpawnReader
+from .ports import BlobStore, Clock, EventStore, Guard, SpawnReader
 from .session_view import SessionViews
 
 
@@ -97,7 +99,10 @@ class Spawning:
             raise DomainError("conflict", f"action `{action.action_id}` starts no subagent")
         if len(task.children) > limits.SUBAGENTS_MAX:
             raise DomainError("limit", f"a task may start at most {limits.SUBAGENTS_MAX} subagents")
-        for _ in range(limits.COMMAND_RETRIES_MAX):
+        for _ in range(limits.SUBAGENTS_MAX):
+            # Whoever stops the task stops what is beneath it: what is not there yet must not begin afterwards.
+            known = self._handler.load(task.task_id, TASK)
+            task = running(existing(known.state))
             view = self._views.view_of(task)
             wished = self._reader.read(spawn, view.scope, self._clock.now())
             for content in wished.planned.contents:
@@ -114,7 +119,7 @@ class Spawning:
                         title=spawn.title,
                         parent_scope=view.scope,
                         wished_scope=wished.scope,
-                        parent_budget=task.budget,
+                        parent_budget=self._budget_of(task),
                         wished_budget=wished.budget,
                         parent_depth=view.depth,
                     ),
@@ -134,12 +139,21 @@ class Spawning:
                 order_task(child, StartPlanning(f"agent:{task.subagent_id}" if task.subagent_id else "agent:plan")),
                 order_task(child, AdoptPlan(_as_patient(wished.planned.plan, task))),
             ]
+            guards = (*view.guards, Guard(task.task_id, known.version))
             try:
-                await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=view.guards)
+                await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=guards)
             except StaleRead:
                 continue
             return
-        raise DomainError("conflict", "the grants change too often to start a subagent under them", "try again")
+        raise DomainError("conflict", f"task `{task.task_id}` changes too often to start a subagent", "try again")
+
+    def _budget_of(self, task: Task) -> Budget:
+        """Return what a task may use up: its own bounds, and those of every task above it."""
+        budget = task.budget
+        while task.parent_task_id:
+            task = existing(self._handler.known(task.parent_task_id, TASK).state)
+            budget = narrowest(budget, task.budget)
+        return budget
 
     async def give_up(self, task_id: str, action_id: str) -> None:
         """Record that an action's subagent never began, and never will: its task has ended."""
