@@ -4,7 +4,7 @@
 is left to do. Whichever process carries the task on notices what is recorded here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
 from ..domain.budget import MEASURES, NO_USAGE, UNITS, Usage
@@ -31,10 +31,12 @@ from .command_handler import (
     TASK,
     CommandHandler,
     Order,
+    StaleRead,
     order_confirmation,
     order_subagent,
     order_task,
 )
+from .ports import Guard
 
 Strategy: TypeAlias = Literal["queue", "steer", "reject"]
 """What becomes of a message that arrives while a task is under way."""
@@ -49,14 +51,12 @@ class Stopping:
     async def pause(self, task_id: str, *, by: str, reason: str = "") -> None:
         """Stop a task after what is under way. Raises `DomainError` not_found or conflict (it has ended)."""
         words = reason or f"paused by {by}"
-        orders = [order_task(one.task_id, PauseTask(words)) for one in self._tree(task_id)]
-        await self._handler.execute(*orders, actor=by, cause="pause")
+        await self._stop(task_id, lambda one: [order_task(one.task_id, PauseTask(words))], by=by, cause="pause")
 
     async def interrupt(self, task_id: str, *, by: str, reason: str = "") -> None:
         """Stop a task now, in the middle of what is under way. Raises `DomainError` as `pause`."""
         words = reason or f"interrupted by {by}"
-        orders = [order_task(one.task_id, InterruptTask(words)) for one in self._tree(task_id)]
-        await self._handler.execute(*orders, actor=by, cause="interrupt")
+        await self._stop(task_id, lambda one: [order_task(one.task_id, InterruptTask(words))], by=by, cause="interrupt")
 
     async def cancel(self, task_id: str, *, by: str, reason: str = "") -> None:
         """End a task early, cut off what is under way and take its open questions back.
@@ -64,30 +64,36 @@ class Stopping:
         Raises `DomainError` as `pause`; a task that is cancelled already stays so.
         """
         words = reason or f"cancelled by {by}"
-        orders: list[Order] = []
-        for one in self._tree(task_id):
-            orders.append(order_task(one.task_id, CancelTask(words)))
+
+        def cancelling(one: Task) -> list[Order]:
+            orders = [order_task(one.task_id, CancelTask(words))]
             orders += [order_confirmation(asked, Withdraw("the task was cancelled")) for asked in open_questions(one)]
             if isinstance(self._handler.load(one.subagent_id, SUBAGENT).state, Working):
                 orders.append(order_subagent(one.subagent_id, Stop(words)))
-        await self._handler.execute(*orders, actor=by, cause="cancel")
+            return orders
+
+        await self._stop(task_id, cancelling, by=by, cause="cancel")
 
     async def steer(self, task_id: str, plan: Plan, *, by: str) -> None:
         """Let a task follow another plan from here on; questions that no longer apply are taken back.
 
         Raises `DomainError` not_found, invalid (the plan) or conflict (it has ended, or changes a step that was begun).
         """
-        task = self._task(task_id)
         kept = {step.step_id for step in plan.steps}
-        asked = {
-            action.phase.confirmation_id
-            for action in task.open_actions.values()
-            if isinstance(action.phase, Awaiting) and action.step_id not in kept and not action.attempts
-        }
         gone = "the plan was changed, and has no such step any more"
-        orders = [order_task(task_id, SteerTask(plan=plan, said_by=by))]
-        orders += [order_confirmation(name, Withdraw(gone)) for name in sorted(asked) if self._is_known(name)]
-        await self._handler.execute(*orders, actor=by, cause="steer")
+
+        def steering() -> tuple[list[Order], list[Guard]]:
+            task = self._task(task_id)
+            asked = {
+                action.phase.confirmation_id
+                for action in task.open_actions.values()
+                if isinstance(action.phase, Awaiting) and action.step_id not in kept and not action.attempts
+            }
+            orders = [order_task(task_id, SteerTask(plan=plan, said_by=by))]
+            orders += [order_confirmation(name, Withdraw(gone)) for name in sorted(asked) if self._is_known(name)]
+            return orders, [self._guard(task_id)]
+
+        await self._execute(steering, by=by, cause="steer")
 
     async def say(self, task_id: str, text: str, strategy: Strategy, *, by: str) -> None:
         """Say something to the agent of a task that is under way.
@@ -112,6 +118,30 @@ class Stopping:
             said = f"the budget of task `{task_id}` has no bound on {', '.join(unbound)}, so there is nothing to raise"
             raise DomainError("invalid", said, f"see `cowork task budget {task_id}`")
         await self._handler.execute(order_task(task_id, RaiseBudget(more)), actor=by, cause="top-up")
+
+    async def _stop(self, task_id: str, orders_of: Callable[[Task], list[Order]], *, by: str, cause: str) -> None:
+        """Give orders to a task and to all beneath it, as they are at that very moment, in one commit."""
+
+        def stopping() -> tuple[list[Order], list[Guard]]:
+            tree = list(self._tree(task_id))
+            # A subagent that is about to begin is not there yet: it has to wait, and finds out that it must not.
+            named = dict.fromkeys(name for one in tree for name in (one.task_id, *one.children))
+            return [order for one in tree for order in orders_of(one)], [self._guard(name) for name in named]
+
+        await self._execute(stopping, by=by, cause=cause)
+
+    async def _execute(self, decided: Callable[[], tuple[list[Order], list[Guard]]], *, by: str, cause: str) -> None:
+        for _ in range(limits.STOP_RETRIES_MAX):
+            orders, guards = decided()
+            try:
+                await self._handler.execute(*orders, actor=by, cause=cause, guards=guards)
+            except StaleRead:
+                continue
+            return
+        raise DomainError("conflict", "the task is changed too often by others", "try again")
+
+    def _guard(self, task_id: str) -> Guard:
+        return Guard(task_id, self._handler.known(task_id, TASK).version)
 
     def _tree(self, task_id: str) -> Iterator[Task]:
         """Yield the task, whatever it is, and those beneath it that have not ended."""
