@@ -44,12 +44,12 @@ class Gathering:
             return [self._facts_of_spawn(action, view, len(actions)) for action in actions]
         executor = self._executors.get(kind)
         if executor is None:
-            return [Facts(now=now, batch=len(actions), available=False) for _ in actions]
+            return [Facts(now=now, batch=len(actions), depth=view.depth, available=False) for _ in actions]
         if kind in _COMMANDS:
             missing = await self._check.find_missing(network=any(hosts_of(action) for action in actions))
             if missing is not None:
-                closed = Facts(now=now, batch=len(actions), available=False, obstacle=Obstacle("unavailable", missing))
-                return [closed for _ in actions]
+                closed = Facts(now=now, batch=len(actions), depth=view.depth, available=False)
+                return [msgspec.structs.replace(closed, obstacle=Obstacle("unavailable", missing)) for _ in actions]
         facts = await executor.observe(actions, view.scope, now, batch=len(actions))
         if view.depth:
             facts = [msgspec.structs.replace(one, depth=view.depth) for one in facts]
