@@ -12,6 +12,7 @@ from datetime import datetime
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import msgspec
 
 from ..domain.action import SubagentSpawn
@@ -183,6 +184,8 @@ class TaskRun:
     async def _sleep(self) -> None:
         with anyio.move_on_after(self._parts.watch_s if self._parts.watch_s is not None else float("inf")):
             await self._awake.wait()
+        # Between two turns that wait for nothing, whoever stops the run must get through to it.
+        await anyio.lowlevel.checkpoint_if_cancelled()
 
     async def _begin(self) -> None:
         task = self._task()
