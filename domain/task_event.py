@@ -133,7 +133,10 @@ class UsageReported(Event, frozen=True, kw_only=True):
 
 
 class TaskBudgetExhausted(Event, frozen=True, kw_only=True):
-    """The next action has no room in the budget of `of_task`, this task or one above it: nothing more starts."""
+    """The next action has no room in the budget of `of_task`: this task, one above it, or a subagent's that it waits for.
+
+    Nothing more starts until there is room.
+    """
 
     TOPIC: ClassVar[str] = "task.budget_exhausted.v1"
     task_id: str

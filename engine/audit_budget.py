@@ -92,8 +92,9 @@ class Budgets:
         account.reached = {one: at for one, at in account.reached.items() if _is_reached(account, one)}
 
     def on_exhausted(self, seen: Seen, node: Node, event: TaskBudgetExhausted) -> None:
-        """Check that the bound that stopped a task is one of its own or of a task above it."""
-        account = dict(self._upwards(node)).get(event.of_task)
+        """Check that the bound that stopped a task is its own, that of a task above it or of one that it waits for."""
+        is_in_line = event.of_task.startswith(f"{node.task_id}-") or event.of_task in dict(self._upwards(node))
+        account = self._accounts.get(event.of_task) if is_in_line else None
         bound = None if account is None else account.budget.of(event.measure)
         if bound is None or bound != event.bound or event.needed < bound:
             sentence = f"`{event.task_id}` stopped at a bound of {event.bound:,} that `{event.of_task}` does not have"

@@ -84,4 +84,4 @@ def _digests(plan: Plan) -> dict[str, bytes]:
 
 def _digest(step: Step) -> bytes:
     # What a step that was begun had to wait for is history, and a new plan may leave out what it was.
-    return hashlib.sha256(_ENCODER.encode(msgspec.structs.replace(step, needs=()))).digest()
+    return hashlib.sha256(_ENCODER.encode(msgspec.structs.replace(step, needs=(), after=()))).digest()
