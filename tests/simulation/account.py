@@ -19,8 +19,8 @@ from cowork.domain.path import is_beneath
 from cowork.domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
+    ActionDeclined,
     ActionFailed,
-    ActionOutcomeUnknown,
     ActionProposed,
     ActionStarted,
     ActionSucceeded,
@@ -52,10 +52,12 @@ def begun_in(log: Sequence[Recorded[Event]]) -> dict[str, Begun]:
                 one = begun.setdefault(name, Begun(actions[name], []))
                 one.facts.append(again or facts[name])
                 one.settled_at, one.failed = 0, False
-            case ActionSucceeded(action_id=name) | ActionFailed(action_id=name) | ActionOutcomeUnknown(action_id=name):
-                if not isinstance(seen.event, ActionOutcomeUnknown):
-                    begun[name].settled_at = seen.position
+            case ActionSucceeded(action_id=name) | ActionFailed(action_id=name):
+                begun[name].settled_at = seen.position
                 begun[name].failed = isinstance(seen.event, ActionFailed)
+            case ActionDeclined(action_id=name) if name in begun:
+                # Nobody can tell what became of it, and a person wants it left as it is.
+                begun[name].settled_at = seen.position
             case _:
                 pass
     return begun

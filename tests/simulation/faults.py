@@ -1,69 +1,61 @@
 """What can go wrong at any moment: a crash, a store that refuses, an executor that breaks, somebody who interferes.
 
-Every wait of the engine on a port passes `Moment`, which decides by the seed what happens there. A crash is a
-`BaseException` that nobody may catch; work on files is cut off at its checkpoints, with nothing undone on the way out,
-as a kill would.
+Every wait of the engine on a port is a moment of its process, which decides by the seed what happens there. Work on
+files is cut off at its checkpoints, with nothing undone on the way out, as a kill would.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import anyio.lowlevel
 import anyio.to_thread
 
 from cowork.adapters.event_store.memory import MemoryEventStore
-from cowork.adapters.files import deleting, moving, writing
+from cowork.adapters.files import deleting, moving, restoring, writing
 from cowork.domain.action import Action, ActionKind, locations_of
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.facts import Facts
 from cowork.domain.scope import Scope
 from cowork.engine.ports import Done, Executor, Finding, Guard, Outcome, Permit, StreamWrite
+from tests.simulation.process import AT_WORK, HERE, Odds, Process
+from tests.simulation.truth import Truth
 
 T = TypeVar("T")
 
 
-class Crash(BaseException):
-    """The process dies here. What is in memory is gone, what was committed or done stays."""
-
-
-class Moment(Protocol):
-    """Told where the engine is; may wait, interfere, or raise `Crash`."""
-
-    async def __call__(self, point: str) -> None: ...
-
-
-class Odds:
-    """How likely each fault is, per opportunity."""
-
-    crash = 0.02
-    crash_in_files = 0.12
-    interfere = 0.07
-    interfere_in_files = 0.02
-    refuse = 0.02
-    break_down = 0.01
-
-
 class FaultyStore:
-    """The store of one process: every append may be refused, or be the last thing that the process sees."""
+    """The store of one process: every append may be refused, or be the last thing that the process sees.
 
-    def __init__(self, inner: MemoryEventStore, random: Random, moment: Moment, is_quiet: Callable[[], bool]) -> None:
+    It notes in `written_by` which process appended what, by position.
+    """
+
+    def __init__(
+        self,
+        inner: MemoryEventStore,
+        random: Random,
+        process: Process,
+        is_quiet: Callable[[], bool],
+        written_by: dict[int, int],
+    ) -> None:
         self._inner = inner
         self._random = random
-        self._moment = moment
+        self._process = process
         self._is_quiet = is_quiet
+        self._written_by = written_by
 
     async def append(
         self, writes: Sequence[StreamWrite], origin: Origin, guards: Sequence[Guard] = ()
     ) -> tuple[Recorded[Event], ...]:
-        await self._moment("before a commit")
+        await self._process.moment("before a commit")
         if self._random.random() < Odds.refuse and not self._is_quiet():
             raise DomainError("unavailable", "the disk is full")
         recorded = await self._inner.append(writes, origin, guards)
-        await self._moment("after a commit")
+        self._written_by.update((one.position, self._process.number) for one in recorded)
+        await self._process.moment("after a commit")
         return recorded
 
     def read_stream(self, stream: str, *, after_version: int = 0) -> list[Recorded[Event]]:
@@ -83,44 +75,43 @@ class FaultyStore:
 
 
 class FaultyExecutor:
-    """An executor that may die with its process, or break, before, in or after its work. It counts what was done."""
+    """An executor that may die with its process, or break, before, in or after its work. What it does is noted."""
 
-    def __init__(self, inner: Executor, random: Random, moment: Moment, is_quiet: Callable[[], bool]) -> None:
+    def __init__(
+        self, inner: Executor, random: Random, process: Process, is_quiet: Callable[[], bool], truth: Truth
+    ) -> None:
         self.kinds: frozenset[ActionKind] = inner.kinds
         self._inner = inner
         self._random = random
-        self._moment = moment
+        self._process = process
         self._is_quiet = is_quiet
-        self.done: list[tuple[str, int]] = []
-        self.now: Callable[[], int] = lambda: 0
-        self.at_work_on = ""
-        self.looking_at: list[str] = []
+        self._truth = truth
 
     async def observe(self, actions: Sequence[Action], scope: Scope, now: datetime, *, batch: int) -> list[Facts]:
-        await self._moment("before a look")
-        self.looking_at = [at.path for action in actions for at in locations_of(action)]
+        await self._process.moment("before a look")
+        self._process.at_stake = [at.path for action in actions for at in locations_of(action)]
         facts = await self._inner.observe(actions, scope, now, batch=batch)
-        await self._moment("after a look")
+        await self._process.moment("after a look")
         return facts
 
     async def perform(self, permit: Permit) -> Outcome:
-        self.looking_at = [at.path for at in locations_of(permit.action)]
-        await self._moment("before an effect")
+        self._process.at_stake = [at.path for at in locations_of(permit.action)]
+        await self._process.moment("before an effect")
         self._break_down("before its work")
-        self.at_work_on = permit.action_id
-        since = self.now()
+        AT_WORK.set(permit.action_id)
+        begun = self._truth.begin(permit, self._process.number)
         outcome = await self._inner.perform(permit)
         if isinstance(outcome, Done) and outcome.effects:
-            self.done.append((permit.action_id, since))
+            self._truth.done(begun, outcome.effects)
         self._break_down("after its work")
-        await self._moment("after an effect")
+        await self._process.moment("after an effect")
         return outcome
 
     async def reconcile(self, permit: Permit) -> Finding:
-        await self._moment("before a look back")
-        self.at_work_on = permit.action_id
+        await self._process.moment("before a look back")
+        AT_WORK.set(permit.action_id)
         finding = await self._inner.reconcile(permit)
-        await self._moment("after a look back")
+        await self._process.moment("after a look back")
         return finding
 
     def _break_down(self, when: str) -> None:
@@ -129,38 +120,45 @@ class FaultyExecutor:
 
 
 class FileFaults:
-    """The checkpoints of file work: at one of them, chosen beforehand, the process may die."""
+    """The checkpoints of file work: at any of them the person may do something, or the process die."""
 
     def __init__(
-        self, random: Random, interfere: Callable[[], None], note: Callable[[], None], is_quiet: Callable[[], bool]
+        self,
+        random: Random,
+        process: Process,
+        interfere: Callable[[Process], None],
+        note: Callable[[str], None],
+        is_quiet: Callable[[], bool],
     ) -> None:
         self._random = random
+        self._process = process
         self._interfere = interfere
         self._note = note
         self._is_quiet = is_quiet
-        self.died = False
 
     def __call__(self, point: str) -> None:
         if self._is_quiet():
             return
         if self._random.random() < Odds.interfere_in_files:
-            self._note()
-            self._interfere()
-        if self._random.random() < Odds.crash_in_files / 4:
-            self.died = True
-            self._note()
-            raise Crash(f"in file work, at {point}")
+            self._note(AT_WORK.get())
+            self._interfere(self._process)
+        if self._random.random() < Odds.crash_in_files:
+            self._note(AT_WORK.get())
+            self._process.die(f"in file work, at {point}")
 
 
 @contextmanager
-def as_if_killed(files: Callable[[], FileFaults]) -> Iterator[None]:
+def as_if_killed() -> Iterator[None]:
     """Let file work that dies at a checkpoint leave everything as it is: no undoing on the way out."""
 
     class Abandoned(ExitStack):
         def callback(self, undo: Callable[..., Any], /, *args: Any, **more: Any) -> Callable[..., Any]:
-            return super().callback(lambda: None if files().died else undo(*args, **more))
+            process = HERE.get()
+            return super().callback(
+                lambda: None if process is not None and process.is_dead else undo(*args, **more)
+            )
 
-    modules: tuple[Any, ...] = (writing, moving, deleting)
+    modules: tuple[Any, ...] = (writing, moving, deleting, restoring)
     for module in modules:
         module.ExitStack = Abandoned
     try:
@@ -172,6 +170,9 @@ def as_if_killed(files: Callable[[], FileFaults]) -> Iterator[None]:
 
 async def _inline(work: Callable[..., T], *args: Any, **_how: Any) -> T:
     await anyio.lowlevel.checkpoint()
+    process = HERE.get()
+    if process is not None:
+        process.require_alive()
     return work(*args)
 
 
@@ -185,3 +186,19 @@ def without_threads() -> Iterator[None]:
         yield
     finally:
         to_thread.run_sync = threaded
+
+
+@contextmanager
+def in_order(seed: int) -> Iterator[None]:
+    """Let trio take tasks that are ready in an order that follows from the seed; asyncio takes them as they come."""
+    import trio
+
+    run: Any = trio._core._run
+    before = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()
+    run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    run._r.seed(seed)
+    try:
+        yield
+    finally:
+        run._ALLOW_DETERMINISTIC_SCHEDULING = before[0]
+        run._r.setstate(before[1])

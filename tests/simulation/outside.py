@@ -44,7 +44,7 @@ from cowork.engine.ports import (
     StagedChange,
     Unclear,
 )
-from tests.simulation.faults import Moment
+from tests.simulation.process import Process
 from tests.simulation.tree import CLOSED, NAMES, Tree
 
 HELD_BY = Confinement(sandbox="simulated", seccomp="sha256:filter", landlock=7)
@@ -91,9 +91,7 @@ class World(msgspec.Struct, frozen=True):
     blobs: BlobStore
     files: Executor
     ledger: Ledger
-    moment: Moment
-    look_at: Callable[[list[str]], None]
-    """Told which files are at stake: the person likes to edit just these."""
+    process: Process
 
 
 class SimulatedCommands:
@@ -113,24 +111,22 @@ class SimulatedCommands:
         if not isinstance(action, ShellExec | CodeRun):
             raise DomainError("invalid", "this is no command")
         changes = await self._changes(permit, action.cwd.grant_id) if action.writes == "staged" else ()
-        for host in hosts_of(action):
-            await self._talk(permit, host)
+        talked = [await self._talk(permit, host) for host in hosts_of(action)]
         for _ in range(self._random.randint(0, 2)):
-            await self._world.moment("while a command runs")
+            await self._world.process.moment("while a command runs")
         chance = self._random.random()
         if chance < 0.08:
-            return Failed("exit", "the command ended with exit code 1", self._result(1))
+            return Failed("exit", "the command ended with exit code 1", self._result(1, sum(talked)))
         if chance < 0.12:
-            return Failed("limit", "the command took too long", self._result(None))
+            return Failed("limit", "the command took too long", self._result(None, sum(talked)))
         self._world.ledger.staged[permit.action_id] = changes
-        return Done((), self._result(0), changes)
+        return Done((), self._result(0, sum(talked)), changes)
 
     async def reconcile(self, permit: Permit) -> Finding:
-        return (
-            Unclear("the command was running, and may have reached somebody")
-            if hosts_of(permit.action)
-            else NotApplied()
-        )
+        # A command's changes are in a copy: only what left the machine can't be taken back.
+        if not permit.reached:
+            return NotApplied()
+        return Unclear(f"the command was running, and had reached {permit.reached[0]}")
 
     async def _changes(self, permit: Permit, grant_id: str) -> tuple[StagedChange, ...]:
         """Return changes of which no two are about the same file, each with what the command saw there."""
@@ -138,7 +134,7 @@ class SimulatedCommands:
         there = [path for path in world.tree.present_files() if not self._hides(permit, grant_id, path)]
         chosen = random.sample(there, min(len(there), random.randint(0, 3)))
         chosen += [path for path in random.sample((*NAMES, *NEW), 2) if path not in chosen]
-        world.look_at(chosen)
+        world.process.at_stake = chosen
         free = [path for path in NEW if path not in chosen]
         found: list[StagedChange] = []
         for path in chosen:
@@ -163,9 +159,9 @@ class SimulatedCommands:
     def _hides(permit: Permit, grant_id: str, path: str) -> bool:
         return permit.sight.hides(grant_id, path, FileState("file"))
 
-    async def _talk(self, permit: Permit, entry: str) -> None:
-        """Ask for a few connections, some of them to a host that was never asked for."""
-        host = parse_host(entry)
+    async def _talk(self, permit: Permit, entry: str) -> int:
+        """Ask for a few connections, some of them to a host that was never asked for; return how many bytes left."""
+        host, sent = parse_host(entry), 0
         assert host is not None
         for _ in range(self._random.randint(0, 2)):
             refused = self._random.random() < 0.3
@@ -182,11 +178,13 @@ class SimulatedCommands:
             if not refused:
                 self._world.ledger.connected(permit.action_id, entry)
                 self._world.ledger.reached_out(permit)
-            await self._world.moment("while a command talks")
+                sent += self._random.randint(1, 200)
+            await self._world.process.moment("while a command talks")
+        return sent
 
-    def _result(self, exit_code: int | None) -> Result:
+    def _result(self, exit_code: int | None, sent: int) -> Result:
         nothing = Output(content=self._world.blobs.put(b""))
-        report = CommandReport(exit_code=exit_code, stdout=nothing, stderr=nothing)
+        report = CommandReport(exit_code=exit_code, stdout=nothing, stderr=nothing, bytes_sent=sent)
         return Result(summary=f"exit {exit_code}", command=report)
 
 
@@ -210,7 +208,7 @@ class SimulatedRequests:
         if action.method not in SAFE:
             world.ledger.reached_out(permit)
         for _ in range(3):
-            await world.moment("while a request is answered")
+            await world.process.moment("while a request is answered")
         if world.random.random() < 0.2:
             reason = "no answer came"
             return Failed("io", reason) if action.method in SAFE else Unclear(f"it was sent, and {reason}")

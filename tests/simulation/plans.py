@@ -1,7 +1,9 @@
-"""Random plans: sensible steps, batches and clashes, and steps that no sensible agent would ask for."""
+"""Random plans: sensible steps, batches and clashes, subagents, and steps that no sensible agent would ask for."""
 
 from random import Random
 from typing import Literal
+
+import msgspec
 
 from cowork.domain.action import (
     Action,
@@ -19,6 +21,7 @@ from cowork.domain.action import (
     NetworkRequest,
     ShellExec,
 )
+from cowork.domain.budget import NO_BUDGET, Budget
 from cowork.domain.plan import Batch, BatchKind, OnAsk, Plan, Request, Step
 from cowork.domain.policy_document import (
     Conditions,
@@ -32,8 +35,10 @@ from cowork.domain.policy_document import (
 )
 from cowork.engine.application import PlannedTask
 from cowork.engine.policy_records import NOTHING_STANDING, RUN
+from cowork.domain.task import Task
 from cowork.engine.ports import StandingLayers
 from tests.simulation.outside import HOSTS
+from tests.simulation.spawns import Given, random_spawn
 from tests.simulation.tree import CLOSED, FOLDERS, NAMES, Tree, digest_of
 
 HOSTILE = (
@@ -57,6 +62,7 @@ OPEN = layer_of_rules(
         Rule("all-files", ("file.*",), "allow", Conditions(path_within_grant=True), "for once"),
         Rule("commands", ("shell.exec", "code.run"), "allow", reason="for once"),
         Rule("hosts", ("network.request",), "allow", Conditions(host_in_allowlist=True), "for once"),
+        Rule("helpers", ("subagent.spawn",), "allow", reason="for once"),
     ),
 )
 CAREFUL = layer_of_rules(
@@ -64,6 +70,7 @@ CAREFUL = layer_of_rules(
     (
         Rule("looks", ("file.read", "file.list"), "allow", Conditions(path_within_grant=True), "only looking"),
         Rule("new-files", ("file.create",), "allow", Conditions(target_exists=False), "a new file"),
+        Rule("helpers", ("subagent.spawn",), "allow", Conditions(), "as many as they like"),
     ),
     fallback="allow_with_confirm",
 )
@@ -94,33 +101,101 @@ MACHINES: tuple[StandingLayers, ...] = (
 """What this machine's policy files may say, from one day to the next."""
 
 
-def random_plan(random: Random, tree: Tree) -> PlannedTask:
-    """Return a plan of a few steps with the bytes that it writes."""
+def random_plan(random: Random, tree: Tree, given: Given) -> PlannedTask:
+    """Return a plan of a few steps with the bytes that it writes, for a task that has so much to give."""
     contents: list[bytes] = []
     steps: list[Step] = []
     for number in range(random.randint(2, 6)):
-        needs = tuple(one.step_id for one in steps if random.random() < 0.15)
-        request = _request(random, tree, contents)
-        together = isinstance(request, ShellExec | CodeRun) and random.random() < 0.4
-        steps.append(
-            Step(
-                step_id=f"s{number}",
-                title=f"step {number}",
-                needs=needs,
-                request=request,
-                changes="together" if together else "each",
-            )
-        )
-    on_ask = random.choice(ON_ASK)
-    return PlannedTask(Plan(title="a plan", steps=tuple(steps), on_ask=on_ask), tuple(contents))
+        steps.append(_step(random, tree, given, contents, f"s{number}", steps))
+    plan = Plan(
+        title="a plan",
+        steps=tuple(steps),
+        on_ask=random.choice(ON_ASK),
+        answer_within_s=random.choice((None, None, None, 1800, 40 * 3600)),
+    )
+    return PlannedTask(plan, tuple(contents), budget=random_budget(random), priority=random.randint(-2, 2))
 
 
-def _request(random: Random, tree: Tree, contents: list[bytes]) -> Request:
-    if random.random() < 0.2:
+def random_budget(random: Random) -> Budget:
+    """Return a budget that bounds nothing, or this and that; many are too small."""
+    if random.random() < 0.6:
+        return NO_BUDGET
+
+    def bound(*choices: int) -> int | None:
+        return random.choice(choices) if random.random() < 0.35 else None
+
+    return Budget(
+        wall_ms=bound(60_000, 10_000_000),
+        actions=bound(0, 1, 3, 5, 8),
+        bytes_written=bound(0, 20, 60, 200),
+        bytes_sent=bound(0, 100, 300),
+        files_deleted=bound(0, 1, 3),
+        tokens=bound(10, 1000),
+        cost_micros=bound(10, 1000),
+    )
+
+
+def steered_plan(random: Random, tree: Tree, given: Given, task: Task, number: int) -> PlannedTask:
+    """Return what a person makes of a task's plan: steps dropped, changed and added, now and then one that was begun."""
+    assert task.plan is not None
+    contents: list[bytes] = []
+    kept: list[Step] = []
+    for step in task.plan.steps:
+        if random.random() < 0.3:
+            continue
+        chance, is_begun = random.random(), step.step_id in task.steps
+        if chance < 0.03 or (chance < 0.3 and not is_begun):
+            request, changes = _request(random, tree, given, contents)
+            step = msgspec.structs.replace(step, request=request, changes=changes)  # noqa: PLW2901 - that very step
+        kept.append(step)
+    names = {step.step_id for step in kept}
+    steps = [step if step.step_id in task.steps else _without_needs(step, names) for step in kept]
+    for count in range(random.choice((0, 1, 1, 2))):
+        steps.append(_step(random, tree, given, contents, f"t{number}-{count}", steps))
+    random.shuffle(steps)
+    return PlannedTask(msgspec.structs.replace(task.plan, steps=tuple(steps)), tuple(contents))
+
+
+def _without_needs(step: Step, names: set[str]) -> Step:
+    needs = tuple(need for need in step.needs if need in names)
+    return msgspec.structs.replace(step, needs=needs, after=tuple(one for one in step.after if one in names))
+
+
+def _step(
+    random: Random, tree: Tree, given: Given, contents: list[bytes], name: str, before: list[Step]
+) -> Step:
+    request, changes = _request(random, tree, given, contents)
+    return Step(
+        step_id=name,
+        title=f"step {name}",
+        needs=tuple(one.step_id for one in before if random.random() < 0.12),
+        after=tuple(one.step_id for one in before if random.random() < 0.08),
+        request=request,
+        changes=changes,
+    )
+
+
+def _request(
+    random: Random, tree: Tree, given: Given, contents: list[bytes]
+) -> tuple[Request, Literal["each", "together"]]:
+    chance = random.random()
+    if chance < 0.22:
+        return random_spawn(random, given, lambda: _plain(random, tree), depth=1), "each"
+    request, texts = _plain(random, tree)
+    contents.extend(texts)
+    together = isinstance(request, ShellExec | CodeRun) and random.random() < 0.4
+    return request, "together" if together else "each"
+
+
+def _plain(random: Random, tree: Tree) -> tuple[Request, list[bytes]]:
+    """Return a request without subagents, and the bytes that it needs."""
+    contents: list[bytes] = []
+    if random.random() < 0.17:
         of = random.choice(BATCHES)
         match = random.choice(("**/*.csv", "in/*", "*.txt", "**", "nothing/*", "../*"))
-        return Batch(of=of, match=match, to=random.choice(("out/", "moved/", "in")) if of[5:] != "read" else "")
-    return _action(random, tree, contents)
+        to = random.choice(("out/", "moved/", "in/")) if of in ("file.move", "file.rename") else ""
+        return Batch(of=of, match=match, to=to), contents
+    return _action(random, tree, contents), contents
 
 
 def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
@@ -158,7 +233,8 @@ def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
             return FileDelete(at=place(*FOLDERS))
         case 11:
             method = random.choice(("GET", "POST", "POST"))
-            return NetworkRequest(method=method, url=random.choice(("https://x.test/", "https://y.test/in")))
+            body = content() if method == "POST" and random.random() < 0.5 else None
+            return NetworkRequest(method=method, url=random.choice(("https://x.test/", "https://y.test/in")), body=body)
         case _:
             return _command(random)
 

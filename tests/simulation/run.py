@@ -3,11 +3,14 @@
 import argparse
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests.simulation.simulation import Found, Simulation, simulate
 
 FAST = Path("/dev/shm")
+SLOW_S = 3.0
+"""The processor time of a life that is worth a look."""
 
 
 def folder_for_speed() -> str | None:
@@ -27,9 +30,11 @@ def run_seed(seed: int, *, tells: bool = False) -> str:
         life = life_of(seed)
     except Found as found:
         return str(found)
+    except Exception as error:  # an engine that breaks is a finding as well
+        return f"seed {seed}: {''.join(traceback.format_exception(error))}"
     if tells:
         print("\n".join(life.story))
-        print("\n".join(f"{one.position:5} {one.stream} {one.event.TOPIC}" for one in life.log()))
+        print("\n".join(f"{one.position:5} {one.stream} {one.event.TOPIC}" for one in life.events()))
     return ""
 
 
@@ -44,10 +49,13 @@ def main() -> None:
         raise SystemExit(run_seed(chosen.seed, tells=True) or 0)
     began, failed = time.monotonic(), 0
     for seed in range(chosen.first, chosen.first + chosen.seeds):
+        before = time.process_time()
         found = run_seed(seed)
         if found:
             failed += 1
             print(found, flush=True)
+        if (took := time.process_time() - before) > SLOW_S:
+            print(f"seed {seed} took {took:.1f} s", flush=True)
     print(f"{chosen.seeds} seeds, {failed} failed, {time.monotonic() - began:.1f} s")
     raise SystemExit(1 if failed else 0)
 

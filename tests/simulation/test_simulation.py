@@ -42,7 +42,7 @@ def test_a_seed_always_tells_the_same_story() -> None:
     for seed in (3, 4):
         once, twice = life_of(seed), life_of(seed)
         assert once.story == twice.story
-        assert [(o.stream, o.event.TOPIC) for o in once.log()] == [(o.stream, o.event.TOPIC) for o in twice.log()]
+        assert [(o.stream, o.event.TOPIC) for o in once.events()] == [(o.stream, o.event.TOPIC) for o in twice.events()]
 
 
 def test_what_can_happen_does_happen() -> None:
@@ -50,7 +50,7 @@ def test_what_can_happen_does_happen() -> None:
     turns: set[str] = set()
     for seed in range(160):
         life = life_of(seed)
-        for one in life.log():
+        for one in life.events():
             event = one.event
             turns.add(type(event).__name__)
             match event:
