@@ -5,9 +5,11 @@ what it has read before. What other processes append is noticed before an answer
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
+import anyio
 import msgspec
 
 from ..domain import (
@@ -158,6 +160,7 @@ class CommandHandler:
         self._listeners: list[Listener] = []
         self._followers: list[Follower] = []
         self._fences: dict[str, Guard] = {}
+        self._busy: dict[str, anyio.Event] = {}
 
     def fence(self, root: str, guard: Guard) -> None:
         """Record for the task, and for all beneath it, only while the guard holds: this process owns it."""
@@ -189,6 +192,29 @@ class CommandHandler:
         order's own stream moved, and no guard is on it, the command is decided again on its new state.
         """
         fences = () if actor.startswith("person:") else self._fences_of(orders)
+        async with self._turn_of({order.stream for order in orders}):
+            recorded = await self._recorded(orders, actor, cause, guards, fences)
+        for follower in self._followers if recorded else ():
+            await follower(recorded)
+        return recorded
+
+    @asynccontextmanager
+    async def _turn_of(self, streams: set[str]) -> AsyncIterator[None]:
+        """Wait until nobody else of this process is at one of the streams: many would only be in each other's way."""
+        while taken := next((self._busy[stream] for stream in streams if stream in self._busy), None):
+            await taken.wait()
+        mine = anyio.Event()
+        self._busy.update(dict.fromkeys(streams, mine))
+        try:
+            yield
+        finally:
+            for stream in streams:
+                del self._busy[stream]
+            mine.set()
+
+    async def _recorded(
+        self, orders: Sequence[Order], actor: str, cause: str, guards: Sequence[Guard], fences: Sequence[Guard]
+    ) -> tuple[Recorded[Event], ...]:
         for _ in range(limits.COMMAND_RETRIES_MAX):
             writes, states = self._decided(orders)
             if not writes:
@@ -206,8 +232,6 @@ class CommandHandler:
                     raise StaleRead from conflict
                 continue
             self._advance(orders, states, recorded)
-            for follower in self._followers:
-                await follower(recorded)
             return recorded
         raise DomainError("conflict", f"`{orders[0].stream}` is changed too often by others", "try again")
 

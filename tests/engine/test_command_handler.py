@@ -1,15 +1,19 @@
 """Commands in, events out: decided on what the log says now, recorded whole or not at all, and again where it moved."""
 
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.domain.confirmation import ConfirmationApproved
 from cowork.domain.errors import DomainError
+from cowork.domain.event import Event, Recorded
 from cowork.domain.grant import RevokeGrant
 from cowork.domain.session import AddGrant, EndSession, OpenSession
-from cowork.domain.task import PauseTask, Task
+from cowork.domain.task import PauseTask, SendMessage, Task, TaskMessaged
 from cowork.engine import limits
 from cowork.engine.application import Answer
 from cowork.engine.command_handler import (
@@ -22,7 +26,7 @@ from cowork.engine.command_handler import (
     order_session,
     order_task,
 )
-from cowork.engine.ports import Guard
+from cowork.engine.ports import Guard, VersionConflict
 from tests.engine.rig import PERSON, Rig, delete, read
 
 pytestmark = pytest.mark.anyio
@@ -146,3 +150,32 @@ async def test_every_event_of_a_command_names_who_and_why(rig: Rig) -> None:
     commands = {one.origin.command_id for one in rig.log()}
     assert all(one.origin.actor in (PERSON, "engine", "agent:plan") and one.origin.cause for one in rig.log())
     assert len(commands) == len({(one.origin.command_id, one.origin.at) for one in rig.log()})
+
+
+async def test_many_who_write_to_one_stream_take_turns(rig: Rig) -> None:
+    task_id, *_ = await started(rig)
+    refused = 0
+
+    class Counting(MemoryEventStore):
+        async def append(self, *arguments: Any) -> tuple[Recorded[Event], ...]:
+            nonlocal refused
+            # As long as one append is on its way, the others have every chance to overtake it.
+            await anyio.lowlevel.checkpoint()
+            try:
+                return await super().append(*arguments)
+            except VersionConflict:
+                refused += 1
+                raise
+
+    handler = CommandHandler(Counting(rig.rows), rig.clock, rig.ids)
+
+    async def say(number: int) -> None:
+        said = SendMessage(text=f"message {number}", strategy="queue", said_by="person:ann")
+        await handler.execute(order_task(task_id, said), actor="person:ann", cause="test")
+
+    async with anyio.create_task_group() as group:
+        for number in range(64):
+            group.start_soon(say, number)
+    said = [one.text for one in rig.events(TaskMessaged)]
+    assert sorted(said) == sorted(f"message {number}" for number in range(64))
+    assert refused == 0
