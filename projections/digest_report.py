@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from ..domain.confirmation import DIGEST_PREFIX_MIN
+from ..domain.ids import task_chain
 from ..domain.task import FINAL_STATUSES, TaskStatus
 from .confirmation_inbox import AskedBy, Confirmation, asking_chain, confirmation_of
 from .digest_rows import DigestRows
@@ -26,6 +27,7 @@ class DigestTask(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A task that ended since then, or that is not ended yet. `to_do` is the command to look at it or to go on.
 
     `chain` leads from the task that a person started to this one. `waits_for_it` says that a person has to do that.
+    `file_changes` counts what it and all beneath it changed.
     """
 
     task_id: str
@@ -36,6 +38,7 @@ class DigestTask(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     at: str
     reason: str
     waits_for_it: bool = False
+    file_changes: int
     to_do: str
     positions: tuple[int, ...]
 
@@ -152,6 +155,7 @@ def _ended(rows: DigestRows) -> Iterator[DigestTask]:
             status=status,
             at=time_of(item, "at"),
             reason=text_of(item, "reason"),
+            file_changes=_file_changes(rows, task_id),
             to_do=f"cowork task summary {task_id}",
             positions=positions_of(item, "position"),
         )
@@ -171,9 +175,15 @@ def _open(rows: DigestRows) -> Iterator[DigestTask]:
             at=task.updated_at,
             reason=", ".join(task.waiting_for),
             waits_for_it=task.status in ("paused", "budget_exhausted", "awaiting_confirmation"),
+            file_changes=_file_changes(rows, task.task_id),
             to_do=_to_do(task),
             positions=(task.position,),
         )
+
+
+def _file_changes(rows: DigestRows, task_id: str) -> int:
+    """Return how many changes a task and all beneath it made."""
+    return sum(count for one, count in rows.changes.items() if task_id in task_chain(one))
 
 
 def _to_do(task: Task) -> str:

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from ..domain.ids import task_chain
+from ..domain.task import FINAL_STATUSES
 from .confirmation_inbox import titles_in
 from .place_names import PlaceNames, names_in_rows
 from .row import Row, micros, number_of, text_of
@@ -16,7 +18,7 @@ class DigestRows(msgspec.Struct, frozen=True, kw_only=True):
 
     `questions` are those that wait for an answer and those that expired since. `actions` are by their ids, `steps` (of
     `summary_steps`) by task and step; `names` are the place names of each session that any of this is about, `titles`
-    those of tasks.
+    those of tasks. `changes` counts the changes to files of each task that ended since then or has not ended yet.
     """
 
     items: Sequence[Row]
@@ -26,6 +28,7 @@ class DigestRows(msgspec.Struct, frozen=True, kw_only=True):
     steps: Mapping[tuple[str, str], Row]
     names: Mapping[str, PlaceNames]
     titles: Mapping[str, str]
+    changes: Mapping[str, int]
 
 
 def digest_rows(rows: RowSource, *, since: int = 0, since_at: datetime | None = None) -> DigestRows:
@@ -57,5 +60,18 @@ def digest_rows(rows: RowSource, *, since: int = 0, since_at: datetime | None = 
             for row in rows("summary_steps", {"task_id": task_id})
         },
         titles=titles_in(tasks.values()),
+        changes={task_id: _changes(rows, task_id) for task_id in sorted(_told_about(items, tasks))},
         names={one: names_in_rows(rows("grants", {"session_id": one})) for one in sorted(sessions)},
     )
+
+
+def _told_about(items: Sequence[Row], tasks: Mapping[str, Row]) -> set[str]:
+    """Return the tasks that ended and those that have not, with all beneath them."""
+    ended = {text_of(row, "task_id") for row in items if text_of(row, "kind") == "ended"}
+    still_open = {task_id for task_id, row in tasks.items() if text_of(row, "status") not in FINAL_STATUSES}
+    return {task_id for task_id in tasks if not (ended | still_open).isdisjoint(task_chain(task_id))}
+
+
+def _changes(rows: RowSource, task_id: str) -> int:
+    where = {"task_id": task_id}
+    return sum(1 for row in rows("actions", where) if text_of(row, "change")) + len(rows("more_effects", where))

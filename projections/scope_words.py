@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..domain.scope import WHOLE, FolderScope, Scope
+from ..domain.scope import WHOLE, FolderScope, PartVerbs, Scope
 from ..domain.subagent import SubagentSpawned
 from .budget_words import budget_words
 from .row import rfc3339
@@ -30,8 +30,15 @@ def scope_words(scope: Scope) -> str:
 
 
 def _folder_words(folder: FolderScope) -> str:
+    if folder.by_part:
+        # One list for each subagent on the way: what holds is what all of them let through.
+        return f"{folder.name} within {', and of these '.join(_parts_words(parts) for parts in folder.by_part)}"
     within = "" if folder.within == WHOLE else f" within {_listed(folder.within) or 'nothing'}"
     return f"{folder.name}{within} ({_listed(folder.verbs) or 'nothing'})"
+
+
+def _parts_words(parts: Sequence[PartVerbs]) -> str:
+    return _listed([f"{part.path} ({_listed(part.verbs) or 'nothing'})" for part in parts])
 
 
 def _listed(names: Sequence[str]) -> str:

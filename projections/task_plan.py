@@ -30,10 +30,11 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PlanDependency(msgspec.Struct, frozen=True, rename="camel"):
-    """A step with the steps that it needs."""
+    """A step with the steps that it needs, and those that have to have ended before it, in whatever way."""
 
     step_id: str
     depends_on: tuple[str, ...]
+    after: tuple[str, ...] = ()
 
 
 class TaskPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -69,7 +70,9 @@ def plan_shape(task_id: str, plan: Plan, now: datetime) -> TaskPlan:
             )
             for step, of_step, of_kinds in zip(plan.steps, tags, kinds, strict=True)
         ),
-        dependencies=tuple(PlanDependency(step.step_id, step.needs) for step in plan.steps if step.needs),
+        dependencies=tuple(
+            PlanDependency(step.step_id, step.needs, step.after) for step in plan.steps if step.needs or step.after
+        ),
         risk_tags=tuple(tag for tag in RISK_TAGS if any(tag in of_step for of_step in tags)),
         estimated_actions=tuple(dict.fromkeys(kind for of_kinds in kinds for kind in of_kinds)),
         on_ask=plan.on_ask,

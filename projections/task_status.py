@@ -292,7 +292,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
     assert_never(event)
 
 
-TASK_STATUS: Final = Fold("task_status", 3, (TASKS, STEPS), _choose)
+TASK_STATUS: Final = Fold("task_status", 4, (TASKS, STEPS), _choose)
 
 
 def task_of(row: Row, steps: Sequence[Row] = (), usage: TaskUsage | None = None) -> Task:

@@ -7,6 +7,7 @@ from ...projections.budget_words import used_words
 from ...projections.command_runs import CommandRun
 from ...projections.measure import size_words
 from ...projections.summary_shape import FileChange, SteeringLine, SubagentLine, TaskSummary
+from ...projections.task_plan import PlanDependency
 from ...projections.task_status import Task
 from ...projections.task_timeline import TASK_GROUP
 from ...projections.timeline_report import TimelineGroup
@@ -19,14 +20,14 @@ def print_task(task: Task, groups: Sequence[TimelineGroup]) -> None:
     """Print the task, its plan, and what became of each action."""
     _print_head(task)
     if task.plan is not None:
-        needs = {one.step_id: one.depends_on for one in task.plan.dependencies}
+        needs = {one.step_id: _needs_words(one) for one in task.plan.dependencies}
         _section("plan")
         rows = [
             (
                 f"  {visible(step.step_id)}",
                 visible(step.title) or "-",
                 "asks" if step.requires_confirmation else "",
-                f"needs {', '.join(map(visible, needs[step.step_id]))}" if step.step_id in needs else "",
+                needs.get(step.step_id, ""),
             )
             for step in task.plan.steps
         ]
@@ -36,6 +37,11 @@ def print_task(task: Task, groups: Sequence[TimelineGroup]) -> None:
     actions = [group for group in about if group.kind != "subagent"]
     _print_rows([_group_row(group) for group in actions] or [("  none",)])
     _listing("subagents", (_subagent_row(group) for group in about if group.kind == "subagent"))
+
+
+def _needs_words(one: PlanDependency) -> str:
+    parts = [("needs", one.depends_on), ("after", one.after)]
+    return ", ".join(f"{word} {', '.join(map(visible, steps))}" for word, steps in parts if steps)
 
 
 def _group_row(group: TimelineGroup) -> tuple[str, ...]:

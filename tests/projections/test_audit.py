@@ -22,7 +22,10 @@ from cowork.domain.action import (
 from cowork.domain.budget import Budget, Overrun, Usage
 from cowork.domain.ids import subagent_id
 from cowork.domain.plan import Plan, Step
+from cowork.domain.scope import PartVerbs, Scope
 from cowork.projections.audit_log import audit_rows
+from cowork.projections.scope_words import scope_words
+from tests.projections.course import SCOPE
 from tests.projections.effects import effects_of
 from tests.projections.story import TASK, Story
 
@@ -176,6 +179,14 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     assert by_kind["task.steered"].reason == "added five, by ann"
     assert by_kind["task.budget_raised"].reason == "2 actions more; now 5 actions"
     assert (by_kind["ownership.claimed"].target, by_kind["ownership.claimed"].task_id) == ("process-7", TASK)
+
+
+def test_parts_of_a_folder_are_named_with_the_verbs_of_each() -> None:
+    parts = (PartVerbs("in", ("read",)), PartVerbs("out", ("read", "create")))
+    folder = msgspec.structs.replace(SCOPE.folders[0], within=("in", "out"), by_part=(parts,))
+    assert scope_words(Scope((folder,), kinds=("file.read",), only_hosts=True)) == (
+        "folders f within in (read), out (read, create), no granted host, only file.read"
+    )
 
 
 def test_a_claim_names_its_places_and_the_action_that_wants_them() -> None:

@@ -118,6 +118,7 @@ def test_a_task_that_ended_is_told_once_and_one_that_did_not_says_what_it_waits_
     told = _digest(story, since)
     assert [(one.task_id, one.status, one.reason) for one in told.ended] == [(TASK, "cancelled", "enough")]
     assert told.open == ()
+    assert {one.file_changes for one in told.ended} == {0}
     assert [line.to_do for line in _digest(story).stopped] == ["nothing: it is cancelled now"]
 
 

@@ -118,7 +118,7 @@ def test_a_plan_has_the_shape_that_programs_expect() -> None:
                 "actions": [{"kind": "batch", "of": "file.delete", "match": "**/*.tmp"}],
             },
         ],
-        "dependencies": [{"stepId": "two", "dependsOn": ["one"]}],
+        "dependencies": [{"stepId": "two", "dependsOn": ["one"], "after": []}],
         "riskTags": ["delete", "batch"],
         "estimatedActions": ["file.read", "file.delete"],
         "onAsk": "wait",
