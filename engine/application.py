@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.budget import Usage
-from ..domain.confirmation import NoConfirmation
+from ..domain.confirmation import ConfirmationRequested, NoConfirmation
 from ..domain.errors import DomainError
 from ..domain.grant import RevokeGrant
 from ..domain.ids import root_task_id
@@ -379,6 +379,10 @@ class Application:
         Raises `DomainError` not_found, conflict (it is not open), denied (it can't be remembered) or invalid.
         """
         return self._remembering.offer(confirmation_id, wish)
+
+    def question(self, confirmation_id: str) -> ConfirmationRequested | None:
+        """Return a question that waits for an answer; None where there is none, or it waits no more."""
+        return self._answering.question(confirmation_id)
 
     async def answer(self, confirmation_id: str, digest: str, answer: Answer) -> None:
         """Record a person's answer, and what is to be remembered of a yes, in one commit.

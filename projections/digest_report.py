@@ -8,7 +8,7 @@ import msgspec
 
 from ..domain.confirmation import DIGEST_PREFIX_MIN
 from ..domain.ids import task_chain
-from ..domain.task import FINAL_STATUSES, TaskStatus
+from ..domain.task import FAILURE_CODES, FINAL_STATUSES, TaskStatus
 from .confirmation_inbox import AskedBy, Confirmation, asking_chain, confirmation_of
 from .digest_rows import DigestRows
 from .outcome import Outcome
@@ -272,8 +272,10 @@ def _actions(rows: DigestRows) -> Iterator[tuple[Outcome, DigestLine]]:
         outcome = outcome_in(row)
         if outcome == "unknown" and number_of(row, "ended_position"):
             continue
+        # What was denied because the world is not as the plan expects was forbidden by nobody: its step failed.
+        has_failed = outcome == "denied" and text_of(row, "outcome_code") in FAILURE_CODES
         yield (
-            outcome,
+            "failed" if has_failed else outcome,
             DigestLine(
                 at=time_of(item, "at"),
                 task_id=task_id,

@@ -46,6 +46,7 @@ _COMMANDS: Final = {
     "resume": "run:resume",
     "queue": "work:queue",
     "work": "work:work",
+    "digest": "digest:digest",
     "task": "task:app",
     "confirmation": "confirmation:app",
     "grant": "grant:app",
