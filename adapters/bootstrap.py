@@ -21,6 +21,7 @@ from ..engine.keeping import Collectors, Keeping, Retention
 from ..engine.keeping_ports import SessionMemory
 from ..engine.past_questions import past_questions
 from ..engine.performing import Outputs
+from ..engine.planning_ports import Planner
 from ..engine.ports import (
     BlobStore,
     Clock,
@@ -31,7 +32,6 @@ from ..engine.ports import (
     FolderOpener,
     Ids,
     PlaceReader,
-    Planner,
     PolicySource,
     ReadModel,
     SelfTest,

@@ -84,25 +84,11 @@ from .task_event import (
 )
 from .task_state import (
     FAILURE_CODES,
-    FINAL_STATUSES,
     INITIAL,
-    TASK_STATUSES,
-    ActionPhase,
-    Awaiting,
-    FinalStatus,
-    Judgement,
     NoTask,
-    OpenAction,
-    Proposed,
-    Ready,
-    Repeat,
     Settled,
-    Started,
-    Tally,
     Task,
     TaskState,
-    TaskStatus,
-    Unknown,
     evolve,
     existing,
     open_action,
@@ -110,6 +96,22 @@ from .task_state import (
     siblings_of,
 )
 from .task_steering import message, steer
+from .task_values import (
+    FINAL_STATUSES,
+    TASK_STATUSES,
+    ActionPhase,
+    Awaiting,
+    FinalStatus,
+    Judgement,
+    OpenAction,
+    Proposed,
+    Ready,
+    Repeat,
+    Started,
+    Tally,
+    TaskStatus,
+    Unknown,
+)
 
 __all__ = [
     "FAILURE_CODES",

@@ -37,17 +37,8 @@ from .task_event import (
     StepBegun,
     TaskEvent,
 )
-from .task_state import (
-    Awaiting,
-    OpenAction,
-    Proposed,
-    Ready,
-    Started,
-    Task,
-    Unknown,
-    open_action,
-    siblings_of,
-)
+from .task_state import Task, open_action, siblings_of
+from .task_values import Awaiting, OpenAction, Proposed, Ready, Started, Unknown
 
 
 def running(task: Task) -> Task:

@@ -133,7 +133,7 @@ class UsageReported(Event, frozen=True, kw_only=True):
 
 
 class TaskBudgetExhausted(Event, frozen=True, kw_only=True):
-    """The next action has no room in the budget of `of_task`: this task, one above it, or a subagent's that it waits for.
+    """The next action has no room in the budget of `of_task`: this task, one above, or a subagent that it waits for.
 
     Nothing more starts until there is room.
     """

@@ -9,7 +9,8 @@ from .plan import Plan, Step, check_plan
 from .task_action import declined
 from .task_command import SendMessage, SteerTask
 from .task_event import ActionDeclined, TaskEvent, TaskMessaged, TaskSteered
-from .task_state import Awaiting, Ready, Task
+from .task_state import Task
+from .task_values import Awaiting, Ready
 
 
 def message(command: SendMessage, task: Task) -> tuple[TaskEvent, ...]:

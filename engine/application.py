@@ -39,6 +39,7 @@ from .in_hand import TasksInHand
 from .inquiry import Inquiry
 from .keeping import CollectionReport, Keeping, Retention, StoreStatus, explained
 from .performing import Outputs
+from .planning_ports import PlannedTask
 from .policy_inquiries import PolicyInquiries
 from .policy_records import PolicyRecords
 from .ports import (
@@ -51,7 +52,6 @@ from .ports import (
     Guard,
     Ids,
     PlaceReader,
-    PlannedTask,
     PolicySource,
     ReadModel,
     TaskLocks,

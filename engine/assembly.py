@@ -7,6 +7,7 @@ import msgspec
 from . import limits
 from .action_pipeline import ActionPipeline
 from .answering import Answering
+from .card_ports import CardRenderer
 from .claims import Claims
 from .closing import Closing
 from .command_handler import CommandHandler
@@ -15,7 +16,8 @@ from .gathering import Gathering
 from .judging import Judging
 from .ledger import Ledger
 from .performing import Outputs, Performing
-from .ports import BlobStore, CardRenderer, Clock, EventStore, Executor, FileFinder, Ids, SpawnReader
+from .planning_ports import SpawnReader
+from .ports import BlobStore, Clock, EventStore, Executor, FileFinder, Ids
 from .recovery import Recovery
 from .sandbox_check import SandboxCheck
 from .session_view import SessionViews

@@ -9,7 +9,8 @@ from ..domain.errors import DomainError, ErrorCode
 from ..domain.facts import Facts, Obstacle
 from ..domain.reason import ReasonCode
 from ..domain.subagent import DEPTH_MAX
-from .ports import Clock, Executor, SpawnReader
+from .planning_ports import SpawnReader
+from .ports import Clock, Executor
 from .sandbox_check import SandboxCheck
 from .session_view import SessionView
 from .sight import Sights

@@ -13,9 +13,10 @@ from ..domain.plan import OnAsk, Step
 from ..domain.policy_decision import Decision
 from ..domain.task import AskAgain, OpenAction, Proposal, Task, existing
 from . import limits
+from .card_ports import CardItem, CardRenderer, CardRequest, CommandsChanges
 from .command_handler import TASK, CommandHandler, Order, order_confirmation, order_task
 from .deciding import Decided, uses_of
-from .ports import CardItem, CardRenderer, CardRequest, Clock, CommandsChanges, Ids
+from .ports import Clock, Ids
 from .session_view import SessionView
 
 _UNASKED: dict[OnAsk, Literal["skipped", "no_approval"]] = {
@@ -135,7 +136,7 @@ class Judging:
 
     def _chain(self, task: Task) -> str:
         """Return who asks: the task, or the subagents from the task that a person started down to the one that asks."""
-        names = [f"task {task.task_id}" if not task.subagent_id else f"subagent {task.subagent_id} “{task.title}”"]
+        names = [f"subagent {task.subagent_id}" if task.subagent_id else f"task {task.task_id}"]
         while task.parent_task_id:
             task = existing(self._handler.known(task.parent_task_id, TASK).state)
             names.append(f"subagent {task.subagent_id}" if task.subagent_id else f"task {task.task_id}")

@@ -27,12 +27,13 @@ from ..domain.task import (
     open_action,
 )
 from . import limits
+from .card_ports import CommandsChanges
 from .command_handler import TASK, CommandHandler, Order, StaleRead, order_task
 from .cutting_off import Attempts
 from .deciding import decide_all
 from .gathering import Gathering
 from .judging import Judging
-from .ports import CommandsChanges, Done, Failed, Finding, NotApplied, Outcome, Permit, StagedChange, Unclear
+from .ports import Done, Failed, Finding, NotApplied, Outcome, Permit, StagedChange, Unclear
 from .session_view import SessionView, SessionViews
 from .tree_facts import TreeFacts
 from .witnessing import OutputListener, Witnessing

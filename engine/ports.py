@@ -8,15 +8,11 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from ..domain.action import Action, ActionKind, Content, FileAction, Location
-from ..domain.budget import NO_BUDGET, Budget
-from ..domain.confirmation import Card
 from ..domain.effect import Effect, Result
 from ..domain.event import Event, Origin, Recorded
 from ..domain.facts import ABSENT, Facts, FileState, Obstacle
 from ..domain.folder_trust import TrustedFolders
 from ..domain.manifest import Entry
-from ..domain.plan import Plan
-from ..domain.policy_decision import Decision
 from ..domain.policy_document import Layer
 from ..domain.reason import ReasonCode
 from ..domain.sandbox import Canary
@@ -408,95 +404,6 @@ class FolderOpener(Protocol):
 
 
 # Planning and asking
-
-
-class PlannedTask(msgspec.Struct, frozen=True, gc=False):
-    """A plan with the bytes that its actions refer to by digest, how much it may use up, and how urgent it is."""
-
-    plan: Plan
-    contents: tuple[bytes, ...] = ()
-    budget: Budget = NO_BUDGET
-    priority: int = 0
-
-
-class Planner(Protocol):
-    """Turns a person's request into a plan."""
-
-    name: str
-
-    async def plan(self) -> PlannedTask:
-        """Return the plan. Raises `DomainError` invalid with the offending value and what to do."""
-        ...
-
-
-class SubagentRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What an action that starts a subagent stands for: its plan, and what it wishes to have of what its parent has."""
-
-    planned: PlannedTask
-    scope: Scope
-    budget: Budget = NO_BUDGET
-
-
-class SpawnReader(Protocol):
-    """Reads what a `subagent.spawn` action says in the words of a plan."""
-
-    def read(self, action: Action, scope: Scope, now: datetime) -> SubagentRequest:
-        """Return what is wished for, bound to the parent's `scope`. What is not stated is not given.
-
-        Raises `DomainError` invalid (the steps, the scope), denied (a folder, verb or host that the parent lacks).
-        """
-        ...
-
-
-class CardItem(msgspec.Struct, frozen=True, gc=False):
-    """One action that a question is about, with what was found out and decided about it."""
-
-    action_id: str
-    action: Action
-    digest: str
-    decision: Decision
-    facts: Facts
-
-
-class CommandsChanges(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Which command made the changes that a question is about, how many there are with those that need no answer.
-
-    Those that are `together` are made all or none.
-    """
-
-    command: Action
-    changes: int
-    together: bool = False
-
-
-class CardRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Everything that a question may show. `changed` says, in a question asked again, what is no longer as shown.
-
-    `staged` is there where the actions are what a command changed in its copy of a folder.
-    """
-
-    confirmation_id: str
-    task_id: str
-    task_title: str
-    step_title: str
-    step_description: str
-    asked_by: str
-    items: tuple[CardItem, ...]
-    scope: Scope
-    digest: str
-    now: datetime
-    expires_at: datetime
-    changed: str = ""
-    unknown_outcome: bool = False
-    staged: CommandsChanges | None = None
-
-
-class CardRenderer(Protocol):
-    """The one rendering of a question that every approver sees."""
-
-    def __call__(self, request: CardRequest) -> Card:
-        """Return the card: nothing cut, hidden characters made visible, the agent's words last and labelled."""
-        ...
 
 
 # Clock, ids, locks

@@ -33,7 +33,8 @@ from ..domain.task import (
 )
 from . import limits
 from .command_handler import SUBAGENT, TASK, CommandHandler, Order, StaleRead, order_subagent, order_task
-from .ports import BlobStore, Clock, EventStore, Guard, SpawnReader
+from .planning_ports import SpawnReader
+from .ports import BlobStore, Clock, EventStore, Guard
 from .session_view import SessionViews
 
 

@@ -8,8 +8,9 @@ from ..domain.session import AddGrant, StartSession
 from ..domain.task import AdoptPlan, QueueTask, StartPlanning
 from .command_handler import Order, order_grant, order_session, order_task
 from .folder_requests import FolderRequest, granting, opened_folders
+from .planning_ports import PlannedTask
 from .policy_records import PolicyRecords, adopting, in_force
-from .ports import BlobStore, FolderOpener, Ids, PlannedTask
+from .ports import BlobStore, FolderOpener, Ids
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from ...domain.action import SubagentSpawn
 from ...domain.errors import DomainError
 from ...domain.plan import Plan, check_plan
 from ...engine import limits
-from ...engine.ports import PlannedTask
+from ...engine.planning_ports import PlannedTask
 from .plan_model import PlanFields, canonical_json
 from .plan_steps import budget_of, step_of
 from .spawn import check_spawn

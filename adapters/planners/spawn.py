@@ -15,7 +15,7 @@ from ...domain.plan import Plan, check_plan
 from ...domain.policy_host import is_listed, parse_entry, parse_host
 from ...domain.scope import VERBS, FolderScope, GrantedHost, PartVerbs, Scope, Verb
 from ...engine import limits
-from ...engine.ports import PlannedTask, SubagentRequest
+from ...engine.planning_ports import PlannedTask, SubagentRequest
 from .plan_model import BudgetFields, Name, StepFields, Text
 from .plan_steps import budget_of, step_of
 from .validation_words import in_one_sentence

@@ -44,9 +44,10 @@ from cowork.domain.policy_request import Request
 from cowork.domain.scope import Scope
 from cowork.engine.application import Answer, FolderRequest, RunRequest
 from cowork.engine.backtest import Backtesting, BacktestReport, backtest, instead_of_first
+from cowork.engine.planning_ports import PlannedTask
 from cowork.engine.policy_history import Decided, PolicyHistory
 from cowork.engine.policy_records import NoPolicyFiles
-from cowork.engine.ports import Done, Finding, NotApplied, Outcome, Permit, PlannedTask
+from cowork.engine.ports import Done, Finding, NotApplied, Outcome, Permit
 from cowork.projections.registry import TABLES
 from tests.bench.figure import Figure
 from tests.bench.policy_workload import WORK, document_of, requests_of

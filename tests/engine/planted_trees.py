@@ -17,7 +17,7 @@ from cowork.domain.policy import CLAIMED
 from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.task import Task
 from cowork.engine.application import Answer
-from cowork.engine.ports import PlannedTask
+from cowork.engine.planning_ports import PlannedTask
 from tests.engine.breaking import Executing, fall_over, with_executor
 from tests.engine.planted import History
 from tests.engine.rig import PERSON, Rig, create, delete, read

@@ -24,7 +24,7 @@ from cowork.domain.task import (
     TaskStarted,
 )
 from cowork.engine.answering import Answer
-from cowork.engine.ports import PlannedTask
+from cowork.engine.planning_ports import PlannedTask
 from tests.engine.breaking import Died, Executing, die, with_executor
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
 

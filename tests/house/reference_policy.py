@@ -81,7 +81,7 @@ def baseline_decisions() -> list[str]:
 
 
 _COMMANDS: Final = ("shell.exec", "code.run")
-_CLOSED: Final = ("connector.read", "connector.action", "subagent.spawn")
+_CLOSED: Final = ("connector.read", "connector.action")
 
 
 def _other_decisions() -> list[str]:
@@ -91,6 +91,7 @@ def _other_decisions() -> list[str]:
         "`shell.exec`, `code.run`, elsewhere": [_asked(kind, "/etc", "") for kind in _COMMANDS],
         "`network.request`, to a granted host": [_asked("network.request", "", "", host="api.example.com")],
         "`network.request`, to another": [_asked("network.request", "", "", host="example.org")],
+        "`subagent.spawn`": [_asked("subagent.spawn", "", "")],
         ", ".join(f"`{kind}`" for kind in _CLOSED): [_asked(kind, "", "") for kind in _CLOSED],
     }
     for title, answers in rows.items():

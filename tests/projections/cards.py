@@ -10,7 +10,7 @@ from cowork.domain.facts import ABSENT, Facts, FileState
 from cowork.domain.policy import Policy
 from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
-from cowork.engine.ports import CardItem, CardRenderer, CardRequest
+from cowork.engine.card_ports import CardItem, CardRenderer, CardRequest
 from cowork.projections.action_card import render_card
 
 NOW = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)

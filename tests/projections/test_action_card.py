@@ -12,7 +12,7 @@ from cowork.domain.confirmation import Card
 from cowork.domain.facts import Facts, FileState
 from cowork.domain.path import normal, text_of_name
 from cowork.domain.policy_decision import Decision
-from cowork.engine.ports import CardItem
+from cowork.engine.card_ports import CardItem
 from cowork.projections.measure import size_words, span_words
 from tests.projections.cards import DIGEST, NOW, card_of, file_facts, lines_of, text_of
 

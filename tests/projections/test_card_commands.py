@@ -5,7 +5,7 @@ from inline_snapshot import snapshot
 from cowork.domain.action import Action, CodeRun, Content, FileCreate, FileDelete, FileWrite, Location, ShellExec
 from cowork.domain.confirmation import Card
 from cowork.domain.facts import Confinement, Facts, Input
-from cowork.engine.ports import CommandsChanges
+from cowork.engine.card_ports import CommandsChanges
 from tests.projections.cards import NOW, card_of, file_facts, lines_of, nothing_there
 
 A = Location("g1", "2023/a.docx")

@@ -13,7 +13,7 @@ from cowork.adapters.planners.plan_file import PlanFile
 from cowork.domain.action import ACTION_TYPES, FileCreate, FileMove, FileWrite, Location, ShellExec, kind_of
 from cowork.domain.errors import DomainError
 from cowork.domain.plan import Batch, Listed
-from cowork.engine.ports import PlannedTask
+from cowork.engine.planning_ports import PlannedTask
 
 
 def plan_of(path: Path) -> PlannedTask:
