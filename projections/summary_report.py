@@ -61,7 +61,7 @@ def summary_of(rows: SummaryRows, names: PlaceNames = NO_NAMES) -> TaskSummary:
         action_log=tuple(_log_line(row, names) for row in actions),
         commands=commands,
         subagents=tuple(_subagents(rows, changes)),
-        steering=tuple(_steering(row) for row in _in_order(rows.course, "position")),
+        steering=steering_of(rows.course),
         followups=tuple(_followups(rows, commands, names)),
         skipped=_skipped(steps, actions, names),
         questions=tuple(
@@ -167,6 +167,11 @@ def _subagent(row: Row, task: Row, file_changes: int) -> SubagentLine:
         file_changes=file_changes,
         positions=tuple(sorted({*spawned, *positions_of(task, "status_position")})),
     )
+
+
+def steering_of(rows: Sequence[Row]) -> tuple[SteeringLine, ...]:
+    """Return what changed a task's course, of its rows of `summary_course`."""
+    return tuple(_steering(row) for row in _in_order(rows, "position"))
 
 
 def _steering(row: Row) -> SteeringLine:

@@ -14,6 +14,10 @@ from .task_rows import names_of_session, summary_in, task_in
 from .task_steer import steer_task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...engine.application import Application
+    from ...projections.row import Row
     from ...projections.task_status import Task
 
 app = App(name="task", help="List and show tasks, see what they did, and pause, interrupt, cancel or steer them.")
@@ -30,48 +34,53 @@ app.command(show_or_raise_budget, name="budget")
 def list_tasks(
     *,
     status: Annotated[str, Parameter(help="Only tasks with this status, such as `paused`.")] = "",
+    all_of_them: Annotated[
+        bool, Parameter(name="--all", negative="", help="Also every subagent of tasks that have ended.")
+    ] = False,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
-    """List the tasks, the newest first.
+    """List the tasks, the newest first, with their subagents beneath them.
 
     cowork task list
     cowork task list --status awaiting_confirmation --json
     """
     from ...domain.errors import DomainError
     from ...domain.task import TASK_STATUSES
-    from ...projections.task_status import task_of
     from ...projections.visible_text import visible
+    from .task_list import print_tasks
 
     if status and status not in TASK_STATUSES:
         raise DomainError("invalid", f"`{visible(status)}` is no status", f"one of {', '.join(TASK_STATUSES)}")
     with opened(options, absent_is_empty=True) as engine:
-        rows = engine.rows("tasks", {"status": status} if status else None, order_by="created_position")
-        tasks = [task_of(row, engine.rows("task_steps", {"task_id": row["task_id"]})) for row in reversed(rows)]
+        where = {"status": status} if status else None
+        rows = list(reversed(engine.rows("tasks", where, order_by="created_position")))
+        tasks = list(_tasks(engine, rows, with_plans=options.json))
     if options.json:
         output.document(tasks)
-        return
-    _print_tasks(tasks)
+    else:
+        print_tasks(tasks, all_of_them=all_of_them or bool(status))
 
 
-def _print_tasks(tasks: list["Task"]) -> None:
-    from ...projections.visible_text import visible
-    from .layout import clock_time, in_columns
+def _tasks(engine: "Application", rows: "Sequence[Row]", *, with_plans: bool) -> "Iterator[Task]":
+    """Yield the tasks of these rows; reading thousands of planned steps is only worth it where they are printed."""
+    from ...projections.task_status import task_of
 
-    if not tasks:
-        output.line("no tasks")
-        return
-    rows = [(task.task_id, task.status, clock_time(task.created_at), visible(task.title) or "-") for task in tasks]
-    for line in in_columns(rows, ("task", "status", "queued (UTC)", "title")):
-        output.line(line)
+    steps: dict[object, list[Row]] = {}
+    for step in engine.rows("task_steps") if with_plans else ():
+        steps.setdefault(step["task_id"], []).append(step)
+    for row in rows:
+        yield task_of(row if with_plans else {**row, "plan": None}, steps.get(row["task_id"], ()))
 
 
 @app.command(name="show")
 def show_task(task_id: TaskId, /, *, options: Options = PLAIN_OPTIONS) -> None:
-    """Show a task: its plan and every action with what became of it.
+    """Show a task: how it stands, its plan with what became of each step, its actions and its subagents.
 
     cowork task show task-06bq2wr0t0x5k9qz
     """
+    from ...projections.summary_report import steering_of
     from ...projections.timeline_report import timeline_of, timeline_rows
+    from .step_states import step_states
 
     with opened(options) as engine:
         task = task_in(engine, task_id)
@@ -79,9 +88,11 @@ def show_task(task_id: TaskId, /, *, options: Options = PLAIN_OPTIONS) -> None:
             output.document(task)
             return
         groups = timeline_of(timeline_rows(engine.rows, task_id), names_of_session(engine, task.session_id))
+        states = step_states(engine.task(task_id))
+        steering = steering_of(engine.rows("summary_course", {"task_id": task_id}))
     from .task_view import print_task
 
-    print_task(task, groups)
+    print_task(task, groups, states, steering)
 
 
 @app.command(name="summary")

@@ -1,6 +1,6 @@
 """A task and its summary as text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...domain.budget import MEASURES, plus
 from ...projections.budget_words import used_words
@@ -16,8 +16,10 @@ from . import output
 from .layout import clock_time, in_columns, plural
 
 
-def print_task(task: Task, groups: Sequence[TimelineGroup]) -> None:
-    """Print the task, its plan, and what became of each action."""
+def print_task(
+    task: Task, groups: Sequence[TimelineGroup], states: Mapping[str, str], steering: Sequence[SteeringLine]
+) -> None:
+    """Print the task, its plan with how each step stands, what changed its course, and what became of each action."""
     _print_head(task)
     if task.plan is not None:
         needs = {one.step_id: _needs_words(one) for one in task.plan.dependencies}
@@ -26,12 +28,14 @@ def print_task(task: Task, groups: Sequence[TimelineGroup]) -> None:
             (
                 f"  {visible(step.step_id)}",
                 visible(step.title) or "-",
+                states[step.step_id],
                 "asks" if step.requires_confirmation else "",
                 needs.get(step.step_id, ""),
             )
             for step in task.plan.steps
         ]
         _print_rows(rows)
+    _listing("changed on the way", (_steering_row(one) for one in steering))
     _section("actions")
     about = [group for group in groups if group.group != TASK_GROUP and not group.group.startswith("step:")]
     actions = [group for group in about if group.kind != "subagent"]
