@@ -5,7 +5,7 @@ what it has read before. What other processes append is noticed before an answer
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -192,15 +192,19 @@ class CommandHandler:
         order's own stream moved, and no guard is on it, the command is decided again on its new state.
         """
         fences = () if actor.startswith("person:") else self._fences_of(orders)
-        async with self._turn_of({order.stream for order in orders}):
+        async with self.turn({order.stream for order in orders}):
             recorded = await self._recorded(orders, actor, cause, guards, fences)
         for follower in self._followers if recorded else ():
             await follower(recorded)
         return recorded
 
     @asynccontextmanager
-    async def _turn_of(self, streams: set[str]) -> AsyncIterator[None]:
-        """Wait until nobody else of this process is at one of the streams: many would only be in each other's way."""
+    async def turn(self, streams: Set[str]) -> AsyncIterator[None]:
+        """Wait until nobody else of this process is at one of the streams, and keep them all away until the block ends.
+
+        Many that write to one stream, or have it guarded, would only be in each other's way. `execute` waits for its
+        turn by itself: give it no order for a stream of which the turn is taken.
+        """
         while taken := next((self._busy[stream] for stream in streams if stream in self._busy), None):
             await taken.wait()
         mine = anyio.Event()

@@ -100,9 +100,16 @@ class Spawning:
             raise DomainError("conflict", f"action `{action.action_id}` starts no subagent")
         if len(task.children) > limits.SUBAGENTS_MAX:
             raise DomainError("limit", f"a task may start at most {limits.SUBAGENTS_MAX} subagents")
-        for _ in range(limits.SUBAGENTS_MAX):
-            # Whoever stops the task stops what is beneath it: what is not there yet must not begin afterwards.
-            known = self._handler.load(task.task_id, TASK)
+        # Whoever stops the task stops what is beneath it: what is not there yet must not begin afterwards. Others of
+        # this process wait, instead of moving the task on for as long as many subagents begin beside each other.
+        async with self._handler.turn({task.task_id}):
+            await self._begin_beneath(task.task_id, action, spawn, child, name)
+
+    async def _begin_beneath(
+        self, parent: str, action: OpenAction, spawn: SubagentSpawn, child: str, name: str
+    ) -> None:
+        for _ in range(limits.COMMAND_RETRIES_MAX):
+            known = self._handler.load(parent, TASK)
             task = running(existing(known.state))
             view = self._views.view_of(task)
             wished = self._reader.read(spawn, view.scope, self._clock.now())
@@ -146,7 +153,7 @@ class Spawning:
             except StaleRead:
                 continue
             return
-        raise DomainError("conflict", f"task `{task.task_id}` changes too often to start a subagent", "try again")
+        raise DomainError("conflict", f"task `{parent}` changes too often to start a subagent", "try again")
 
     def _budget_of(self, task: Task) -> Budget:
         """Return what a task may use up: its own bounds, and those of every task above it."""
