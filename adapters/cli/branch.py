@@ -4,7 +4,7 @@ A step of a few actions gives a line for each of them. A large batch gives its r
 its end, and shows how far it is meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -130,6 +130,7 @@ class Branch:
         self.refused = 0
         self.names: PlaceNames = NO_NAMES
         self.steps: dict[str, StepNow] = {}
+        self._large: dict[str, StepNow] = {}
         self.running: dict[str, str] = {}
         self._is_first = is_first
         self._titles: dict[str, str] = {}
@@ -153,11 +154,20 @@ class Branch:
                     "skipped": tally.skipped,
                 }
                 title = visible(self._titles.get(step_id, step_id))
-                self.steps[step_id] = StepNow(step_id, title, tally.actions, settled)
+                self._note(StepNow(step_id, title, tally.actions, settled))
 
     def _know_plan(self, plan: Plan | None) -> None:
         if plan is not None:
             self._titles = {step.step_id: step.title or step.step_id for step in plan.steps}
+
+    def _note(self, step: StepNow) -> None:
+        self.steps[step.step_id] = step
+        if step.is_large:
+            self._large[step.step_id] = step
+
+    def large_steps(self) -> Iterable[StepNow]:
+        """Return the steps that were begun and are shown as one: among thousands of others there are a few of them."""
+        return self._large.values()
 
     def is_in_large_step(self, action_id: str) -> bool:
         """Whether an action is one of so many that its step is shown in its place."""
@@ -226,7 +236,7 @@ class Branch:
 
     def _begin(self, event: StepBegun) -> Iterator[Line]:
         title = self._titles.get(event.step_id, event.step_id)
-        self.steps[event.step_id] = StepNow(event.step_id, visible(title), event.actions)
+        self._note(StepNow(event.step_id, visible(title), event.actions))
         if not event.actions:
             yield Line("done", visible(title), "nothing matched")
 
@@ -248,6 +258,7 @@ class Branch:
         step = self.steps.get(event.step_id)
         if step is not None:
             step.actions = event.step_actions
+            self._note(step)
         action = self._actions.get(event.action_id)
         yield Line("note", f"{plural(event.actions, 'change')} to decide about", "" if action is None else action.words)
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from ...domain.event import Event, Recorded
 from ...domain.task import OutcomeEvent
 from .branch import Branch, Line, StepNow, Word
+from .held_lines import HeldLines
 from .layout import plural
 from .printed_text import PrintedLine, PrintedText, Stream
 from .progress import Progress
@@ -50,6 +51,7 @@ class LiveView:
         self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._progress: Progress | None = None
         self._live: Live | None = None
+        self._lines = HeldLines(self._print)
         self._drawn_at = 0.0
         self._began_at = time.monotonic()
 
@@ -80,8 +82,7 @@ class LiveView:
                 self._show_printed(self._printed.end(recorded.event.action_id))
         # An open question is in the moving region, and then on the screen as a card.
         lines = [one for recorded in events for one in self._progress.on(recorded) if one.word != "asked"]
-        if lines:
-            self._guarded(lambda: self._console.print(*map(_text, lines), sep="\n"))
+        self._lines.say(lines)
         if lines or time.monotonic() - self._drawn_at > _REFRESH_S:
             self.tick()
 
@@ -90,9 +91,12 @@ class LiveView:
         self._show_printed(self._printed.take(action_id, stream, chunk))
 
     def _show_printed(self, lines: Iterable[PrintedLine]) -> None:
-        shown = [Text(f"  {line.shown()}", style="dim", overflow="fold") for line in lines]
-        if shown and self._verbose and self._progress is not None:
-            self._guarded(lambda: self._console.print(*shown, sep="\n"))
+        shown = [Line("note", "", line.shown()) for line in lines]
+        if self._verbose and self._progress is not None:
+            self._lines.say(shown)
+
+    def _print(self, lines: Sequence[Line]) -> None:
+        self._guarded(lambda: self._console.print(*map(_text, lines), sep="\n"))
 
     def tick(self) -> None:
         """Draw the region again."""
@@ -102,11 +106,12 @@ class LiveView:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Take the region away for the length of the block."""
+        """Take the region away for the length of the block; lines about other work wait for its end."""
         was_live = self._live is not None
         self.close()
         try:
-            yield
+            with self._lines.held():
+                yield
         finally:
             if was_live:
                 self._start()
@@ -157,8 +162,8 @@ def running_shown(progress: Progress) -> list[str]:
 def running_rows(branch: Branch, progress: Progress, depth: int = 0) -> Iterator[str]:
     """Yield what is under way in a task, the rows of a subagent indented beneath that of the action that started it."""
     indent = INDENT * depth
-    for step in branch.steps.values():
-        if step.is_large and _moves(step):
+    for step in branch.large_steps():
+        if _moves(step):
             yield f"{indent}{step.title}  {step.ended} of {step.actions}"
     for action_id, words in branch.running.items():
         if not branch.is_in_large_step(action_id):

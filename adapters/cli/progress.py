@@ -53,10 +53,10 @@ class Progress:
         """Whether anything is under way."""
         return any(branch.running for branch in self.branches.values())
 
-    def steps(self) -> Iterator[tuple[str, StepNow]]:
-        """Yield the steps of all branches, each with its title: of a subagent's, with who that is."""
+    def large_steps(self) -> Iterator[tuple[str, StepNow]]:
+        """Yield the steps that are shown as one, each with its title: of a subagent's, with who that is."""
         for branch in self.branches.values():
-            for step in branch.steps.values():
+            for step in branch.large_steps():
                 yield f"{self._prefix(branch)}{step.title}", step
 
     def first(self) -> Iterator[Branch]:

@@ -9,6 +9,7 @@ from ...domain.task import OutcomeEvent
 from . import output
 from .branch import Line, StepNow, Word
 from .event_json import event_object
+from .held_lines import HeldLines
 from .options import Options, Viewing
 from .printed_text import PrintedLine, PrintedText, Stream
 from .progress import Progress
@@ -101,6 +102,7 @@ class PlainView:
         self._printed = PrintedText()
         self._progress: Progress | None = None
         self._tenths: dict[str, int] = {}
+        self._lines = HeldLines(_print_lines)
 
     def follow(self, progress: Progress) -> None:
         """Show this task from here on."""
@@ -113,39 +115,41 @@ class PlainView:
         for recorded in events:
             if isinstance(recorded.event, OutcomeEvent):
                 self._print(self._printed.end(recorded.event.action_id))
-            for line in self._progress.on(recorded):
-                output.line(plain_line(line))
-        for title, step in self._progress.steps():
+            self._lines.say(list(self._progress.on(recorded)))
+        for title, step in self._progress.large_steps():
             self._print_tenth(title, step)
-        output.flush()
 
     def on_output(self, action_id: str, stream: Stream, chunk: bytes) -> None:
         """Print the lines that a command has printed, where that was asked for."""
         if self._verbose:
             self._print(self._printed.take(action_id, stream, chunk))
-            output.flush()
 
     def _print(self, lines: Iterable[PrintedLine]) -> None:
-        for line in lines:
-            output.line(plain_line(Line("note", line.shown())))
+        self._lines.say([Line("note", line.shown()) for line in lines])
 
     def _print_tenth(self, title: str, step: StepNow) -> None:
-        if not step.is_large or step.ended == step.actions:
+        if step.ended == step.actions:
             return
         tenth = step.ended * 10 // step.actions
         if tenth > self._tenths.get(title, 0):
             self._tenths[title] = tenth
-            output.line(plain_line(Line("note", f"{title}: {step.ended} of {step.actions}")))
+            self._lines.say([Line("note", f"{title}: {step.ended} of {step.actions}")])
 
     def tick(self) -> None:
         """Nothing moves."""
 
     def suspended(self) -> AbstractContextManager[None]:
-        """Return a context that changes nothing."""
-        return nullcontext()
+        """Return a context in which lines about other work wait."""
+        return self._lines.held()
 
     def close(self) -> None:
         """Nothing moves."""
+
+
+def _print_lines(lines: Sequence[Line]) -> None:
+    for line in lines:
+        output.line(plain_line(line))
+    output.flush()
 
 
 def plain_line(line: Line) -> str:

@@ -149,7 +149,7 @@ def test_changes_are_announced_and_their_step_grows_with_them() -> None:
     staged = ChangesStaged(task_id="task-1", action_id=NAME, step_id="s", actions=30, step_actions=31)
     (line,) = lines(progress, staged)
     assert (line.word, line.text) == ("note", "30 changes to decide about")
-    ((title, step),) = progress.steps()
+    ((title, step),) = progress.large_steps()
     assert (title, step.actions, step.is_large) == ("s", 31, True)
     assert what_happened(staged, NAMES) == f"{NAME}  30 changes to decide about"
 
