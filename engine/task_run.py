@@ -35,6 +35,7 @@ from ..domain.task import (
     Started,
     StartTask,
     Task,
+    TaskBudgetExhausted,
     TaskCommand,
     Unknown,
     existing,
@@ -48,7 +49,7 @@ from .answering import Answering, Asker
 from .asking import Asking
 from .claims import Claims
 from .closing import Closing
-from .command_handler import TASK, CommandHandler, Order, order_session, order_task
+from .command_handler import TASK, CommandHandler, Order, StaleRead, order_session, order_task
 from .cutting_off import Halt
 from .ledger import Ledger
 from .overlap import Places, places_of
@@ -205,14 +206,19 @@ class TaskRun:
             waits = any(places.touches(other) for _, other in held)
             if self._has_room(step) and not waits and self._is_free(places):
                 self._active[step.step_id] = places
-                attempt = None
+                before = self._known().actions
+                attempt, goes_on = None, False
                 try:
                     attempt = await self._begin_step(self._known(), step)
+                    goes_on = attempt is None and self._may_start_any(range(before + 1, self._known().actions + 1))
                 finally:
-                    if attempt is None or isinstance(attempt.action, SubagentSpawn):
+                    if not goes_on and (attempt is None or isinstance(attempt.action, SubagentSpawn)):
                         self._leave(step)
                 if attempt is not None:
                     self._perform(group, step, places, attempt)
+                elif goes_on:
+                    # The rest of a batch is its step's turn as much as its first action is.
+                    self._work(group, step, places, None)
                 agenda.refresh(self._known())
             else:
                 held.append((step, places))
@@ -281,13 +287,19 @@ class TaskRun:
         agenda = self._current_agenda()
         for action in _in_order(task):
             if isinstance(action.action, SubagentSpawn) and isinstance(action.phase, Started):
-                if action.action_id not in self._spawns and self._children.can_go_on(self._known(), action.action_id):
+                if action.action_id not in self._spawns and self._children.can_go_on(action.action_id):
                     self._start_child(group, action.action_id)
             elif action.step_id not in self._active and self._may_start(task, action):
                 step = agenda.step(action.step_id)
                 places = self._places(step)
                 if len(self._active) < limits.STEPS_AT_ONCE_MAX and self._is_free(places):
                     self._work(group, step, places, None)
+
+    def _may_start_any(self, numbers: range) -> bool:
+        """Whether one of the task's actions with these numbers may start."""
+        task = self._known()
+        actions = (task.open_actions.get(f"{self._task_id}.{number}") for number in numbers)
+        return any(action is not None and self._may_start(task, action) for action in actions)
 
     def _may_start(self, task: Task, action: OpenAction) -> bool:
         if isinstance(action.phase, Ready):
@@ -353,7 +365,7 @@ class TaskRun:
 
         def over() -> None:
             self._spawns.discard(action_id)
-            self._children.note_rest(self._known(), action_id)
+            self._children.note_rest(action_id)
 
         group.start_soon(self._guarded, work, over)
 
@@ -394,9 +406,7 @@ class TaskRun:
         children = [child for child in states if isinstance(child, Task) and not child.is_final]
         spent = next((child.exhausted for child in children if child.exhausted is not None), None)
         if spent is not None:
-            over = Overrun(measure=spent.measure, bound=spent.bound, needed=spent.needed)
-            await self._execute(ExhaustBudget(spent.of_task, over))
-            return False
+            return await self._exhaust(spent)
         paused = next((child for child in children if child.status == "paused"), None)
         if paused is not None:
             await self._execute(PauseTask(f"its subagent “{paused.title}” ({paused.task_id}) is paused"))
@@ -407,6 +417,19 @@ class TaskRun:
             await self._execute(PauseTask("nothing of it can go on, and nobody was asked: this is a defect"))
             return False
         return True
+
+    async def _exhaust(self, spent: TaskBudgetExhausted) -> bool:
+        """Stop at the bound at which a subagent did; return whether the run goes on: there may be another by now."""
+        guard = self._parts.ledger.guard_of_bound(spent)
+        if guard is None:
+            return True
+        over = Overrun(measure=spent.measure, bound=spent.bound, needed=spent.needed)
+        order = order_task(self._task_id, ExhaustBudget(spent.of_task, over))
+        try:
+            await self._parts.handler.execute(order, actor="engine", cause="scheduler", guards=(guard,))
+        except StaleRead:
+            return True
+        return False
 
     async def _finish(self, task: Task) -> None:
         orders: list[Order] = []
