@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ...domain.event import Event, Recorded
 from ...domain.task import OutcomeEvent
+from ...projections.visible_text import visible
 from .branch import Branch, Line, StepNow, Word
 from .held_lines import HeldLines
 from .layout import plural
@@ -160,17 +161,23 @@ def running_shown(progress: Progress) -> list[str]:
 
 
 def running_rows(branch: Branch, progress: Progress, depth: int = 0) -> Iterator[str]:
-    """Yield what is under way in a task, the rows of a subagent indented beneath that of the action that started it."""
+    """Yield what is under way in a task, the rows of a subagent indented beneath that of the action that started it.
+
+    A subagent that is at one thing only has one row.
+    """
     indent = INDENT * depth
     for step in branch.large_steps():
         if _moves(step):
             yield f"{indent}{step.title}  {step.ended} of {step.actions}"
     for action_id, words in branch.running.items():
+        beneath = progress.beneath(action_id)
+        rows = [] if beneath is None else list(running_rows(beneath, progress, depth + 1))
+        if beneath is not None and len(rows) == 1:
+            yield f"{indent}{visible(beneath.title)} › {rows[0].lstrip()}"
+            continue
         if not branch.is_in_large_step(action_id):
             yield f"{indent}{words}"
-        beneath = progress.beneath(action_id)
-        if beneath is not None:
-            yield from running_rows(beneath, progress, depth + 1)
+        yield from rows
 
 
 def _moves(step: StepNow) -> bool:

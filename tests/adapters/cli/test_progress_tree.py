@@ -45,15 +45,27 @@ def _running(progress: Progress) -> list[str]:
     return [row for branch in progress.first() for row in running_rows(branch, progress)]
 
 
-def test_what_a_subagent_does_stands_indented_beneath_the_row_of_the_action_that_started_it() -> None:
+def test_a_subagent_that_is_at_one_thing_has_one_row_and_so_have_those_beneath_it() -> None:
     story, _, _ = _told()
     progress = Progress()
     list(_shown(story, progress))
     assert _running(progress) == [
         "read a.txt",
+        "Sorter\\x1b › Helper › delete b.txt",
+    ]
+
+
+def test_what_a_subagent_does_stands_indented_beneath_the_row_of_the_action_that_started_it() -> None:
+    story, sorter, _ = _told()
+    (second,) = story.propose_step("mine", READ, task_id=sorter)
+    story.start(second, READ)
+    progress = Progress()
+    list(_shown(story, progress))
+    assert _running(progress) == [
+        "read a.txt",
         'start an agent "Sorter\\x1b"',
-        '  start an agent "Helper"',
-        "    delete b.txt",
+        "  Helper › delete b.txt",
+        "  read a.txt",
     ]
 
 
@@ -83,7 +95,7 @@ def test_a_task_that_is_carried_on_later_shows_what_was_under_way_in_all_of_it()
     names = names_in_rows(story.model().rows("grants", {"session_id": "session-1"}))
     for name in (TASK, sorter, helper):
         progress.know(story.state_of(name), names)
-    assert _running(progress)[-1] == "    delete b.txt"
+    assert _running(progress)[-1] == "Sorter\\x1b › Helper › delete b.txt"
     assert progress.is_busy
 
 
@@ -182,6 +194,6 @@ def test_a_terminal_shows_a_few_of_very_many_rows() -> None:
         story.start(name, READ)
     progress = Progress()
     list(_shown(story, progress))
-    assert len(_running(progress)) == 128
+    assert len(_running(progress)) == 64
     shown = running_shown(progress)
-    assert (len(shown), shown[-1]) == (13, "and 116 more")
+    assert (len(shown), shown[-1]) == (13, "and 52 more")
