@@ -223,7 +223,8 @@ def _sentence(report: SubagentReport) -> str:
     changes = len(report.changes) + report.more_changes
     files = "no file changed" if not changes else f"{changes} change{'s' if changes > 1 else ''} to files"
     why = f" ({report.reason})" if report.reason else ""
-    return f"subagent “{report.title}”: {report.status.replace('_', ' ')}{why}, {report.actions} actions, {files}"
+    acts = f"{report.actions} action{'' if report.actions == 1 else 's'}"
+    return f"subagent “{report.title}”: {report.status.replace('_', ' ')}{why}, {acts}, {files}"
 
 
 def _outcome(action_id: str, report: SubagentReport, result: Result) -> RecordSuccess | RecordFailure:

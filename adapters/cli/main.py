@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "queue": "work:queue",
     "work": "work:work",
     "digest": "digest:digest",
+    "undo": "undo:undo",
     "task": "task:app",
     "confirmation": "confirmation:app",
     "grant": "grant:app",

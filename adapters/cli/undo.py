@@ -1,0 +1,100 @@
+"""`cowork undo …`: taking back what a task or one action changed, and nothing else."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from . import output
+from .exit_status import ExitStatus
+from .opening import opened, person
+from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerOption, Options, Viewing
+from .run import carried
+
+if TYPE_CHECKING:
+    from ...domain.action import Location
+    from ...engine.undo_report import UndoDeed, UndoLine, UndoReport
+
+_WORDS: Final[dict["UndoDeed", str]] = {
+    "remove": "remove",
+    "put_back": "put back",
+    "move_back": "move back",
+    "write_back": "write back",
+    "merge": "merge",
+    "set_mode": "set mode",
+    "move_aside": "move aside",
+    "gone": "gone",
+    "left": "left",
+}
+
+
+def undo(
+    name: Annotated[str, Parameter(help="The id of a task that has ended, or of one of its actions.")],
+    /,
+    *,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Only say what would be taken back, and what would be left and why.")
+    ] = False,
+    answer: AnswerOption = "ask",
+    viewing: Viewing = DEFAULT_VIEWING,
+    options: Options = PLAIN_OPTIONS,
+) -> ExitStatus:
+    """Take back what a task and its subagents changed, or what one action did; what you changed since stays.
+
+    A file that changed since is merged where it is text and the two changes do not meet; else it is left and named.
+    An undo is a task of its own: it asks where the rules say so, can be resumed, and can be undone.
+
+        cowork undo task-06bq2wr0t0x5k9qz --dry-run
+        cowork undo task-06bq2wr0t0x5k9qz
+        cowork undo task-06bq2wr0t0x5k9qz.4
+    """
+    import anyio
+
+    with opened(options) as app:
+        report = anyio.run(lambda: app.undo(name, by=person(), dry_run=dry_run))
+        left = ExitStatus.CONFLICT if report.left else ExitStatus.DONE
+        if not options.json:
+            _print_report(report, dry_run=dry_run)
+        elif dry_run or not report.task_id:
+            output.document(report)
+        else:
+            output.object_line(report)
+        if not report.task_id:
+            return ExitStatus.DONE if dry_run else left
+        status = carried(app, options, viewing, answer, task_ids=[report.task_id])
+        return left if status == ExitStatus.DONE else status
+
+
+def _print_report(report: "UndoReport", *, dry_run: bool) -> None:
+    from ...projections.visible_text import visible
+
+    would = "would undo" if dry_run else "undoing"
+    if not report.lines:
+        output.line(f"nothing to undo: {report.undoes} changed no file")
+        return
+    output.line(f'{would} {report.undoes} "{visible(report.title)}"')
+    for line in report.lines:
+        output.line(f"  {_WORDS[line.deed]:<11}{_line(line, report)}")
+    if not report.done:
+        output.line("nothing of it can be taken back" if report.left else "all of it is as it was before")
+    output.flush()
+
+
+def _line(line: "UndoLine", report: "UndoReport") -> str:
+    from ...projections.visible_text import visible
+
+    places = [_place(at, report) for at in (line.at, line.to) if at is not None]
+    if len(places) < 2:
+        text = "".join(places)
+    elif line.deed == "left":
+        text = f"{places[0]} (it was {places[1]})"
+    else:
+        text = f"{places[0]} -> {places[1]}"
+    return f"{text}{': ' if text and line.reason else ''}{visible(line.reason)}"
+
+
+def _place(at: "Location", report: "UndoReport") -> str:
+    from ...projections.visible_text import visible
+
+    first = next(iter(report.folders), "")
+    name = report.folders.get(at.grant_id, "")
+    return visible(at.path if at.grant_id == first else f"{name}:{at.path}")
