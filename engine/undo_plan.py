@@ -300,6 +300,10 @@ class _Planning:
             if folder.top is self._tree.root and not folder.is_inside(node):
                 yield node, folder
         for node in movable:
+            for holder in circle:
+                if holder is not node and holder.parent is not None and node.is_inside(holder):
+                    yield node, holder.parent
+        for node in movable:
             if node.parent is not None:
                 yield node, node.parent
 

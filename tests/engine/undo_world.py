@@ -349,9 +349,11 @@ class Story(msgspec.Struct, frozen=True):
             if not self._is_named(name) and not self._is_named(home):
                 yield f"{line} of {home} is in {name}"
         for folder in self.after_undo.folders - self.first.folders:
-            if any(is_in(name, folder) for name in (*self.after_undo.files, *self.named)):
+            if self._is_named(folder) or any(is_in(name, folder) for name in self.after_undo.files):
                 continue
-            if folder not in self.after_person.folders:
+            # One that the person made in a folder went back with that.
+            gone = self.after_person.folders - self.after_undo.folders
+            if folder not in self.after_person.folders and _name(folder) not in map(_name, gone):
                 yield f"an empty folder that nobody made: {folder}"
             elif folder in self.after_agent.folders:
                 yield f"an empty folder of the agent: {folder}"
@@ -385,6 +387,10 @@ class Story(msgspec.Struct, frozen=True):
             if set(ls) & set(lines)
         ]
         return self._is_named(name) or any(map(self._is_named, now))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _homes(tree: Tree) -> dict[str, str]:
