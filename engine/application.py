@@ -276,7 +276,13 @@ class Application:
         with self._locks.hold(root) as idle:
             # Where another process is running it, that one records the outcome at hand and ends the session.
             if idle and root == task_id:
-                await self._close(self.task(task_id))
+                task = self.task(task_id)
+                if any(isinstance(action.phase, Started) for action in task.open_actions.values()):
+                    await self._claim(task_id)
+                try:
+                    await self._close(task)
+                finally:
+                    self._handler.unfence(task_id)
 
     async def end_session(self, session_id: str, *, by: str, reason: str = "") -> None:
         """End a session: cancel its tasks, take its grants back, destroy its memory. See `SessionEnding.end`."""
@@ -328,13 +334,19 @@ class Application:
         )
 
     async def undo(
-        self, name: str, *, by: str, own: Sequence[Layer] | None = None, dry_run: bool = False
+        self,
+        name: str,
+        *,
+        by: str,
+        own: Sequence[Layer] | None = None,
+        dry_run: bool = False,
+        to_carry_on: bool = False,
     ) -> "UndoReport":
         """Find out what undoing a task or an action comes to and queue the task that does it; `carry_on` runs that.
 
         It has a session of its own, with the folders of the undone one opened again by `by`, and the rules that that
-        had of its own, or `own`. With `dry_run`, and where there is nothing to do, nothing is queued. Raises
-        `DomainError` not_found, conflict (it has not ended) or unavailable.
+        had of its own, or `own`. With `dry_run`, and where there is nothing to do, nothing is queued. `to_carry_on` as
+        in `start`. Raises `DomainError` not_found, conflict (it has not ended) or unavailable.
         """
         from .undo import Undoing
 
@@ -351,6 +363,7 @@ class Application:
             ids=self._ids,
             undos=lambda: {str(row["task_id"]): str(row["undoes"]) for row in self.rows("tasks") if row["undoes"]},
             as_root=self._as_root.orders,
+            take=self._in_hand.take if to_carry_on else None,
         )
         try:
             report = await undoing.undo(name, by=by, own=own, dry_run=dry_run)

@@ -113,8 +113,12 @@ class Undoing:
         ids: Ids,
         undos: Callable[[], Mapping[str, str]],
         as_root: Callable[[str], Sequence[Order]],
+        take: Callable[[str], object] | None = None,
     ) -> None:
-        """`undos` says of each undo's task what it undoes, `as_root` what goes on record of a session of root's."""
+        """`undos` says of each undo's task what it undoes, `as_root` what goes on record of a session of root's.
+
+        `take` makes the task of an undo this process's before anybody else can see it.
+        """
         self._store = store
         self._handler = handler
         self._blobs = blobs
@@ -124,6 +128,7 @@ class Undoing:
         self._ids = ids
         self._undos = undos
         self._as_root = as_root
+        self._take = take
 
     async def undo(self, name: str, *, by: str, own: Sequence[Layer] | None, dry_run: bool) -> UndoReport:
         """Work the undo out and, unless nothing is to be done, queue it."""
@@ -254,6 +259,8 @@ class Undoing:
             order_task(task_id, AdoptPlan(Plan(title=title, steps=steps))),
             *self._as_root(session_id),
         ]
+        if self._take is not None:
+            self._take(task_id)
         await self._handler.execute(*orders, actor=by, cause="undo")
         return task_id
 

@@ -50,7 +50,7 @@ def undo(
     import anyio
 
     with opened(options) as app:
-        report = anyio.run(lambda: app.undo(name, by=person(), dry_run=dry_run))
+        report = anyio.run(lambda: app.undo(name, by=person(), dry_run=dry_run, to_carry_on=True))
         left = ExitStatus.CONFLICT if report.left else ExitStatus.DONE
         if not options.json:
             _print_report(report, dry_run=dry_run)
