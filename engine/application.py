@@ -304,7 +304,7 @@ class Application:
         A look: nothing is changed and nothing is recorded. Raises `DomainError` not_found, conflict (it has ended),
         unavailable (another process is running it), invalid or limit (a policy document that can't be taken whole).
         """
-        if self._is_running(root_task_id(task_id)):
+        if self._in_hand.is_elsewhere(root_task_id(task_id)):
             raise _being_run(root_task_id(task_id))
         from .resume_looks import Looks
         from .resuming import Resuming
@@ -469,12 +469,8 @@ class Application:
         return audit(
             self._store,
             dumps=lambda: dumps_of(self._store, self._catch_up, made_again),
-            is_running=self._is_running,
+            is_running=self._in_hand.is_elsewhere,
         )
-
-    def _is_running(self, task_id: str) -> bool:
-        with self._locks.hold(task_id) as mine:
-            return not mine
 
     @property
     def store(self) -> EventStore:

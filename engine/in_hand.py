@@ -22,6 +22,13 @@ class TasksInHand:
         self._taken[task_id] = lock
         return True
 
+    def is_elsewhere(self, task_id: str) -> bool:
+        """Whether somebody carries the task on or is about to, who is not this caller with a task that it took."""
+        if task_id in self._taken:
+            return False
+        with self._locks.hold(task_id) as mine:
+            return not mine
+
     @contextmanager
     def hold(self, task_id: str) -> Iterator[bool]:
         """Enter with whether this process has the task, taken before or now; let it go with the block."""

@@ -109,3 +109,10 @@ async def test_a_task_that_was_started_and_left_is_let_go_with_the_process(rig: 
     assert rig.locks.held == set()
     rig.restart()
     assert (await rig.app.carry_on(task_id)).status == "completed"
+
+
+async def test_a_task_that_is_taken_to_be_carried_on_is_not_being_run_for_who_took_it(rig: Rig) -> None:
+    task_id = await rig.start(read("1.txt"), to_carry_on=True)
+    assert (await rig.app.resume_report(task_id)).task_id == task_id
+    with pytest.raises(DomainError, match="being run by another process"):
+        await rig.engine().resume_report(task_id)
