@@ -239,6 +239,7 @@ class ActionPipeline:
         orders = self._after_recheck(task, step, action, view, decided.facts, decided.decision)
         if spent is not None and any(isinstance(order.command, StartAction) for order in orders):
             orders = (order_task(task.task_id, ExhaustBudget(spent.of_task, spent.overrun)),)
+            guards = (*guards, spent.guard)
         with self._ledger.holding(task, wanted):
             recorded = await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=guards)
         return recorded, decided

@@ -9,16 +9,21 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ..domain.budget import NO_USAGE, Budget, Overrun, Usage, find_overrun, minus, plus
-from ..domain.task import NoTask, Task
+from ..domain.budget import NO_USAGE, Overrun, Usage, find_overrun, minus, plus
+from ..domain.task import NoTask, Task, TaskBudgetExhausted
 from .command_handler import TASK, CommandHandler
+from .ports import Guard
 
 
 class Spent(msgspec.Struct, frozen=True, gc=False):
-    """A budget without room: the task that it is of, and the bound that would be passed."""
+    """A budget without room: the task that it is of, and the bound that would be passed.
+
+    `guard` is for who records it: there may be another budget before that.
+    """
 
     of_task: str
     overrun: Overrun
+    guard: Guard
 
 
 class Ledger:
@@ -43,20 +48,19 @@ class Ledger:
                 total = plus(total, msgspec.structs.replace(self.used(state), wall_ms=0))
         return total
 
-    def budgets(self, task: Task) -> tuple[Budget, ...]:
-        """Return the budgets of the task, of those above it and of its subagents: with others, more is possible."""
-        children = (self._handler.known(child, TASK).state for child in task.children)
-        return (
-            *(one.budget for one in self._upwards(task)),
-            *(child.budget for child in children if isinstance(child, Task)),
-        )
+    def guard_of_bound(self, spent: TaskBudgetExhausted) -> Guard | None:
+        """Return what holds as long as the bound does at which a task stopped; None where it is another by now."""
+        live = self._handler.known(spent.of_task, TASK)
+        if isinstance(live.state, NoTask) or live.state.budget.of(spent.measure) != spent.bound:
+            return None
+        return Guard(spent.of_task, live.version)
 
     def find_spent(self, task: Task, wanted: Usage) -> Spent | None:
         """Return the first budget, from the task upwards, that has no room for what is wanted."""
         for one in self._upwards(task):
             over = find_overrun(one.budget, self.used(one), wanted) if one.budget.is_bound else None
             if over is not None:
-                return Spent(one.task_id, over)
+                return Spent(one.task_id, over, Guard(one.task_id, self._handler.known(one.task_id, TASK).version))
         return None
 
     @contextmanager
@@ -66,10 +70,8 @@ class Ledger:
         try:
             yield
         finally:
-            left = minus(self._held[task.task_id], wanted)
-            if left == NO_USAGE:
-                del self._held[task.task_id]
-            else:
+            left = minus(self._held.pop(task.task_id, NO_USAGE), wanted)
+            if left != NO_USAGE:
                 self._held[task.task_id] = left
 
     def _upwards(self, task: Task) -> Iterator[Task]:

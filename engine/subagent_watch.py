@@ -1,6 +1,5 @@
 """Whether there is anything to do for a subagent that came to rest: an answer, another budget, somebody resumed it."""
 
-from ..domain.budget import Budget
 from ..domain.ids import child_task_id
 from ..domain.task import NoTask, Task, open_questions
 from .answering import Answering
@@ -17,38 +16,57 @@ class SubagentWatch:
         self._answering = answering
         self._ledger = ledger
         self._clock = clock
-        self._rested: dict[str, tuple[Budget, ...]] = {}
+        self._rested: dict[str, int] = {}
 
-    def note_rest(self, task: Task, action_id: str) -> None:
-        """Remember that the subagent of a task's action came to rest, and under which budgets."""
-        self._rested[action_id] = self._ledger.budgets(task)
+    def note_rest(self, action_id: str) -> None:
+        """Remember that the subagent of an action came to rest, and at which version of its task."""
+        self._rested[action_id] = self._handler.known(child_task_id(action_id), TASK).version
 
-    def can_go_on(self, task: Task, action_id: str) -> bool:
+    def can_go_on(self, action_id: str) -> bool:
         """Whether there is something to do for a subagent: always at first, later when something has changed."""
-        state = self._handler.known(child_task_id(action_id), TASK).state
+        state, version = (live := self._handler.known(child_task_id(action_id), TASK)).state, live.version
         if isinstance(state, NoTask) or state.is_final:
             return True
+        is_first = action_id not in self._rested
         match state.status:
             case "awaiting_confirmation":
-                return self._has_answers(state)
+                # Another plan may have other steps to begin, and no question any more.
+                was_steered = self._may_begin(state) if is_first else self._rested[action_id] != version
+                return was_steered or self._has_answers(state)
             case "paused":
-                return action_id not in self._rested
-            case "budget_exhausted":
-                return self._rested.get(action_id) != self._ledger.budgets(task)
+                return is_first
+            case "budget_exhausted" if state.exhausted is not None:
+                return is_first or self._ledger.guard_of_bound(state.exhausted) is None
             case _:
                 return True
 
+    def _may_begin(self, task: Task) -> bool:
+        """Whether the task, or one beneath it, has steps that were not begun."""
+        if any(step_id not in task.steps for step_id in task.step_ids):
+            return True
+        children = (self._handler.known(child, TASK).state for child in task.children)
+        return any(isinstance(child, Task) and not child.is_final and self._may_begin(child) for child in children)
+
     def _has_answers(self, task: Task) -> bool:
-        """Whether a question of the task or of those beneath it was answered, or is too late to answer."""
+        """Whether a question of a task that waits, or of those beneath it, was answered, or is too late to answer."""
         pending = self._answering.pending(task)
         if len(pending) < len(open_questions(task)) or any(self._is_late(name) for name in pending):
             return True
+        if not self._answering.pending_of_tree(task):
+            return True
         children = (self._handler.known(child, TASK).state for child in task.children)
-        return any(
-            isinstance(child, Task)
-            and (child.status in ("ready", "running") or (not child.is_final and self._has_answers(child)))
-            for child in children
-        )
+        return any(isinstance(child, Task) and self._is_awake(child) for child in children)
+
+    def _is_awake(self, task: Task) -> bool:
+        match task.status:
+            case "ready" | "running":
+                return True
+            case "awaiting_confirmation":
+                return self._has_answers(task)
+            case "budget_exhausted" if task.exhausted is not None:
+                return self._ledger.guard_of_bound(task.exhausted) is None
+            case _:
+                return False
 
     def _is_late(self, confirmation_id: str) -> bool:
         question = self._answering.question(confirmation_id)
