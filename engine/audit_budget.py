@@ -77,7 +77,9 @@ class Budgets:
     def on_queued(self, seen: Seen, node: Node, event: TaskQueued) -> None:
         """Open the account of a task."""
         given = node.given
-        if given is not None and narrowest(self._in_force(node.above), event.budget) != given.budget:
+        # Somebody may have raised a budget above it at that very moment: the subagent was given less then.
+        bounds = NO_BUDGET if given is None else narrowest(self._in_force(node.above), event.budget)
+        if given is not None and narrowest(bounds, given.budget) != given.budget:
             self._findings.add(11, seen, f"task `{event.task_id}` has another budget than its subagent was given")
         self._accounts[event.task_id] = _Account(event.budget)
 
