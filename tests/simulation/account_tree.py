@@ -88,7 +88,9 @@ class TreeAccount:
         self._said += self._attempts_astray()
         self._said += self._overspent()
         if at_rest:
-            self._said += [f"subagent of {name} was never said to be over" for name in sorted(self._spawned - self._gone)]
+            self._said += [
+                f"subagent of {name} was never said to be over" for name in sorted(self._spawned - self._gone)
+            ]
         return self._said
 
     # The log

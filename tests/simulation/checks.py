@@ -5,7 +5,7 @@ from random import Random
 from cowork.domain.event import Event, Recorded
 from cowork.domain.ids import root_task_id
 from cowork.domain.ownership import TaskClaimed
-from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, TaskQueued
+from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, ActionStarted, TaskQueued
 from cowork.engine.application import Application
 from tests.simulation.account import still_open, unexplained
 from tests.simulation.account_outside import unanswered
@@ -72,7 +72,7 @@ class Checks:
             complaints += [f"`{name}` was left behind" for name in self._tree.leftovers()]
             queued = [one.event.task_id for one in log if isinstance(one.event, TaskQueued)]
             complaints += [f"task {name} has not ended" for name in queued if not app.task(name).is_final]
-            complaints += [f"{name} was begun, and has no outcome" for name in sorted(still_open(log))]
+            complaints += [f"{name} was begun, and has no outcome" for name in sorted(still_open(log) - _unknown(log))]
         self._checked_to = len(log)
         self._open_before = still_open(log)
         self._tree.take_over()
@@ -103,3 +103,14 @@ class Checks:
                 begun = still_open(log[:at])
                 self._adrift |= {name for name in begun if root_task_id(name.rpartition(".")[0]) == task_id}
         self.disturbed |= self._adrift
+
+
+def _unknown(log: list[Recorded[Event]]) -> set[str]:
+    """Return the actions of which nobody can tell what became of their last attempt, as is on record."""
+    unknown: set[str] = set()
+    for one in log:
+        if isinstance(one.event, ActionOutcomeUnknown):
+            unknown.add(one.event.action_id)
+        elif isinstance(one.event, ActionStarted):
+            unknown.discard(one.event.action_id)
+    return unknown

@@ -154,9 +154,7 @@ def as_if_killed() -> Iterator[None]:
     class Abandoned(ExitStack):
         def callback(self, undo: Callable[..., Any], /, *args: Any, **more: Any) -> Callable[..., Any]:
             process = HERE.get()
-            return super().callback(
-                lambda: None if process is not None and process.is_dead else undo(*args, **more)
-            )
+            return super().callback(lambda: None if process is not None and process.is_dead else undo(*args, **more))
 
     modules: tuple[Any, ...] = (writing, moving, deleting, restoring)
     for module in modules:

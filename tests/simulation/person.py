@@ -131,9 +131,7 @@ class Person:
             return ""
         self._plans += 1
         given = Given(verbs=VERBS, hosts=HOSTS)
-        await on.steer(
-            task.task_id, steered_plan(self._random, self._tree, given, task, self._plans), by=PERSON
-        )
+        await on.steer(task.task_id, steered_plan(self._random, self._tree, given, task, self._plans), by=PERSON)
         return task.task_id
 
     async def _say(self, on: Application) -> str:
@@ -217,8 +215,9 @@ class Person:
         try:
             await on.answer(name, digest, self.answer_to(asked, digest=digest, offers=on))
         except DomainError as error:
-            # In the very process that has just put the question it may not be there for a moment.
-            if error.code not in ("expired", "conflict") and (error.code != "not_found" or on is self.app):
+            # In the very process that has just put the question it may not be there for a moment, or its disk be full.
+            late = error.code in ("expired", "conflict")
+            if not late and (on is self.app or error.code not in ("not_found", "unavailable")):
                 self._world.complain(f"an answer to {name} was refused: {error}")
         else:
             if wrong:
@@ -230,9 +229,7 @@ class Person:
         asked = (one.event for one in self._world.events() if isinstance(one.event, ConfirmationRequested))
         return next(one for one in asked if one.confirmation_id == name)
 
-    def answer_to(
-        self, asked: ConfirmationRequested, *, digest: str = "", offers: Application | None = None
-    ) -> Answer:
+    def answer_to(self, asked: ConfirmationRequested, *, digest: str = "", offers: Application | None = None) -> Answer:
         """Return a yes or a no; and what became of it, where that is the question."""
         if self._random.random() > 0.7:
             return Answer(approve=False, answered_by=PERSON)

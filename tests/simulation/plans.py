@@ -33,9 +33,9 @@ from cowork.domain.policy_document import (
     layer,
     layer_of_rules,
 )
+from cowork.domain.task import Task
 from cowork.engine.application import PlannedTask
 from cowork.engine.policy_records import NOTHING_STANDING, RUN
-from cowork.domain.task import Task
 from cowork.engine.ports import StandingLayers
 from tests.simulation.outside import HOSTS
 from tests.simulation.spawns import Given, random_spawn
@@ -161,9 +161,7 @@ def _without_needs(step: Step, names: set[str]) -> Step:
     return msgspec.structs.replace(step, needs=needs, after=tuple(one for one in step.after if one in names))
 
 
-def _step(
-    random: Random, tree: Tree, given: Given, contents: list[bytes], name: str, before: list[Step]
-) -> Step:
+def _step(random: Random, tree: Tree, given: Given, contents: list[bytes], name: str, before: list[Step]) -> Step:
     request, changes = _request(random, tree, given, contents)
     return Step(
         step_id=name,

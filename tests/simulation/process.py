@@ -68,16 +68,19 @@ class Process:
     def __init__(self, number: int, life: Life) -> None:
         self.number = number
         self.is_dead = False
+        self.is_stale = False
+        """Whether it has lost a task without noticing."""
         self.at_stake: list[str] = []
         self._life = life
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Let what is done in the block, and whatever it starts, be the work of this process."""
-        token = HERE.set(self)
+        token, before = HERE.set(self), _DEED.set(False)
         try:
             yield
         finally:
+            _DEED.reset(before)
             HERE.reset(token)
 
     async def moment(self, point: str) -> None:
@@ -105,6 +108,14 @@ class Process:
         """End the process. Raises `Crash`."""
         self.is_dead = True
         raise Crash(point)
+
+
+class Calm(Process):
+    """A process in which nothing happens but what it does."""
+
+    async def moment(self, point: str) -> None:
+        """Let the others have a turn."""
+        await anyio.lowlevel.checkpoint()
 
 
 async def as_deed(deed: Callable[[], Awaitable[Any]]) -> None:

@@ -43,7 +43,7 @@ from tests.simulation.faults import FaultyExecutor, FaultyStore, FileFaults, as_
 from tests.simulation.outside import HOSTS, Ledger, SimulatedCommands, SimulatedRequests, World
 from tests.simulation.person import DEEDS, Person
 from tests.simulation.plans import MACHINES, RULES, random_plan
-from tests.simulation.process import MOMENTS_MAX, Process, as_deed, crash_of, others_in
+from tests.simulation.process import HERE, MOMENTS_MAX, Calm, Process, as_deed, crash_of, others_in
 from tests.simulation.spawns import Given
 from tests.simulation.tree import Tree
 from tests.simulation.truth import Truth
@@ -60,7 +60,7 @@ class Locks:
     """Which process has which task. A process may lose what it has, and not notice."""
 
     def __init__(self) -> None:
-        self._held: dict[str, object] = {}
+        self._held: dict[str, tuple[object, Process | None]] = {}
 
     @contextmanager
     def hold(self, task_id: str) -> Iterator[bool]:
@@ -68,7 +68,7 @@ class Locks:
         if task_id in self._held:
             yield False
             return
-        mine = self._held[task_id] = object()
+        mine = self._held[task_id] = object(), HERE.get()
         try:
             yield True
         finally:
@@ -81,7 +81,9 @@ class Locks:
 
     def lose(self, task_id: str) -> None:
         """Let the task be free, although somebody carries it on."""
-        self._held.pop(task_id, None)
+        _, holder = self._held.pop(task_id)
+        if holder is not None:
+            holder.is_stale = True
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -128,16 +130,16 @@ class Simulation:
         """Return an engine whose process never dies, and that carries no task on."""
         files = FileExecutor(self._blobs, self._tree.state)
         self._closing.append(files)
-        return self._application(MemoryEventStore(self.rows), (files,), watch_s=None)
+        world = World(self.random, self._tree, self._blobs, files, self._ledger, Calm(0, self))
+        executors = (files, SimulatedCommands(world), SimulatedRequests(world))
+        return self._application(MemoryEventStore(self.rows), executors, watch_s=None)
 
     def _engine(self) -> Engine:
         """Return an engine in a process of its own, in which anything may go wrong."""
         self._processes += 1
         process = Process(self._processes, self)
         parts = (self.random, process)
-        store: Any = FaultyStore(
-            MemoryEventStore(self.rows), *parts, lambda: self.is_quiet, self._checks.written_by
-        )
+        store: Any = FaultyStore(MemoryEventStore(self.rows), *parts, lambda: self.is_quiet, self._checks.written_by)
         faults = FileFaults(*parts, self._edit_in_between, self._checks.disturbed.add, lambda: self.is_quiet)
         files = FileExecutor(self._blobs, self._tree.state, checkpoint=faults)
         self._closing.append(files)
@@ -174,7 +176,7 @@ class Simulation:
 
     def _some_engine(self) -> Engine:
         """Return a process that is alive: one that there is, or a new one."""
-        self._engines = [one for one in self._engines if not one.process.is_dead]
+        self._engines = [one for one in self._engines if not one.process.is_dead and not one.process.is_stale]
         if not self._engines or (len(self._engines) < PROCESSES_MAX and self.random.random() < 0.15):
             self._engines.append(self._engine())
         return self.random.choice(self._engines)
@@ -223,8 +225,14 @@ class Simulation:
             case "wait" | "rule" | "sandbox":
                 self._change_surroundings(kind)
             case _:
-                mine = next((one.app for one in self._engines if one.process is process), None)
-                await self._person.act(kind, point, process, mine if self.random.random() < 0.3 else None)
+                mine = next((one for one in self._engines if one.process is process), None)
+                if mine is None or self._group is None or self.random.random() < 0.7:
+                    await self._person.act(kind, point, process)
+                else:
+                    # In the process that runs the tasks, as with a key at the terminal: beside its other work.
+                    self._group.start_soon(
+                        self._survive, mine, partial(self._person.act, kind, point, process, mine.app)
+                    )
 
     def _overtake(self) -> None:
         """Let another process carry on what somebody has and will not notice to have lost."""
@@ -300,9 +308,7 @@ class Simulation:
         elif not tasks or (choice < 0.3 and len(self._roots()) < 3):
             await self._survive(engine, partial(self._start, engine))
         else:
-            await self._survive(
-                engine, partial(engine.app.carry_on, self.random.choice(tasks), self._asker(engine))
-            )
+            await self._survive(engine, partial(engine.app.carry_on, self.random.choice(tasks), self._asker(engine)))
 
     async def _survive(self, engine: Engine, work: Callable[[], Awaitable[object]]) -> None:
         """Do something that may end in an error, or in the end of the process."""
