@@ -130,7 +130,9 @@ def _find_refusal_of_place(place: Location, verb: Verb, action: Action, facts: F
         return Refusal(gap.code, gap.rule_id, gap.message)
     if is_engines(place.path):
         return _refused("protected", "engine-folder", "the engine's own files can't be touched by an action")
-    if verb == "create" or (isinstance(action, (FileRename, FileMove)) and place is action.to):
+    # What is put back has had its name all along, whoever gave it that.
+    is_new = verb == "create" and not isinstance(action, FileRestore)
+    if is_new or (isinstance(action, (FileRename, FileMove)) and place is action.to):
         unreadable = find_new_name_problem(place.path)
         if unreadable is not None:
             return _refused(unreadable.code, "new-name", unreadable.message)

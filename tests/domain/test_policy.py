@@ -85,8 +85,19 @@ MATRIX: list[Row] = [
     ("`outer` is not in `out`", FileCreate(at=at("outer"), content=BYTES), NEW, ASK),
     ("overwriting is asked", FileWrite(at=at("out/a"), content=BYTES), {"target": FILE}, ASK),
     ("putting back is asked", BACK, RESTORED, ASK),
+    (
+        "putting back under a name that nobody can read, which it had before, is asked",
+        msgspec.structs.replace(BACK, at=at("a\u202eb\x1b[2J")),
+        RESTORED,
+        ASK,
+    ),
     ("putting back in an output root is allowed", msgspec.structs.replace(BACK, at=at("out/a")), RESTORED, "allow"),
-    ("putting back what other programs obey", msgspec.structs.replace(BACK, at=at("a/.vscode/tasks.json")), RESTORED, "deny"),
+    (
+        "putting back what other programs obey",
+        msgspec.structs.replace(BACK, at=at("a/.vscode/tasks.json")),
+        RESTORED,
+        "deny",
+    ),
     ("deleting is asked", FileDelete(at=at("out/a")), {"target": FILE}, ASK),
     (
         "renaming is asked",
