@@ -154,7 +154,7 @@ class _Planning:
 
     def made_progress(self) -> bool:
         """Decide about everything that waits for nothing; return whether there was anything."""
-        before = len(self._moves) + len(self._made.pending) + len(self._rewrites), len(self.deeds)
+        before = self._count()
         for node in list(self._rewrites.values()):
             self._rewrite(node)
         for node in list(self._moves.values()):
@@ -167,7 +167,10 @@ class _Planning:
         self._made.note_moves()
         for node in list(self._made.pending.values()):
             self._remove(node)
-        return before != (len(self._moves) + len(self._made.pending) + len(self._rewrites), len(self.deeds))
+        return before != self._count()
+
+    def _count(self) -> tuple[int, ...]:
+        return len(self._moves), len(self._made.pending), len(self._rewrites), len(self.deeds), len(self.left)
 
     def _drop_move(self, node: Node) -> None:
         del self._moves[id(node)]

@@ -1,4 +1,4 @@
-"""Undo of whatever an agent may do, after whatever a person may have done since: 500 stories, and more.
+"""Undo of whatever an agent may do, after whatever a person may have done since: 500 stories with a person, and more without.
 
 Everything that the agent changed is back, or its place is named; every line of the person's is there, and none that the
 person took away has come back.
@@ -114,7 +114,7 @@ def named(report: UndoReport) -> frozenset[str]:
     return frozenset(at.path for line in report.left for at in (line.at, line.to) if at is not None)
 
 
-@stories(300)
+@stories(150)
 @given(work=WORK)
 def test_with_nobody_in_between_everything_is_as_it_was(work: list[Move], places: Path) -> None:
     async def story() -> None:
