@@ -198,7 +198,7 @@ def test_without_a_folder_the_one_that_holds_the_path_is_taken(worked: CommandLi
         (("shell.exec", "--folder", "inbox", "--", "git", "push", "--force"), "-- git push --force"),
         (("network.request", "api.example.com"), "by baseline:no-network"),
         (("file.move", "inbox/a.txt", "inbox/b.txt"), "by baseline:move-needs-a-person"),
-        (("subagent.spawn",), "by the fallback of baseline"),
+        (("subagent.spawn",), "by baseline:subagents-can-do-no-more"),
     ],
 )
 def test_every_kind_of_action_can_be_asked_about(worked: CommandLine, arguments: tuple[str, ...], says: str) -> None:
