@@ -4,7 +4,7 @@ The folded state of live streams is kept and moved forward by the events that ar
 what it has read before. What other processes append is noticed before an answer rests on it, and folded in.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
@@ -160,7 +160,7 @@ class CommandHandler:
         self._listeners: list[Listener] = []
         self._followers: list[Follower] = []
         self._fences: dict[str, Guard] = {}
-        self._busy: dict[str, anyio.Event] = {}
+        self._queues: dict[str, deque[anyio.Event]] = {}
 
     def fence(self, root: str, guard: Guard) -> None:
         """Record for the task, and for all beneath it, only while the guard holds: this process owns it."""
@@ -184,15 +184,22 @@ class CommandHandler:
         return self.known(stream, aggregate)
 
     async def execute(
-        self, *orders: Order, actor: str, cause: str, guards: Sequence[Guard] = ()
+        self,
+        *orders: Order,
+        actor: str,
+        cause: str,
+        guards: Sequence[Guard] = (),
+        held: Set[str] = frozenset(),
     ) -> tuple[Recorded[Event], ...]:
         """Decide every order and record all their events in one commit; return them.
 
-        Raises `DomainError` as the aggregates do, and `StaleRead` where a guard no longer holds. Where only the
-        order's own stream moved, and no guard is on it, the command is decided again on its new state.
+        `held` are streams of which the caller has the turn. Raises `DomainError` as the aggregates do, and `StaleRead`
+        where a guard no longer holds. Where only the order's own stream moved, and no guard is on it, the command is
+        decided again on its new state.
         """
         fences = () if actor.startswith("person:") else self._fences_of(orders)
-        async with self.turn({order.stream for order in orders}):
+        async with self.turn({order.stream for order in orders} - held):
+            self._check(guards)
             recorded = await self._recorded(orders, actor, cause, guards, fences)
         for follower in self._followers if recorded else ():
             await follower(recorded)
@@ -200,21 +207,34 @@ class CommandHandler:
 
     @asynccontextmanager
     async def turn(self, streams: Set[str]) -> AsyncIterator[None]:
-        """Wait until nobody else of this process is at one of the streams, and keep them all away until the block ends.
+        """Wait for the turn at the streams, and keep the others of this process away from them until the block ends.
 
-        Many that write to one stream, or have it guarded, would only be in each other's way. `execute` waits for its
-        turn by itself: give it no order for a stream of which the turn is taken.
+        Many that write to one stream, or have it guarded, would only be in each other's way; in turn, they are served
+        in the order in which they came. `execute` takes its turn by itself, but for what it is told is held. Whoever
+        has a turn takes no other: two of them could wait for each other.
         """
-        while taken := next((self._busy[stream] for stream in streams if stream in self._busy), None):
-            await taken.wait()
-        mine = anyio.Event()
-        self._busy.update(dict.fromkeys(streams, mine))
+        ticket = anyio.Event()
+        queues = [self._queues.setdefault(stream, deque()) for stream in sorted(streams)]
+        for queue in queues:
+            queue.append(ticket)
         try:
+            for queue in queues:
+                while queue[0] is not ticket:
+                    await queue[0].wait()
             yield
         finally:
-            for stream in streams:
-                del self._busy[stream]
-            mine.set()
+            for stream, queue in zip(sorted(streams), queues, strict=True):
+                queue.remove(ticket)
+                if not queue:
+                    del self._queues[stream]
+            ticket.set()
+
+    def _check(self, guards: Sequence[Guard]) -> None:
+        """Raise `StaleRead` where a guard was overtaken while its command waited for its turn."""
+        for guard in guards:
+            known = self._live.get(guard.stream)
+            if known is not None and known[1].version > guard.version:
+                raise StaleRead
 
     async def _recorded(
         self, orders: Sequence[Order], actor: str, cause: str, guards: Sequence[Guard], fences: Sequence[Guard]

@@ -102,12 +102,13 @@ class Spawning:
             raise DomainError("limit", f"a task may start at most {limits.SUBAGENTS_MAX} subagents")
         # Whoever stops the task stops what is beneath it: what is not there yet must not begin afterwards. Others of
         # this process wait, instead of moving the task on for as long as many subagents begin beside each other.
-        async with self._handler.turn({task.task_id}):
+        async with self._handler.turn({task.task_id, child, name}):
             await self._begin_beneath(task.task_id, action, spawn, child, name)
 
     async def _begin_beneath(
         self, parent: str, action: OpenAction, spawn: SubagentSpawn, child: str, name: str
     ) -> None:
+        held = {parent, child, name}
         for _ in range(limits.COMMAND_RETRIES_MAX):
             known = self._handler.load(parent, TASK)
             task = running(existing(known.state))
@@ -149,7 +150,7 @@ class Spawning:
             ]
             guards = (*view.guards, Guard(task.task_id, known.version))
             try:
-                await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=guards)
+                await self._handler.execute(*orders, actor="engine", cause=action.action_id, guards=guards, held=held)
             except StaleRead:
                 continue
             return

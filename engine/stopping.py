@@ -133,10 +133,16 @@ class Stopping:
     async def _execute(self, decided: Callable[[], tuple[list[Order], list[Guard]]], *, by: str, cause: str) -> None:
         for _ in range(limits.STOP_RETRIES_MAX):
             orders, guards = decided()
-            try:
-                await self._handler.execute(*orders, actor=by, cause=cause, guards=guards)
-            except StaleRead:
-                continue
+            streams = {order.stream for order in orders} | {guard.stream for guard in guards}
+            # With everybody of this process kept away, only another one can be faster.
+            async with self._handler.turn(streams):
+                orders, guards = decided()
+                if not {order.stream for order in orders} | {guard.stream for guard in guards} <= streams:
+                    continue
+                try:
+                    await self._handler.execute(*orders, actor=by, cause=cause, guards=guards, held=streams)
+                except StaleRead:
+                    continue
             return
         raise DomainError("conflict", "the task is changed too often by others", "try again")
 

@@ -26,8 +26,9 @@ from cowork.domain.facts import ABSENT, Facts
 from cowork.domain.plan import Plan, Step
 from cowork.domain.scope import Scope
 from cowork.engine.application import Application, FolderRequest, RunRequest
+from cowork.engine.planning_ports import PlannedTask
 from cowork.engine.policy_records import NoPolicyFiles
-from cowork.engine.ports import BlobStore, Done, Executor, Finding, NotApplied, Outcome, Permit, PlannedTask
+from cowork.engine.ports import BlobStore, Done, Executor, Finding, NotApplied, Outcome, Permit
 from cowork.projections.registry import TABLES
 
 CONTENT = b"one line of a report that an agent has written\n" * 87 + b"the end"
@@ -77,13 +78,13 @@ class TimedExecutor:
 
 
 class Engine:
-    """The engine on a store of its own, below a folder that stays on disk until the caller removes it."""
+    """The engine on a store of its own, new or not, below a folder that stays on disk until the caller removes it."""
 
     def __init__(self, folder: Path, acting: Acting) -> None:
         self._output = folder / "granted"
-        self._output.mkdir(parents=True)
+        self._output.mkdir(parents=True, exist_ok=True)
         self.log = folder / "store" / LOG_FILE
-        self.log.parent.mkdir()
+        self.log.parent.mkdir(exist_ok=True)
         blobs = FileBlobStore(self.log.parent / "blobs")
         self.content = blobs.put(CONTENT)
         self.store = open_sqlite_store(self.log)
