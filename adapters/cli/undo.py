@@ -1,18 +1,21 @@
 """`cowork undo …`: taking back what a task or one action changed, and nothing else."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from . import output
 from .exit_status import ExitStatus
+from .layout import plural
 from .opening import opened, person
 from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerOption, Options, Viewing
 from .run import carried
 
 if TYPE_CHECKING:
-    from ...domain.action import Location
+    from ...engine.application import Application
     from ...engine.undo_report import UndoDeed, UndoLine, UndoReport
+    from ...projections.place_names import PlaceNames
 
 _WORDS: Final[dict["UndoDeed", str]] = {
     "remove": "remove",
@@ -34,6 +37,9 @@ def undo(
     dry_run: Annotated[
         bool, Parameter(negative="", help="Only say what would be taken back, and what would be left and why.")
     ] = False,
+    policy: Annotated[
+        Path | None, Parameter(help="A policy document in place of the one that the task ran under.")
+    ] = None,
     answer: AnswerOption = "ask",
     viewing: Viewing = DEFAULT_VIEWING,
     options: Options = PLAIN_OPTIONS,
@@ -49,8 +55,11 @@ def undo(
     """
     import anyio
 
+    from ..bootstrap import root_document
+
+    own = None if policy is None else (root_document(policy),)
     with opened(options) as app:
-        report = anyio.run(lambda: app.undo(name, by=person(), dry_run=dry_run, to_carry_on=True))
+        report = anyio.run(lambda: app.undo(name, by=person(), own=own, dry_run=dry_run, to_carry_on=True))
         left = ExitStatus.CONFLICT if report.left else ExitStatus.DONE
         if not options.json:
             _print_report(report, dry_run=dry_run)
@@ -61,28 +70,50 @@ def undo(
         if not report.task_id:
             return ExitStatus.DONE if dry_run else left
         status = carried(app, options, viewing, answer, task_ids=[report.task_id])
-        return left if status == ExitStatus.DONE else status
+        if status == ExitStatus.DONE:
+            if report.left and not options.json:
+                output.line(f"{plural(len(report.left), 'thing')} left as they are: see above")
+            return left
+        return _unfinished(app, report.task_id, options) if status == ExitStatus.FAILED else status
+
+
+def _unfinished(app: "Application", task_id: str, options: Options) -> ExitStatus:
+    """Say what of an undo could not be done, and return what that is: a conflict, where things changed meanwhile."""
+    from ...projections.place_names import names_in_rows
+    from ...projections.row import text_of
+    from ...projections.summary_words import action_words
+    from ...projections.task_actions import outcome_in
+
+    names = names_in_rows(app.rows("grants", {"session_id": app.task(task_id).session_id}))
+    rows = [row for row in app.rows("actions", {"task_id": task_id}) if row["outcome"] != "succeeded"]
+    for row in rows if not options.json else ():
+        output.line(f"  left       {action_words(row, outcome_in(row), names)}")
+    output.flush()
+    codes = {text_of(row, "outcome_code") for row in rows}
+    return ExitStatus.CONFLICT if codes <= {"conflict", "not_found"} else ExitStatus.FAILED
 
 
 def _print_report(report: "UndoReport", *, dry_run: bool) -> None:
+    from ...projections.place_names import PlaceNames
     from ...projections.visible_text import visible
 
     would = "would undo" if dry_run else "undoing"
     if not report.lines:
-        output.line(f"nothing to undo: {report.undoes} changed no file")
+        output.line(f"nothing to undo: {report.undoes} changed no file, or everything is as it was before")
         return
     output.line(f'{would} {report.undoes} "{visible(report.title)}"')
+    names = PlaceNames(next(iter(report.folders), ""), report.folders)
     for line in report.lines:
-        output.line(f"  {_WORDS[line.deed]:<11}{_line(line, report)}")
+        output.line(f"  {_WORDS[line.deed]:<11}{_line(line, names)}")
     if not report.done:
         output.line("nothing of it can be taken back" if report.left else "all of it is as it was before")
     output.flush()
 
 
-def _line(line: "UndoLine", report: "UndoReport") -> str:
+def _line(line: "UndoLine", names: "PlaceNames") -> str:
     from ...projections.visible_text import visible
 
-    places = [_place(at, report) for at in (line.at, line.to) if at is not None]
+    places = [visible(names.at(at)) for at in (line.at, line.to) if at is not None]
     if len(places) < 2:
         text = "".join(places)
     elif line.deed == "left":
@@ -90,11 +121,3 @@ def _line(line: "UndoLine", report: "UndoReport") -> str:
     else:
         text = f"{places[0]} -> {places[1]}"
     return f"{text}{': ' if text and line.reason else ''}{visible(line.reason)}"
-
-
-def _place(at: "Location", report: "UndoReport") -> str:
-    from ...projections.visible_text import visible
-
-    first = next(iter(report.folders), "")
-    name = report.folders.get(at.grant_id, "")
-    return visible(at.path if at.grant_id == first else f"{name}:{at.path}")

@@ -1,4 +1,4 @@
-"""Undo of whatever an agent may do, after whatever a person may have done since: 500 stories with a person, and more without.
+"""Undo of whatever an agent may do, after whatever a person may have done since: 500 stories, and more.
 
 Everything that the agent changed is back, or its place is named; every line of the person's is there, and none that the
 person took away has come back.
