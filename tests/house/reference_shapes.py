@@ -187,6 +187,7 @@ class Shapes:
         ("adapters.cli.event_json", "EventObject", "`cowork run`, `resume` and `replay`, one on each line"),
         ("adapters.cli.event_json", "TaskEnd", "`cowork run` and `resume`, on the last line of each task"),
         ("engine.resume_report", "ResumeReport", "`cowork resume --report-only` (without an id: a list)"),
+        ("engine.undo_report", "UndoReport", "`cowork undo`, on the first line; alone with `--dry-run`"),
         ("adapters.cli.doctor", "Check", "`cowork doctor`, in the list `checks`"),
     )  # fmt: skip
 
