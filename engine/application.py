@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from .explain_at import AtPosition
     from .resume_report import FileChange, QuestionNow, ResumeReport, RightsLost
     from .tighten import Proposal
-    from .undo_report import UndoReport
+    from .undo_report import UndoDeed, UndoLine, UndoReport
 
 __all__ = [
     "RESUMABLE",
@@ -102,6 +102,8 @@ __all__ = [
     "RightsLost",
     "RunRequest",
     "StoreStatus",
+    "UndoDeed",
+    "UndoLine",
     "UndoReport",
 ]
 

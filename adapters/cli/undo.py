@@ -13,8 +13,7 @@ from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerOption, Options, View
 from .run import carried
 
 if TYPE_CHECKING:
-    from ...engine.application import Application
-    from ...engine.undo_report import UndoDeed, UndoLine, UndoReport
+    from ...engine.application import Application, UndoDeed, UndoLine, UndoReport
     from ...projections.place_names import PlaceNames
 
 _WORDS: Final[dict["UndoDeed", str]] = {
