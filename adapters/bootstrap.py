@@ -21,7 +21,7 @@ from ..engine.keeping import Collectors, Keeping, Retention
 from ..engine.keeping_ports import SessionMemory
 from ..engine.past_questions import past_questions
 from ..engine.performing import Outputs
-from ..engine.planning_ports import Planner
+from ..engine.planning_ports import Planner, SpawnReader
 from ..engine.ports import (
     BlobStore,
     Clock,
@@ -336,6 +336,12 @@ async def try_sandbox() -> tuple[Canary, ...]:
     return await try_out(self_tests_of(MemoryBlobStore()))
 
 
+def _read_spawns() -> SpawnReader:
+    from .planners.spawn import PlannedSpawns
+
+    return PlannedSpawns()
+
+
 def assemble(
     *,
     store: EventStore,
@@ -359,7 +365,7 @@ def assemble(
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
     from .. import __version__
     from .memory.volatile import VolatileSessionMemory
-    from .planners.spawn import PlannedSpawns
+    from .on_demand import SpawnsOnDemand
     from .read_model.memory import MemoryReadModel
 
     handler = CommandHandler(store, clock, ids)
@@ -371,7 +377,7 @@ def assemble(
         blobs=blobs,
         executors=executors,
         finder=finder,
-        spawn_reader=PlannedSpawns(),
+        spawn_reader=SpawnsOnDemand(_read_spawns),
         render_card=render_card,
         clock=clock,
         ids=ids,

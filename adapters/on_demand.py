@@ -1,4 +1,4 @@
-"""Executors that are put together when the first action of their kinds comes: most runs of the program need few."""
+"""Parts that are put together when they are first used: most runs of the program need few of them."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 from ..domain.action import Action, ActionKind
 from ..domain.facts import Facts
 from ..domain.scope import Scope
+from ..engine.planning_ports import SpawnReader, SubagentRequest
 from ..engine.ports import Closable, Executor, Finding, Outcome, Permit
 
 
@@ -39,3 +40,17 @@ class OnDemand:
         if self._made is None:
             self._made, self._closing = self._make()
         return self._made
+
+
+class SpawnsOnDemand:
+    """A `SpawnReader` that makes the real one when the first subagent begins."""
+
+    def __init__(self, make: Callable[[], SpawnReader]) -> None:
+        self._make = make
+        self._made: SpawnReader | None = None
+
+    def read(self, action: Action, scope: Scope, now: datetime) -> SubagentRequest:
+        """See the port `SpawnReader`."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made.read(action, scope, now)
