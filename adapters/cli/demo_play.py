@@ -1,16 +1,15 @@
 """The course of `cowork demo`. What it prints comes from the read model and from the disk, nothing is made up."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ...projections.visible_text import visible
 from . import output
 from .demo_agent import SURVEY_PLAN, survey_of, tidy_plan
-from .demo_check import Before, complaints_about
+from .demo_check import Before, complaints_about, complaints_about_undo
+from .demo_commands import answer_by_command, type_command
+from .demo_helpers import Helpers
 from .exit_status import ExitStatus
 from .granting import Granting, run_request
 from .layout import plural
@@ -22,9 +21,6 @@ from .terminal import can_ask
 
 if TYPE_CHECKING:
     from ...engine.application import Application
-
-_ENTRY: Final = "from cowork.adapters.cli.main import main; main()"
-_ROUNDS_MAX: Final = 20
 
 
 class Stage:
@@ -90,11 +86,15 @@ def _tidy(stage: Stage, survey_id: str) -> str:
         "It wants to run a program of its own, which adds the invoices up and draws a chart.",
         "It also wants to read a file with secrets and one outside the folder, and to send the invoices away,",
         "as an agent may that was misled.",
+        "Two pieces of the work it hands to helpers, which get less than it has itself.",
     )
     _say("4. The plan runs, and you are asked", "")
     task_id = _run(stage, plan)
     if not can_ask(stage.options):
-        _answer_by_command(stage, task_id)
+        output.line()
+        output.line("Nobody is at a terminal, so the demo answers with the commands that you would use:")
+        output.line(f"  $ export COWORK_STORE={visible(str(stage.options.store))}")
+        answer_by_command(stage.options, task_id)
     return task_id
 
 
@@ -105,48 +105,9 @@ def _run(stage: Stage, plan: Path) -> str:
     with opened(stage.options, create=True) as engine:
         known = {row["task_id"] for row in engine.rows("tasks")}
         carried(engine, stage.options, DEFAULT_VIEWING, "ask", request=request)
-        (task_id,) = {str(row["task_id"]) for row in engine.rows("tasks")} - known
+        tasks = {str(row["task_id"]) for row in engine.rows("tasks") if not row["parent_task_id"]}
+        (task_id,) = tasks - known
     return task_id
-
-
-# Without a terminal
-
-
-def _answer_by_command(stage: Stage, task_id: str) -> None:
-    """Answer every question with the very commands that a person would type, each a process of its own."""
-    output.line()
-    output.line("Nobody is at a terminal, so the demo answers with the commands that you would use:")
-    output.line(f"  $ export COWORK_STORE={visible(str(stage.root / 'store'))}")
-    for _ in range(_ROUNDS_MAX):
-        with opened(stage.options) as engine:
-            if engine.task(task_id).is_final:
-                return
-            pending = engine.rows("confirmations", {"task_id": task_id, "status": "pending"})
-        for row in pending:
-            short = str(row["digest"]).removeprefix("sha256:")[:8]
-            _type(stage, ["confirmation", "approve", str(row["confirmation_id"]), "--digest", short])
-        _type(stage, ["resume", task_id])
-
-
-def _type(stage: Stage, arguments: Sequence[str]) -> None:
-    output.line(f"  $ cowork {' '.join(arguments)}")
-    output.flush()
-    as_root = {"COWORK_UNSAFE_AS_ROOT": "1"} if stage.options.unsafe_as_root else {}
-    run = subprocess.run(
-        [sys.executable, "-c", _ENTRY, *arguments],
-        env={**os.environ, "COWORK_STORE": str(stage.root / "store"), "TERM": "dumb", **as_root},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    for line in (run.stdout + run.stderr).splitlines():
-        output.line(f"    {line}".rstrip())
-    if run.returncode:
-        output.line(f"    [exit status {run.returncode}]")
-    output.flush()
 
 
 # Afterwards
@@ -163,23 +124,61 @@ def _look_back(stage: Stage, task_id: str, before: Before) -> ExitStatus:
         _say("5. What it did", f"`cowork task summary {task_id}`", "")
         print_summary(task, summary)
         _explain_end(engine, task_id)
-        _say("6. Why each thing was allowed or refused", f"`cowork audit log --task {task_id}`", "")
+        helpers = Helpers.of(engine, task_id)
+        _say("6. What its two helpers were given, and what came of it", "")
+        helpers.show()
+        _say("7. Why each thing was allowed or refused", f"`cowork audit log --task {task_id}`", "")
         print_audit_rows(audit_rows_in(engine, task_id))
-        _say("7. The same task again, from what was recorded", f"`cowork replay {task_id}`", "")
+        _say("8. The same task again, from what was recorded", f"`cowork replay {task_id}`", "")
         last = print_frames(engine, task_id)
         if last is not None:
             print_state(last)
         output.line(NOTICE)
-        _say("8. Checked against the log and on the disk", "`cowork audit check`", "")
+        _say("9. Checked against the log and on the disk", "`cowork audit check`", "")
         report = engine.audit()
         print_report(report)
     complaints = complaints_about(stage.inbox, stage.outside, before, summary)
     complaints += [f"invariant {one.invariant}: {visible(one.sentence)}" for one in report.violations]
-    if complaints:
-        for complaint in complaints:
-            output.line(f"  NOT as it says: {complaint}")
+    complaints += helpers.complaints()
+    if _has_complaints(complaints):
         return ExitStatus.FAILED
     output.line("  what it says was moved, deleted and made is so; nothing else was touched")
+    return _take_back(stage, task_id, before)
+
+
+def _has_complaints(complaints: list[str]) -> bool:
+    for complaint in complaints:
+        output.line(f"  NOT as it says: {complaint}")
+    return bool(complaints)
+
+
+def _take_back(stage: Stage, task_id: str, before: Before) -> ExitStatus:
+    """Undo the whole task, and look whether every byte is back."""
+    from .undo import undo
+
+    _say("10. You changed your mind: all of it is taken back", f"`cowork undo {task_id}`", "")
+    if can_ask(stage.options):
+        undo(task_id, options=stage.options)
+    else:
+        type_command(stage.options, ["undo", task_id])
+    with opened(stage.options) as engine:
+        undos = [str(row["task_id"]) for row in engine.rows("tasks") if row["undoes"] == task_id]
+    if undos and not can_ask(stage.options):
+        answer_by_command(stage.options, undos[-1])
+    with opened(stage.options) as engine:
+        open_undos = [engine.task(name) for name in undos if not engine.task(name).is_final]
+        summaries = [summary_in(engine, task_in(engine, name)) for name in (task_id, *undos)]
+        report = engine.audit()
+    output.line()
+    if open_undos:
+        output.line("Some of it is not taken back yet. Go on whenever you like:")
+        output.line(f"  cowork resume {open_undos[0].task_id} --store {visible(str(stage.options.store))}")
+        return ExitStatus.WAITING
+    complaints = complaints_about_undo(stage.inbox, before, summaries)
+    complaints += [f"invariant {one.invariant}: {visible(one.sentence)}" for one in report.violations]
+    if _has_complaints(complaints):
+        return ExitStatus.FAILED
+    output.line("  every file is back where it was, with every byte that it had")
     output.line()
     output.line(f"Everything is in {visible(str(stage.root))}: look around, and delete it when you like.")
     return ExitStatus.DONE

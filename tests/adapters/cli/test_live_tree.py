@@ -77,7 +77,9 @@ def test_what_goes_on_while_a_question_is_open_is_told_afterwards(ruled: Command
 
 
 def _ended(cowork: CommandLine) -> list[str]:
-    return [event["event"] for event in cowork.events(cowork.only_task()["taskId"])]
+    events = cowork.events(cowork.only_task()["taskId"])
+    assert all("event" in event for event in events), events[-1]
+    return [event["event"] for event in events]
 
 
 def test_questions_of_two_agents_are_asked_one_after_the_other_and_stay_open_while_their_tasks_wait(
