@@ -23,9 +23,8 @@ class MadeThings:
         """Take it in, unless it goes with something that it is in."""
         if self.pending_above(node) is not None:
             return
-        inner = self.pending.values() if node.kind == "folder" else ()
-        for one in [one for one in inner if one.is_inside(node)]:
-            del self.pending[id(one)]
+        for inner in node.below():
+            self.pending.pop(id(inner), None)
         self.pending[id(node)] = node
 
     def is_to_go(self, node: Node) -> bool:
