@@ -28,6 +28,7 @@ PARTS = (
     "sandbox",
     "start",
     "syncs",
+    "tree",
 )
 
 
@@ -62,6 +63,7 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
     from tests.bench.resolver import measure_resolver
     from tests.bench.sandbox import measure_sandbox
     from tests.bench.single import measure_policy, measure_start
+    from tests.bench.tree import measure_tree
 
     began = time.monotonic()
     floor = Floor(folder)
@@ -90,6 +92,8 @@ def measure(folder: Path, parts: tuple[str, ...], rounds: int, *, as_json: bool)
         figures += measure_sandbox(folder, rounds)
     if "start" in parts:
         figures += measure_start(folder, rounds + 2)
+    if "tree" in parts:
+        figures += measure_tree(folder, min(rounds, 2))
     commits = floor.commits_per_s()
     floor.close()
     machine = {
