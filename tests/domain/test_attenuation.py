@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -43,13 +43,12 @@ from tests.domain.scope_dice import CONTENT, ENTRIES, HOSTS, KEPT, MOMENTS, NOW,
 
 ALLOW_ALL: Final = layer_of_rules("all", (Rule("all", "*", "allow"),))
 POLICIES: Final = (Policy((ALLOW_ALL,)), Policy((BASELINE,)))
-C = TypeVar("C", bound=Callable[..., None])
 
 
-def rolled(examples: int) -> Callable[[C], Any]:
+def rolled(examples: int) -> Callable[[Callable[[Dice], None]], Any]:
     """Run a test with as many throws."""
 
-    def wrap(test: C) -> Any:
+    def wrap(test: Callable[[Dice], None]) -> Any:
         return settings(max_examples=examples)(given(st.integers(0, 2**63).map(Dice))(test))
 
     return wrap
