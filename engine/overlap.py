@@ -33,11 +33,16 @@ class Places(msgspec.Struct, frozen=True, gc=False):
 
     def touches(self, other: "Places") -> bool:
         """Whether one writes where the other reads or writes."""
-        return _meet(self.writes, other.writes | other.reads) or _meet(self.reads, other.writes)
+        return _meet(self.writes, other.writes) or _meet(self.writes, other.reads) or _meet(self.reads, other.writes)
 
 
 def _meet(some: frozenset[_Path], others: frozenset[_Path]) -> bool:
-    return any(one[: len(other)] == other or other[: len(one)] == one for one in some for other in others)
+    # Asked about each step against all that is under way: a loop, because it is several times as fast as `any`.
+    for one in some:
+        for other in others:
+            if one[: len(other)] == other if len(other) <= len(one) else other[: len(one)] == one:
+                return True
+    return False
 
 
 def places_of(step: Step, scope: Scope) -> Places:

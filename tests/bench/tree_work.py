@@ -20,10 +20,11 @@ from cowork.domain.plan import Plan, Step
 from cowork.domain.task import ActionStarted
 from cowork.engine.application import FolderRequest, RunRequest
 from cowork.engine.planning_ports import PlannedTask
-from tests.bench.workload import Engine, plan_of
+from tests.bench.workload import CONTENT, Engine, plan_of
 
 SUBAGENTS = 64
 ACTIONS = 10_000
+_TEXT = CONTENT.decode()
 _ROOM = {"folders": [{"path": ".", "verbs": ["read", "create"], "outputs": ["."]}]}
 
 
