@@ -363,7 +363,7 @@ def assemble(
     reader: Callable[[], PlaceReader] | None = None,
 ) -> Application:
     """Put the engine together from its parts: the same way for a person's machine, the tests and the simulation."""
-    from .. import __version__
+    from .. import __version__  # pyright: ignore[reportMissingImports] - it sees the folders apart from their package
     from .memory.volatile import VolatileSessionMemory
     from .on_demand import SpawnsOnDemand
     from .read_model.memory import MemoryReadModel

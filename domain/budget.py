@@ -144,8 +144,11 @@ def narrowest(one: Budget, other: Budget) -> Budget:
 
 def raised(budget: Budget, by: Usage) -> Budget:
     """Return the budget with more room, where it is bounded at all."""
-    bounds = {measure: budget.of(measure) for measure in MEASURES}
-    return Budget(**{m: None if bound is None else bound + by.of(m) for m, bound in bounds.items()})
+    return Budget(**{measure: _more(budget.of(measure), by.of(measure)) for measure in MEASURES})
+
+
+def _more(bound: int | None, by: int) -> int | None:
+    return None if bound is None else bound + by
 
 
 def _smaller(one: int | None, other: int | None) -> int | None:

@@ -27,7 +27,7 @@ CHANGES_MAX: Final = 200
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Requests that get another answer: what decided before and what decides now (`layer:id`), and one of them.
 
-    The witness carries the new answer.
+    The witness carries the new answer. Of a move each end is compared by itself: the stricter one decides.
     """
 
     kind: ActionKind

@@ -95,7 +95,7 @@ from .task_state import (
     open_questions,
     siblings_of,
 )
-from .task_steering import message, steer
+from .task_steering import let_go, message, steer
 from .task_values import (
     FINAL_STATUSES,
     TASK_STATUSES,
@@ -204,6 +204,7 @@ __all__ = [
     "decide",
     "evolve",
     "existing",
+    "let_go",
     "open_action",
     "open_questions",
     "running",
@@ -226,7 +227,7 @@ def decide(command: TaskCommand, state: TaskState) -> tuple[TaskEvent, ...]:
             return propose(command, existing(state))
         case SkipStep(step_id=step_id, reason=reason, reason_code=code):
             task = running(existing(state))
-            not_begun(task, step_id)
+            not_begun(task, step_id, command.of_plan)
             return (StepSkipped(task_id=task.task_id, step_id=step_id, reason=reason, reason_code=code),)
         case StartAction():
             return start(command, running(existing(state)))

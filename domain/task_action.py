@@ -48,8 +48,10 @@ def running(task: Task) -> Task:
     return task
 
 
-def not_begun(task: Task, step_id: str) -> None:
-    """Raise `DomainError` not_found or conflict for a step that is none, or was begun."""
+def not_begun(task: Task, step_id: str, of_plan: int | None = None) -> None:
+    """Raise `DomainError` not_found or conflict for a step that is none, was begun, or is of an earlier plan."""
+    if of_plan is not None and of_plan != task.plans:
+        raise DomainError("conflict", f"task `{task.task_id}` follows another plan by now")
     if step_id not in task.step_ids:
         raise DomainError("not_found", f"task `{task.task_id}` has no step `{step_id}`")
     if step_id in task.steps:
@@ -59,7 +61,7 @@ def not_begun(task: Task, step_id: str) -> None:
 def propose(command: ProposeActions, task: Task) -> tuple[TaskEvent, ...]:
     """Return the events of a step that begins with all its actions."""
     running(task)
-    not_begun(task, command.step_id)
+    not_begun(task, command.step_id, command.of_plan)
     _check_numbers(task, command.after)
     begun = StepBegun(task_id=task.task_id, step_id=command.step_id, actions=len(command.proposals))
     proposed = _proposed(task, command.step_id, command.proposals, command.proposed_by, start=command.start)

@@ -64,6 +64,7 @@ class ProposeActions(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Begin a step with all its actions. With `start`, a single allowed action starts in the same breath.
 
     `after` is how many actions the task had when these were numbered; it is refused where there are more by now.
+    `of_plan` is the number of the plan that the step is of; it is refused where the task follows another one by now.
     """
 
     step_id: str
@@ -71,6 +72,7 @@ class ProposeActions(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     proposed_by: str
     start: bool = False
     after: int | None = None
+    of_plan: int | None = None
 
 
 class StartAction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -154,11 +156,15 @@ class SettleUnknown(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class SkipStep(msgspec.Struct, frozen=True, gc=False):
-    """Leave a step out whose needs did not succeed, or, with a reason code, whose request can't be met."""
+    """Leave a step out whose needs did not succeed, or, with a reason code, whose request can't be met.
+
+    `of_plan` as in `ProposeActions`.
+    """
 
     step_id: str
     reason: str
     reason_code: ReasonCode | None = None
+    of_plan: int | None = None
 
 
 class AwaitConfirmation(msgspec.Struct, frozen=True, gc=False):

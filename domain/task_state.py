@@ -79,6 +79,10 @@ def _no_claims() -> HashTrieSet[Location]:
     return HashTrieSet()
 
 
+def _no_commands() -> HashTrieSet[str]:
+    return HashTrieSet()
+
+
 def _no_counts() -> HashTrieMap[str, int]:
     return HashTrieMap()
 
@@ -94,9 +98,11 @@ class NoTask(msgspec.Struct, frozen=True, gc=False):
 class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A task. `open_actions` maps action ids to what is not settled; `steps` maps step ids to tallies.
 
-    `step_ids` are those of the plan; `started_kinds` counts the actions that were started, by their kind. `spent` is
-    what its own actions took, `reserved` what those under way will take at least; `children` are the tasks of its
-    subagents. `claims` are the places that it writes. `queued_messages` are for after the plan as it stands.
+    `plans` counts the plans that it has followed, `step_ids` are those of the last one; `started_kinds` counts the
+    actions that were started, by their kind. `spent` is what its own actions took, `reserved` what those under way will
+    take at least; `children` are the tasks of its subagents. `claims` are the places that it writes. `half_made` are
+    the commands of whose changes that go together one was started. `queued_messages` are for after the plan as it
+    stands.
     """
 
     task_id: str
@@ -104,6 +110,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     title: str
     status: TaskStatus
     plan: Plan | None = None
+    plans: int = 0
     step_ids: frozenset[str] = frozenset()
     open_actions: HashTrieMap[str, OpenAction] = msgspec.field(default_factory=_no_actions)
     steps: HashTrieMap[str, Tally] = msgspec.field(default_factory=_no_tallies)
@@ -118,6 +125,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reserved: Usage = NO_USAGE
     children: tuple[str, ...] = ()
     claims: HashTrieSet[Location] = msgspec.field(default_factory=_no_claims)
+    half_made: HashTrieSet[str] = msgspec.field(default_factory=_no_commands)
     queued_messages: tuple[TaskMessaged, ...] = ()
     repeat: Repeat = Repeat()
     is_interrupted: bool = False
@@ -209,7 +217,7 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
         case TaskPlanningStarted():
             return _with(task, status="planning")
         case TaskPlanned(plan=plan):
-            return _with(task, status="ready", plan=plan, step_ids=frozenset(step.step_id for step in plan.steps))
+            return _with(_following(task, plan), status="ready")
         case TaskStarted() | TaskResumed():
             return _with(task, status="running", pause_reason="", repeat=Repeat(), is_interrupted=False, exhausted=None)
         case TaskAwaitingConfirmation():
@@ -248,6 +256,11 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
 
 _with = msgspec.structs.replace
 
+
+def _following(task: Task, plan: Plan) -> Task:
+    return _with(task, plan=plan, plans=task.plans + 1, step_ids=frozenset(step.step_id for step in plan.steps))
+
+
 CourseEvent: TypeAlias = (
     TaskMessaged | TaskSteered | TaskProgressed | UsageReported | TaskBudgetExhausted | TaskBudgetRaised | PathsClaimed
 )
@@ -261,7 +274,7 @@ def _evolve_course(task: Task, event: CourseEvent) -> Task:
         case TaskMessaged():
             return task
         case TaskSteered(plan=plan):
-            return _with(task, plan=plan, step_ids=frozenset(step.step_id for step in plan.steps), queued_messages=())
+            return _with(_following(task, plan), queued_messages=())
         case TaskProgressed(running_ms=running_ms):
             return _with(task, spent=plus(task.spent, Usage(wall_ms=running_ms)))
         case UsageReported(tokens=tokens, cost_micros=cost):
@@ -353,6 +366,8 @@ def _begin(task: Task, action: OpenAction, event: ActionStarted) -> Task:
     task = _with(task, reserved=held, open_actions=task.open_actions.insert(event.action_id, begun))
     if event.attempt > 1:
         return task
+    if action.together:
+        task = _with(task, half_made=task.half_made.insert(action.staged_by))
     if isinstance(action.action, SubagentSpawn):
         task = _with(task, children=(*task.children, child_task_id(action.action_id)))
     return _counted(task, kind_of(action.action))

@@ -1,6 +1,6 @@
 """Task, the part about changing course: another plan for what is left, and words to the agent."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 
 import msgspec
 
@@ -8,9 +8,9 @@ from .errors import DomainError
 from .plan import Plan, Step, check_plan
 from .task_action import declined
 from .task_command import SendMessage, SteerTask
-from .task_event import ActionDeclined, TaskEvent, TaskMessaged, TaskSteered
+from .task_event import TaskEvent, TaskMessaged, TaskSteered
 from .task_state import Task
-from .task_values import Awaiting, Ready
+from .task_values import Awaiting, OpenAction, Ready
 
 
 def message(command: SendMessage, task: Task) -> tuple[TaskEvent, ...]:
@@ -25,7 +25,8 @@ def steer(command: SteerTask, task: Task) -> tuple[TaskEvent, ...]:
     """Return the events of another plan for what is left.
 
     Steps that were begun stay; one that only waits for an answer and is not in the new plan is let go, and its question
-    with it. Raises `DomainError` invalid (the plan) or conflict (a step that was begun is another one in it).
+    with it. Of changes that go together all are made once one was started. Raises `DomainError` invalid (the plan) or
+    conflict (a step that was begun is another one in it).
     """
     if task.plan is None:
         raise DomainError("conflict", f"task `{task.task_id}` has no plan yet")
@@ -43,13 +44,19 @@ def steer(command: SteerTask, task: Task) -> tuple[TaskEvent, ...]:
     check_plan(plan)
     if plan == task.plan:
         return ()
-    withdrawn = tuple(event for step_id in left_out for event in _withdrawn(task, step_id))
+    gone = "the plan was changed, and has no such step any more"
+    left = let_go(task, frozenset(left_out))
+    withdrawn = (declined(task, action, "withdrawn", gone) for action in left)
     steered = TaskSteered(
         task_id=task.task_id,
         plan=plan,
         added=tuple(step_id for step_id in wished if step_id not in before),
         changed=tuple(step_id for step_id, step in wished.items() if step_id in before and step != before[step_id]),
-        dropped=tuple(step_id for step_id in before if step_id not in wished and _is_dropped(task, step_id)),
+        dropped=tuple(
+            step_id
+            for step_id in before
+            if step_id not in wished and (step_id not in task.steps or any(one.step_id == step_id for one in left))
+        ),
         said_by=command.said_by,
     )
     return (*withdrawn, steered)
@@ -61,13 +68,12 @@ def _with_begun(plan: Plan, begun: list[Step]) -> Plan:
     return msgspec.structs.replace(plan, steps=(*kept, *plan.steps))
 
 
-def _is_dropped(task: Task, step_id: str) -> bool:
-    return step_id not in task.steps or any(True for _ in _withdrawn(task, step_id))
+def let_go(task: Task, left_out: Collection[str]) -> list[OpenAction]:
+    """Return the actions of steps that are not begun any more when a new plan leaves these steps out, in order."""
+    open_actions = sorted(task.open_actions.values(), key=lambda one: (len(one.action_id), one.action_id))
+    return [action for action in open_actions if action.step_id in left_out and _is_untouched(task, action)]
 
 
-def _withdrawn(task: Task, step_id: str) -> Iterator[ActionDeclined]:
-    """Yield that the actions of a step are let go that nobody has started; there is no going back on the others."""
-    for action in sorted(task.open_actions.values(), key=lambda one: (len(one.action_id), one.action_id)):
-        untouched = isinstance(action.phase, Awaiting | Ready) and not action.attempts
-        if action.step_id == step_id and untouched:
-            yield declined(task, action, "withdrawn", "the plan was changed, and has no such step any more")
+def _is_untouched(task: Task, action: OpenAction) -> bool:
+    is_half_made = action.together and action.staged_by in task.half_made
+    return isinstance(action.phase, Awaiting | Ready) and not action.attempts and not is_half_made

@@ -71,6 +71,10 @@ class RequestRefused(Exception):  # noqa: N818 - an answer, not an error
         self.reason = reason
 
 
+class PlanChanged(Exception):  # noqa: N818 - an answer, not an error
+    """The task follows another plan by now, and the step may not be in it as it was."""
+
+
 class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An attempt whose start is on record, to be handed to an executor."""
 
@@ -119,11 +123,14 @@ class ActionPipeline:
 
     # Steps 0 to 4
 
-    async def propose(self, task_id: str, step: Step, on_ask: OnAsk, proposed_by: str) -> Attempt | None:
+    async def propose(
+        self, task_id: str, step: Step, on_ask: OnAsk, proposed_by: str, *, of_plan: int
+    ) -> Attempt | None:
         """Propose a step's actions, decide about each, and start a single action that is allowed at once.
 
         What was started is to be handed to `perform`. What needs a person is put into one question; what a pattern
-        stands for is decided file by file. Raises `RequestRefused` for a pattern that can't be followed, `DomainError`
+        stands for is decided file by file. `of_plan` is the number of the task's plan that the step is of. Raises
+        `RequestRefused` for a pattern that can't be followed, `PlanChanged` where there is another plan, `DomainError`
         conflict where the task no longer runs.
         """
         for _ in range(limits.COMMAND_RETRIES_MAX):
@@ -132,13 +139,17 @@ class ActionPipeline:
             facts = await self._gathering.gather(actions, view)
             try:
                 async with self._tree.counted(task_id, view):
-                    recorded, decided = await self._propose(task_id, step, on_ask, proposed_by, view, actions, facts)
+                    recorded, decided = await self._propose(
+                        task_id, step, of_plan, on_ask, proposed_by, view, actions, facts
+                    )
             except StaleRead:
                 continue
             except DomainError as error:
-                if error.code == "conflict" and self._task(task_id).status == "running":
-                    continue
-                raise
+                if error.code != "conflict" or self._task(task_id).status != "running":
+                    raise
+                if self._task(task_id).plans != of_plan:
+                    raise PlanChanged from error
+                continue
             return _attempt(recorded, step, actions[0] if actions else None, decided, view)
         raise DomainError("conflict", "the grants change too often to decide under them", "try again")
 
@@ -146,6 +157,7 @@ class ActionPipeline:
         self,
         task_id: str,
         step: Step,
+        of_plan: int,
         on_ask: OnAsk,
         proposed_by: str,
         view: SessionView,
@@ -164,6 +176,7 @@ class ActionPipeline:
             proposed_by=proposed_by,
             start=len(actions) == 1 and self._ledger.find_spent(task, wanted) is None,
             after=task.actions,
+            of_plan=of_plan,
         )
         with self._ledger.holding(task, wanted):
             recorded = await self._handler.execute(

@@ -15,6 +15,7 @@ class Agenda:
 
     def __init__(self, plan: Plan, task: Task) -> None:
         self.plan = plan
+        self.number = task.plans
         self._order = {step.step_id: number for number, step in enumerate(plan.steps)}
         self._missing: dict[str, int] = {}
         self._dependents: dict[str, list[str]] = {}

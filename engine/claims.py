@@ -75,23 +75,27 @@ class Claims:
             return ""
         scope = self._views.view(task.session_id).scope
         tree = self._tree(task, scope)
+        above = list(self._under_way_above(task, scope))
         other = ""
         for path in _written(action, facts, scope):
-            found = (name for name in tree.others(task.task_id, path) if self._is_at_it(name, task, path, scope))
-            other = other or next(found, "")
+            # What a task above wrote before it had subagents is on record as an attempt, and not as a claim.
+            at_it = [holder for holder, theirs in above if _meet(path, theirs)]
+            beside = [holder for holder in tree.others(task.task_id, path) if not task.task_id.startswith(f"{holder}-")]
+            other = other or next(iter((*at_it, *beside)), "")
             tree.add(task.task_id, path)
         return other
 
-    def _is_at_it(self, holder: str, task: Task, path: _Path, scope: Scope) -> bool:
-        if not task.task_id.startswith(f"{holder}-"):
-            return True
-        above = self._handler.known(holder, TASK).state
-        return isinstance(above, Task) and any(
-            path[: len(theirs)] == theirs or theirs[: len(path)] == path
-            for action in above.open_actions.values()
-            if isinstance(action.phase, Started)
-            for theirs in _written(action.action, action.phase.judgement.facts, scope)
-        )
+    def _under_way_above(self, task: Task, scope: Scope) -> Iterator[tuple[str, _Path]]:
+        """Yield what attempts of the tasks above this one are writing, or may have written, as far as anybody knows."""
+        while task.parent_task_id:
+            above = self._handler.known(task.parent_task_id, TASK).state
+            if not isinstance(above, Task):
+                return
+            task = above
+            for action in task.open_actions.values():
+                if isinstance(action.phase, Started):
+                    for path in _written(action.action, action.phase.judgement.facts, scope):
+                        yield task.task_id, path
 
     def release(self, task_id: str) -> None:
         """Let go of what a task holds that has ended; with the last of a tree, of the tree."""
@@ -119,6 +123,11 @@ class Claims:
             yield state
             for child in state.children:
                 yield from self._live(child)
+
+
+def _meet(one: _Path, other: _Path) -> bool:
+    """Whether the places are the same, or one is above the other."""
+    return one[: len(other)] == other or other[: len(one)] == one
 
 
 def _written(action: Action, facts: Facts, scope: Scope) -> Iterable[_Path]:

@@ -106,7 +106,7 @@ class Performing:
                     scope.cancel()
                 async with self._attempts.room:
                     outcome = await executor.perform(permit)
-            if outcome is None and scope.cancelled_caught:
+            if scope.cancelled_caught:
                 permit = msgspec.structs.replace(permit, reached=tuple(dict.fromkeys(witness.reached)))
                 return _cut_off(await executor.reconcile(permit)), ""
         except Exception as error:  # the executor boundary: a bug must not leave an attempt without an outcome

@@ -22,6 +22,7 @@ from ..domain.task import (
     SendMessage,
     SteerTask,
     Task,
+    let_go,
     open_questions,
 )
 from . import limits
@@ -84,11 +85,8 @@ class Stopping:
 
         def steering() -> tuple[list[Order], list[Guard]]:
             task = self._task(task_id)
-            asked = {
-                action.phase.confirmation_id
-                for action in task.open_actions.values()
-                if isinstance(action.phase, Awaiting) and action.step_id not in kept and not action.attempts
-            }
+            left = let_go(task, set(task.steps) - kept)
+            asked = {action.phase.confirmation_id for action in left if isinstance(action.phase, Awaiting)}
             orders = [order_task(task_id, SteerTask(plan=plan, said_by=by))]
             orders += [order_confirmation(name, Withdraw(gone)) for name in sorted(asked) if self._is_known(name)]
             return orders, [self._guard(task_id)]

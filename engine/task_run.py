@@ -8,7 +8,6 @@ are carried out in the order of the plan, as if there were one after the other; 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 import anyio
 import anyio.abc
@@ -43,7 +42,7 @@ from ..domain.task import (
     siblings_of,
 )
 from . import limits
-from .action_pipeline import ActionPipeline, Attempt, RequestRefused
+from .action_pipeline import ActionPipeline, Attempt, PlanChanged, RequestRefused
 from .agenda import Agenda
 from .answering import Answering, Asker
 from .asking import Asking
@@ -61,7 +60,6 @@ from .subagent_watch import SubagentWatch
 
 _IDLE_TURNS_MAX = 3
 """After how many turns without anything recorded a task that should go on, and does not, is paused."""
-
 
 _LOOKED_AHEAD_MAX = 16
 """How many steps that have to wait for others are looked past for one that need not."""
@@ -170,9 +168,11 @@ class TaskRun:
             return False
         # First what was begun, perhaps before a crash: nothing later that touches the same may overtake it.
         self._continue_steps(group)
-        await self._begin_steps(group)
+        is_current = await self._begin_steps(group)
         if not self._goes_on():
             return False
+        if not is_current:
+            return True
         if self._active or self._spawns or self._is_held_up or self._asking.is_open:
             self._ask_meanwhile(group)
             await self._sleep()
@@ -197,8 +197,11 @@ class TaskRun:
 
     # Steps
 
-    async def _begin_steps(self, group: anyio.abc.TaskGroup) -> None:
-        """Begin every step whose turn has come, as far as there is room and nothing under way touches the same."""
+    async def _begin_steps(self, group: anyio.abc.TaskGroup) -> bool:
+        """Begin every step whose turn has come, as far as there is room and nothing under way touches the same.
+
+        Returns whether the task still follows the plan that they are of.
+        """
         agenda, held = self._current_agenda(), list[tuple[Step, Places]]()
         for step in agenda.take():
             places = self._places(step)
@@ -209,8 +212,10 @@ class TaskRun:
                 before = self._known().actions
                 attempt, goes_on = None, False
                 try:
-                    attempt = await self._begin_step(self._known(), step)
+                    attempt = await self._begin_step(self._known(), step, agenda.number)
                     goes_on = attempt is None and self._may_start_any(range(before + 1, self._known().actions + 1))
+                except PlanChanged:
+                    break
                 finally:
                     if not goes_on and (attempt is None or isinstance(attempt.action, SubagentSpawn)):
                         self._leave(step)
@@ -222,10 +227,11 @@ class TaskRun:
                 agenda.refresh(self._known())
             else:
                 held.append((step, places))
-            if len(held) >= _LOOKED_AHEAD_MAX or not self._goes_on():
+            if len(held) >= _LOOKED_AHEAD_MAX or not self._goes_on() or self._known().plans != agenda.number:
                 break
         for step, _ in held:
             agenda.put_back(step)
+        return self._known().plans == agenda.number
 
     def _is_free(self, places: Places) -> bool:
         """Whether nobody of the same tree is at work where the places are; who has to wait is woken afterwards."""
@@ -260,18 +266,26 @@ class TaskRun:
         self._agenda.refresh(task)
         return self._agenda
 
-    async def _begin_step(self, task: Task, step: Step) -> Attempt | None:
+    async def _begin_step(self, task: Task, step: Step, of_plan: int) -> Attempt | None:
         unmet = [need for need in step.needs if not task.steps[need].is_success]
         if unmet:
             reason = f"it needs {', '.join(f'`{need}`' for need in unmet)}, which did not succeed"
-            await self._execute(SkipStep(step.step_id, reason))
+            await self._skip(SkipStep(step.step_id, reason, of_plan=of_plan))
             return None
         on_ask = "wait" if task.plan is None else task.plan.on_ask
         try:
-            return await self._parts.pipeline.propose(self._task_id, step, on_ask, self._agent)
+            return await self._parts.pipeline.propose(self._task_id, step, on_ask, self._agent, of_plan=of_plan)
         except RequestRefused as refusal:
-            await self._execute(SkipStep(step.step_id, refusal.reason, refusal.reason_code), cause=step.step_id)
+            await self._skip(SkipStep(step.step_id, refusal.reason, refusal.reason_code, of_plan))
             return None
+
+    async def _skip(self, command: SkipStep) -> None:
+        try:
+            await self._execute(command, cause=command.step_id)
+        except DomainError as error:
+            if error.code == "conflict" and self._known().plans != command.of_plan:
+                raise PlanChanged from error
+            raise
 
     def _perform(self, group: anyio.abc.TaskGroup, step: Step, places: Places, attempt: Attempt) -> None:
         if isinstance(attempt.action, SubagentSpawn):
@@ -390,8 +404,7 @@ class TaskRun:
         """Nothing is under way: end, ask, or wait; return whether the run goes on."""
         task = self._known()
         if not task.open_actions and self._current_agenda().is_done:
-            await self._finish(task)
-            return False
+            return await self._finish(task)
         asked = self._parts.answering.pending_of_tree(task)
         if await self._asking.ask(asked):
             return True
@@ -431,7 +444,8 @@ class TaskRun:
             return True
         return False
 
-    async def _finish(self, task: Task) -> None:
+    async def _finish(self, task: Task) -> bool:
+        """End the task; return whether the run goes on: there may be another plan by now, with more to do."""
         orders: list[Order] = []
         if self._milliseconds():
             orders.append(order_task(task.task_id, RecordProgress(self._milliseconds())))
@@ -439,7 +453,13 @@ class TaskRun:
         orders.append(order_task(task.task_id, FinishTask()))
         if self._closes_session:
             orders.append(order_session(task.session_id, EndSession("its task has ended")))
-        await self._parts.handler.execute(*orders, actor="engine", cause="scheduler")
+        try:
+            await self._parts.handler.execute(*orders, actor="engine", cause="scheduler")
+        except DomainError as error:
+            if error.code == "conflict" and self._known().plans != task.plans:
+                return True
+            raise
+        return False
 
     def _ask_meanwhile(self, group: anyio.abc.TaskGroup) -> None:
         """Put a question to the person who is there while other work goes on."""
@@ -464,7 +484,7 @@ class TaskRun:
         return existing(self._parts.handler.known(self._task_id, TASK).state)
 
     def _milliseconds(self) -> int:
-        return _milliseconds(self._since, self._parts.clock.now())
+        return max(int((self._parts.clock.now() - self._since).total_seconds() * 1000), 0)
 
     async def _record_progress(self) -> None:
         running_ms = self._milliseconds()
@@ -478,7 +498,3 @@ class TaskRun:
 
 def _in_order(task: Task) -> list[OpenAction]:
     return sorted(task.open_actions.values(), key=lambda action: (len(action.action_id), action.action_id))
-
-
-def _milliseconds(since: datetime, now: datetime) -> int:
-    return max(int((now - since).total_seconds() * 1000), 0)

@@ -8,7 +8,7 @@ import msgspec
 from ..domain.action import Action, ConnectorAction, FileRestore, Location, NetworkRequest, SubagentSpawn, kind_of
 from ..domain.effect import Effect
 from ..domain.errors import DomainError
-from ..domain.event import Event, Recorded
+from ..domain.event import Event
 from ..domain.facts import Facts
 from ..domain.grant import FolderGrant
 from ..domain.ids import child_task_id, root_task_id
@@ -48,6 +48,7 @@ class _Proposal(msgspec.Struct):
     action: Action
     staged_by: str
     facts: Facts | None = None
+    started: int = 0
     is_unknown: bool = False
 
 
@@ -106,7 +107,7 @@ def family_of(handler: CommandHandler, name: str, undos: Mapping[str, str]) -> l
 
 
 def past_of(store: EventStore, handler: CommandHandler, names: Iterable[str]) -> Past:
-    """Return what the tasks and actions did, all together in the order in which it happened."""
+    """Return what the tasks and actions did, all together in the order in which it was started."""
     past = Past()
     folders: dict[str, FolderScope | None] = {}
 
@@ -138,8 +139,9 @@ def _read(
                 proposals[event.action_id] = _Proposal(event.action, event.staged_by)
             case ActionAllowed() | ActionConfirmationRequired():
                 proposals[event.action_id].facts = event.facts
-            case ActionStarted(facts=Facts() as facts):
-                proposals[event.action_id].facts = facts
+            case ActionStarted(facts=facts):
+                proposals[event.action_id].started = recorded.position
+                proposals[event.action_id].facts = facts or proposals[event.action_id].facts
             case _:
                 pass
         action_id = _action_of(event)
@@ -150,7 +152,7 @@ def _read(
             _read(store, handler, child_task_id(action_id), past, folder_of, read)
         proposal.is_unknown = isinstance(event, ActionOutcomeUnknown)
         if isinstance(event, ActionSucceeded):
-            _note(recorded, event, proposal, past, folder_of)
+            _note(event, proposal, past, folder_of)
     past.final += [
         f"nobody knows whether `{kind_of(one.action)}` of action {action_id} happened: look at it yourself"
         for action_id, one in proposals.items()
@@ -164,9 +166,7 @@ def _action_of(event: Event) -> str:
     return ""
 
 
-def _note(
-    recorded: Recorded[Event], event: ActionSucceeded, proposal: _Proposal, past: Past, folder_of: FolderOf
-) -> None:
+def _note(event: ActionSucceeded, proposal: _Proposal, past: Past, folder_of: FolderOf) -> None:
     action = proposal.action
     if event.said_by and kind_of(action) not in ("file.read", "file.list", "file.search") and not event.effects:
         past.final.append(
@@ -181,7 +181,8 @@ def _note(
         before = folder_of(effect.previous.grant_id) if effect.previous is not None else None
         if folder is None or (effect.previous is not None and before is None):
             raise DomainError("damaged", f"the grant of an effect of action `{event.action_id}` is not on record")
-        past.changes.append((recorded.position, _change(event.action_id, effect, proposal, folder, before)))
+        # By its start: after a crash, what happened early may be found and recorded late.
+        past.changes.append((proposal.started, _change(event.action_id, effect, proposal, folder, before)))
         for one in (folder, before):
             if one is not None:
                 past.folders.setdefault((one.root_path, one.identity), one)

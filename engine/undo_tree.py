@@ -57,8 +57,8 @@ class Kept(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Node(msgspec.Struct, eq=False, kw_only=True):
     """A file or folder. `parent` is None for one that is gone, or that nobody knows the place of any more.
 
-    `was_at` is where it stood before that. `made_digest` is what something made held at first, empty for a folder that
-    was made on the way. `found` is filled by `undo_scene.py`.
+    `was_at` is where it stood before that. `has_had` says that something was in it before. `made_digest` is what
+    something made held at first, empty for a folder that was made on the way. `found` is filled by `undo_scene.py`.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Node(msgspec.Struct, eq=False, kw_only=True):
     was_at: "tuple[Node, str] | None" = None
     digest_known: str = ""
     is_lost: bool = False
+    has_had: bool = False
     # What was found in the world, and what becomes of it while an undo is planned.
     digest: str = ""
     mode: int = 0
@@ -166,14 +167,20 @@ class Tree:
                 # It was there all along, or somebody put it there meanwhile: either way it is not ours.
                 child = Node(name=name, home=(node, name))
                 child.attach(node, name)
+                node.has_had = True
             node = child
         return node
 
     def _slot(self, change: Change) -> Node:
         """Return the folder that the effect's place is in, with the folders that were made on the way."""
         for path in change.new_folders:
-            made = Node(name=path[-1], kind="folder", is_made=True)
-            self._put(made, path)
+            there = self._walk(path[:-1]).children.get(path[-1])
+            if there is None or there.kind == "file":
+                self._put(Node(name=path[-1], kind="folder", is_made=True), path)
+            elif there.home is not None and not there.has_had and id(there) not in self.touched:
+                # Something was put into it that was recorded earlier than what made it: they were under way together.
+                there.home, there.kind, there.is_made = None, "folder", True
+                self._touch(there)
         return self._walk(change.at[:-1])
 
     def _put(self, node: Node, path: Path) -> None:

@@ -14,8 +14,8 @@ import msgspec
 from ...domain.action import FileList, FileRead, FileSearch
 from ...domain.task import ActionProposed, ActionSucceeded
 from ...projections.visible_text import visible
-from .demo_helpers import HELPER_STEPS
 from .demo_script import CHART_SCRIPT, SNEAK_SCRIPT
+from .demo_subagents import HELPER_STEPS
 from .layout import plural
 
 if TYPE_CHECKING:

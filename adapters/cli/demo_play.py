@@ -9,7 +9,7 @@ from . import output
 from .demo_agent import SURVEY_PLAN, survey_of, tidy_plan
 from .demo_check import Before, complaints_about, complaints_about_undo
 from .demo_commands import answer_by_command, type_command
-from .demo_helpers import Helpers
+from .demo_subagents import Helpers
 from .exit_status import ExitStatus
 from .granting import Granting, run_request
 from .layout import plural

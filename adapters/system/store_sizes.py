@@ -30,7 +30,7 @@ class FolderSizes:
 
     def parts(self) -> tuple[StorePart, ...]:
         """Return every part, those that are empty too. What goes away while it is measured does not count."""
-        sizes = dict.fromkeys((*_PARTS.values(), _OTHER), (0, 0))
+        sizes: dict[str, tuple[int, int]] = dict.fromkeys((*_PARTS.values(), _OTHER), (0, 0))
         for entry in os.scandir(self._folder):
             part = _PARTS.get(entry.name, _OTHER)
             files, size = _measured(entry)
