@@ -10,6 +10,7 @@ from cowork.domain import task
 from cowork.domain.action import Content, FileDelete, Location, ShellExec, digest_of
 from cowork.domain.effect import CommandReport, Output, Result
 from cowork.domain.errors import DomainError
+from cowork.domain.plan import Plan, Step
 from cowork.domain.task import (
     ActionAllowed,
     ActionConfirmationRequired,
@@ -30,7 +31,9 @@ from cowork.domain.task import (
     RecordFailure,
     RecordSuccess,
     StartAction,
+    SteerTask,
     Tally,
+    TaskSteered,
     siblings_of,
 )
 from tests.domain.given import Given
@@ -166,6 +169,21 @@ def test_a_change_that_fails_lets_go_of_what_goes_together_with_it_and_was_not_s
     events = given.when(RecordFailure(action_id="task-1.2", reason_code="conflict", reason="moved"))
     assert kinds(events) == ([ActionFailed, ActionDeclined] if together else [ActionFailed])
     assert [one.action_id for one in events] == ["task-1.2", "task-1.4"][: len(events)]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_steering_lets_go_of_what_goes_together_only_where_none_of_it_was_begun(begun: bool) -> None:
+    given = commanding("a", "b")
+    given.when(ended(change("a"), change("b"), change("c"), together=True))
+    if begun:
+        start(given, 2)
+        given.when(RecordSuccess(action_id="task-1.2", effects=()))
+    other = Plan(title="other", steps=(Step(step_id="b", title="b", request=COMMAND),))
+    events = given.when(SteerTask(plan=other, said_by="person:ann"))
+    declined = [one.action_id for one in events if isinstance(one, ActionDeclined)]
+    assert declined == ([] if begun else ["task-1.2", "task-1.3", "task-1.4"])
+    (steered,) = (one for one in events if isinstance(one, TaskSteered))
+    assert steered.dropped == (() if begun else ("a",))
 
 
 def test_changes_of_two_commands_do_not_go_together() -> None:

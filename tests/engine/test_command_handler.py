@@ -1,7 +1,7 @@
 """Commands in, events out: decided on what the log says now, recorded whole or not at all, and again where it moved."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -10,7 +10,7 @@ import pytest
 from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.domain.confirmation import ConfirmationApproved
 from cowork.domain.errors import DomainError
-from cowork.domain.event import Event, Recorded
+from cowork.domain.event import Event, Origin, Recorded
 from cowork.domain.grant import RevokeGrant
 from cowork.domain.session import AddGrant, EndSession, OpenSession
 from cowork.domain.task import PauseTask, SendMessage, Task, TaskMessaged
@@ -26,7 +26,7 @@ from cowork.engine.command_handler import (
     order_session,
     order_task,
 )
-from cowork.engine.ports import Guard, VersionConflict
+from cowork.engine.ports import Guard, StreamWrite, VersionConflict
 from tests.engine.rig import PERSON, Rig, delete, read
 
 pytestmark = pytest.mark.anyio
@@ -157,12 +157,14 @@ async def test_many_who_write_to_one_stream_take_turns(rig: Rig) -> None:
     refused = 0
 
     class Counting(MemoryEventStore):
-        async def append(self, *arguments: Any) -> tuple[Recorded[Event], ...]:
+        async def append(
+            self, writes: Sequence[StreamWrite], origin: Origin, guards: Sequence[Guard] = ()
+        ) -> tuple[Recorded[Event], ...]:
             nonlocal refused
             # As long as one append is on its way, the others have every chance to overtake it.
             await anyio.lowlevel.checkpoint()
             try:
-                return await super().append(*arguments)
+                return await super().append(writes, origin, guards)
             except VersionConflict:
                 refused += 1
                 raise

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -223,22 +223,24 @@ async def test_what_dead_commands_and_self_tests_left_goes_and_an_open_tasks_are
         assert os.listdir(folder / "commands") == [f"{still_open}.1"]
 
 
-async def test_what_goes_is_on_record_before_it_goes(tmp_path: Path, work: Path) -> None:
+async def test_what_goes_is_on_record_before_it_goes(
+    tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "store"
     with opened_engine(folder) as engine:
         await done(engine, delete("a.txt"), delete("b.txt"), folders=(work,))
         with keeping_of(folder, days=31) as keeping:
             seen: list[list[str]] = []
-            real = keeping._parts().quarantine.remove
+            real = FileQuarantineCollector.remove
 
-            def remove(item: KeptItem, *, untouched_since: object) -> bool:
+            def remove(self: FileQuarantineCollector, item: KeptItem, *, untouched_since: datetime) -> bool:
                 events = [one.event for one in engine.store.read_stream("store")]
                 seen.append([type(event).__name__ for event in events])
                 if len(seen) == 2:
                     raise DomainError("unavailable", "`it` can't be removed: a reason")
-                return real(item, untouched_since=untouched_since)  # type: ignore[arg-type]
+                return real(self, item, untouched_since=untouched_since)
 
-            keeping._parts().quarantine.remove = remove  # type: ignore[method-assign]
+            monkeypatch.setattr(FileQuarantineCollector, "remove", remove)
             report = await keeping.collect(ALL, by="person:ann")
         assert seen == [["CollectionStarted"]] * 2
         started, finished = (one.event for one in engine.store.read_stream("store"))

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
-from cowork.domain.action import SubagentSpawn
+from cowork.adapters.event_store.memory import MemoryEventStore
+from cowork.domain.action import FileDelete, Location, SubagentSpawn
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
 from cowork.domain.plan import Step
@@ -19,13 +22,18 @@ from cowork.domain.task import (
     ActionStarted,
     ActionSucceeded,
     PathsClaimed,
+    Started,
+    Task,
     TaskBudgetExhausted,
     TaskQueued,
     TaskStarted,
 )
 from cowork.engine.answering import Answer
+from cowork.engine.claims import Claims
+from cowork.engine.command_handler import TASK, CommandHandler
 from cowork.engine.planning_ports import PlannedTask
-from tests.engine.breaking import Died, Executing, die, with_executor
+from cowork.engine.session_view import SessionViews
+from tests.engine.breaking import Died, Executing, Interrupted, die, with_executor
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
 
 pytestmark = pytest.mark.anyio
@@ -346,3 +354,32 @@ async def test_a_stale_owner_records_nothing_any_more(rig: Rig) -> None:
         await rig.app.carry_on(task_id)
     assert len([one for one in rig.events(ActionSucceeded) if one.action_id == f"{task_id}.1"]) == 1
     assert len(rig.events(TaskQueued)) == 1
+
+
+async def test_what_a_task_began_to_write_before_it_had_subagents_is_its_own_until_it_is_done(rig: Rig) -> None:
+    seen: list[str] = []
+
+    async def meanwhile() -> None:
+        while not rig.events(SubagentSpawned):
+            await anyio.lowlevel.checkpoint()
+        handler = CommandHandler(MemoryEventStore(rig.rows), rig.clock, rig.ids)
+        child = handler.load(f"{task_id}-s2", TASK).state
+        parent = handler.load(task_id, TASK).state
+        assert isinstance(child, Task)
+        assert isinstance(parent, Task)
+        (under_way,) = (one for one in parent.open_actions.values() if isinstance(one.action, FileDelete))
+        assert isinstance(under_way.phase, Started)
+        claims = Claims(handler, SessionViews(handler))
+        assert isinstance(under_way.action, FileDelete)
+        grant_id = under_way.action.at.grant_id
+        for path in ("in/one.txt", "a.txt", "in"):
+            wanted = FileDelete(at=Location(grant_id, path))
+            seen.append(claims.claim(child, wanted, under_way.phase.judgement.facts))
+
+    with_executor(rig, Interrupted(rig, meanwhile))
+    helper = spawn("helper", step("x", "file.delete", path="in"))
+    task_id = await rig.start(delete("in/one.txt"), helper, rules=ALLOWED)
+    with pytest.raises((Died, BaseExceptionGroup)):
+        await rig.app.carry_on(task_id)
+    assert not rig.events(PathsClaimed)
+    assert seen == [task_id, "", task_id]

@@ -88,8 +88,8 @@ def settings() -> list[str]:
         "unsafe_as_root": ("`false`",
                            "`1` lets cowork work as root, as `--unsafe-as-root` does; the session's record says so"),
         "keep_days": ("`90`", "for how many days after its end `cowork store gc` keeps what a task needs to be undone"),
-        "max_bytes": ("`20GiB`", "how much `cowork store gc` lets be kept in all, such as `500MB`; open tasks' bytes"
-                      " are kept whatever their size"),
+        "max_bytes": ("`20GiB`",
+                      "how much `cowork store gc` lets be kept, such as `500MB`; all bytes of open tasks are kept"),
         "workspace": ("`cowork` in the documents folder of your account (`~/Documents/cowork` on Linux)",
                       "where `cowork run --workspace` makes a folder for each session"),
     }  # fmt: skip

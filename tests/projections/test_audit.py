@@ -93,7 +93,8 @@ def test_an_action_that_did_not_happen_tells_why() -> None:
     ]
 
 
-def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_session() -> None:
+def eventful() -> tuple[Story, str]:
+    """Return a story with every kind of event that is not an action's, and the id of its subagent's task."""
     story = Story()
     story.begin(*map(_step, ("one", "two", "three", "four")), budget=Budget(actions=3))
     story.propose_step("one")
@@ -118,6 +119,11 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     story.execute(grant, "grant-1", grant.RevokeGrant("enough"), "person:ann")
     story.execute(session, "session-1", session.AllowRoot("setting"), "person:ann")
     story.execute(session, "session-1", session.EndSession("done"), "person:ann")
+    return story, child
+
+
+def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_session() -> None:
+    story, child = eventful()
     rows = [row for row in story.audit() if not row.action_id]
     assert [row.kind for row in rows] == [
         "session.started",
@@ -161,7 +167,11 @@ def test_every_event_that_is_not_an_actions_has_a_line_of_its_own_with_its_sessi
     assert {row.task_id for row in of_task} == {TASK, child}
     assert len([row for row in of_task if row.task_id == child]) == 6
     assert len([row for row in of_task if row.task_id == TASK]) == 20
-    by_kind = {row.kind: row for row in rows}
+
+
+def test_such_a_line_says_who_did_it_to_what_and_why() -> None:
+    story, child = eventful()
+    by_kind = {row.kind: row for row in story.audit() if not row.action_id}
     assert by_kind["confirmation.rejected"].answered_by == "person:bob"
     assert by_kind["confirmation.rejected"].reason == "no"
     assert by_kind["session.root_allowed"].reason == "by COWORK_UNSAFE_AS_ROOT"

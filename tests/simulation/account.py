@@ -10,6 +10,7 @@ from cowork.domain.action import (
     FileDelete,
     FileMove,
     FileRename,
+    FileRestore,
     FileWrite,
     locations_of,
 )
@@ -104,6 +105,8 @@ def _answers_for(begun: Begun, path: str, data: bytes) -> bool:
             return path == at.path and (digest_of(data) == content.digest or any(_is(one, data) for one in targets))
         case FileDelete(at=at):
             return any(_moves(one, at.path, path, data) for one in targets)
+        case FileRestore(at=at):
+            return any(_moves(facts.kept, at.path, path, data) for facts in begun.facts)
         case FileMove(at=at, to=to) | FileRename(at=at, to=to):
             return any(_moves(one, place, path, data) for one in targets for place in (at.path, to.path))
         case _:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from cowork.domain.action import Action, FileCreate, FileWrite, NetworkRequest, SubagentSpawn
-from cowork.domain.budget import NO_BUDGET, Budget
+from cowork.domain.budget import Budget
 from cowork.domain.confirmation import ConfirmationApproved
 from cowork.domain.event import Event, Recorded
 from cowork.domain.ids import child_task_id, root_task_id
@@ -260,29 +260,20 @@ class TreeAccount:
             if event.attempt == 1:
                 self._take(taken, event.task_id, "actions", 1)
         for name in {one.action_id for one in self._truth.attempts}:
-            match self._actions[name]:
-                case NetworkRequest(body=body) if body is not None:
-                    self._take(taken, name.rpartition(".")[0], "bytes_sent", body.size)
-                case _:
-                    pass
-        done = {one.action_id: one for one in self._truth.effects}
-        for name in done:
-            match self._actions[name]:
-                case FileWrite(content=content) | FileCreate(content=content):
-                    self._take(taken, name.rpartition(".")[0], "bytes_written", content.size)
-                case _:
-                    pass
-            deleted = sum(one.change == "delete" for one in done[name].effects or ())
-            self._take(taken, name.rpartition(".")[0], "files_deleted", deleted)
+            action = self._actions[name]
+            if isinstance(action, NetworkRequest) and action.body is not None:
+                self._take(taken, name.rpartition(".")[0], "bytesSent", action.body.size)
+        for name, attempt in {one.action_id: one for one in self._truth.effects}.items():
+            action = self._actions[name]
+            if isinstance(action, FileWrite | FileCreate):
+                self._take(taken, attempt.task_id, "bytesWritten", action.content.size)
+            deleted = sum(effect.change == "delete" for effect in attempt.effects or ())
+            self._take(taken, attempt.task_id, "filesDeleted", deleted)
         for task_id, amounts in taken.items():
-            task = self._tasks[task_id]
-            bounds = {} if task.budget == NO_BUDGET else msgspec.to_builtins(task.budget)
-            for measure, bound in (("actions", "actions"), ("bytes_written", "bytesWritten")):
-                if bound in bounds and amounts[measure] > bounds[bound]:
-                    yield f"{task_id} may take {bounds[bound]} {measure}, and took {amounts[measure]}"
-            for measure, bound in (("bytes_sent", "bytesSent"), ("files_deleted", "filesDeleted")):
-                if bound in bounds and amounts[measure] > bounds[bound]:
-                    yield f"{task_id} may take {bounds[bound]} {measure}, and took {amounts[measure]}"
+            bounds: dict[str, int] = msgspec.to_builtins(self._tasks[task_id].budget)
+            for measure in bounds.keys() & amounts.keys():
+                if amounts[measure] > bounds[measure]:
+                    yield f"{task_id} may take {bounds[measure]} {measure}, and took {amounts[measure]}"
 
     def _take(self, taken: defaultdict[str, Counter[str]], task_id: str, measure: str, amount: int) -> None:
         taken[task_id][measure] += amount

@@ -1,4 +1,4 @@
-"""The checks after every step of a life: the log against itself, against the files, and against what was really done."""
+"""The checks after every step of a life: the log against itself, the files, and what was really done."""
 
 from random import Random
 
@@ -9,6 +9,7 @@ from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, ActionStarted
 from cowork.engine.application import Application
 from tests.simulation.account import still_open, unexplained
 from tests.simulation.account_outside import unanswered
+from tests.simulation.account_rights import RightsAccount
 from tests.simulation.account_tree import TreeAccount
 from tests.simulation.outside import Ledger
 from tests.simulation.person import Person
@@ -42,6 +43,7 @@ class Checks:
         self._truth = truth
         self._person = person
         self._account = TreeAccount(truth, self.written_by)
+        self._rights = RightsAccount()
         self._checked_to = 0
         self._open_before: set[str] = set()
         self._looked_at = (-1, 0)
@@ -54,6 +56,7 @@ class Checks:
         self._looked_at = moved
         complaints = self.complaints
         complaints += self._account.run(log, at_rest=at_rest)
+        complaints += self._rights.run(log)
         if at_rest or self._random.random() < AUDITED:
             complaints += [
                 f"invariant {one.invariant} at {one.position}, {one.stream}: {one.sentence}"

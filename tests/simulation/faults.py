@@ -4,6 +4,7 @@ Every wait of the engine on a port is a moment of its process, which decides by 
 files is cut off at its checkpoints, with nothing undone on the way out, as a kill would.
 """
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -189,9 +190,7 @@ def without_threads() -> Iterator[None]:
 @contextmanager
 def in_order(seed: int) -> Iterator[None]:
     """Let trio take tasks that are ready in an order that follows from the seed; asyncio takes them as they come."""
-    import trio
-
-    run: Any = trio._core._run
+    run: Any = importlib.import_module("trio._core._run")
     before = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()
     run._ALLOW_DETERMINISTIC_SCHEDULING = True
     run._r.seed(seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from cowork.domain.action import (
     Action,
@@ -20,11 +20,12 @@ from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
 from cowork.domain.grant import NarrowGrant
 from cowork.domain.policy_remember import REMEMBER_SCOPES, Wish
-from cowork.domain.scope import VERBS
+from cowork.domain.scope import VERBS, Verb
 from cowork.domain.task import ActionProposed, ReportUsage, Task, TaskBudgetExhausted
 from cowork.engine.application import Answer, Application
 from cowork.engine.command_handler import CommandHandler, order_grant, order_task
 from cowork.engine.remembering import Offer
+from cowork.engine.stopping import Strategy
 from tests.simulation.outside import HOSTS, Ledger
 from tests.simulation.plans import steered_plan
 from tests.simulation.process import Process, by_the_person
@@ -36,7 +37,8 @@ DEEDS = (
     *("edit",) * 8,
     *("answer",) * 9,
     *("pause", "interrupt", "interrupt", "steer", "steer", "say", "top up", "top up", "usage"),
-    *("cancel", "revoke", "narrow", "wrong", "wait", "forget", "forget", "rule", "sandbox", "overtake", "carry on"),
+    *("undo", "undo", "cancel", "cancel", "revoke", "narrow", "narrow", "wrong", "wait", "forget", "forget"),
+    *("rule", "sandbox", "overtake", "carry on"),
 )
 
 
@@ -64,6 +66,7 @@ class Person:
     def __init__(self, world: World, app: Application, handler: CommandHandler, tree: Tree, ledger: Ledger) -> None:
         self.app = app
         self.edits = 0
+        self.says_yes = False
         self._world = world
         self._random = world.random
         self._handler = handler
@@ -86,7 +89,7 @@ class Person:
             self.edit([] if here is None else here.at_stake)
             return
         deeds: dict[str, Callable[[Application], Awaitable[str]]] = {
-            "answer": lambda on: self._answer(on),
+            "answer": self._answer,
             "wrong": lambda on: self._answer(on, wrong=True),
             "pause": lambda on: self._stop(on.pause),
             "interrupt": lambda on: self._stop(on.interrupt),
@@ -98,6 +101,7 @@ class Person:
             "revoke": self._revoke,
             "narrow": self._narrow,
             "forget": self._forget,
+            "undo": self._undo,
         }
         try:
             if app is None:
@@ -138,7 +142,8 @@ class Person:
         task = self._pick()
         if task is None:
             return ""
-        strategy = self._random.choice(("queue", "steer", "reject"))
+        strategies: tuple[Strategy, ...] = ("queue", "steer", "reject")
+        strategy = self._random.choice(strategies)
         await on.say(task.task_id, "mind the gap", strategy, by=PERSON)
         return f"{task.task_id} {strategy}"
 
@@ -183,7 +188,7 @@ class Person:
         if not grants or self._random.random() > 0.5:
             return ""
         grant_id = str(self._random.choice(grants)["grant_id"])
-        verbs = tuple(verb for verb in VERBS if self._random.random() < 0.8)
+        verbs: tuple[Verb, ...] = tuple(verb for verb in VERBS if self._random.random() < 0.8)
         narrower = NarrowGrant(verbs=verbs, output_roots=self._random.choice(((), ("out",), (".",))))
         await self._handler.execute(order_grant(grant_id, narrower), actor=PERSON, cause="narrow")
         return f"{grant_id} to {' '.join(verbs)}"
@@ -194,6 +199,16 @@ class Person:
             await on.policies.revoke_approval(name, by=PERSON)
             return name
         return ""
+
+    async def _undo(self, on: Application) -> str:
+        task = self._pick(live=False)
+        if task is None or not task.actions:
+            return ""
+        name = task.task_id
+        if self._random.random() < 0.4:
+            name = f"{name}.{self._random.randint(1, task.actions)}"
+        report = await on.undo(name, by=PERSON, dry_run=self._random.random() < 0.2)
+        return f"{name}: {len(report.done)} to do, {len(report.left)} left"
 
     # Answers
 
@@ -231,14 +246,15 @@ class Person:
 
     def answer_to(self, asked: ConfirmationRequested, *, digest: str = "", offers: Application | None = None) -> Answer:
         """Return a yes or a no; and what became of it, where that is the question."""
-        if self._random.random() > 0.7:
+        if self._random.random() > 0.7 and not self.says_yes:
             return Answer(approve=False, answered_by=PERSON)
         if asked.purpose == "unknown_outcome":
             return Answer(approve=True, answered_by=PERSON, finding=self._finding(asked))
-        is_right = digest == asked.digest and offers is not None
-        return Answer(approve=True, answered_by=PERSON, remember=self._offer(asked, offers) if is_right else None)
+        if offers is None or digest != asked.digest:
+            return Answer(approve=True, answered_by=PERSON)
+        return Answer(approve=True, answered_by=PERSON, remember=self._offer(asked, offers))
 
-    def _offer(self, asked: ConfirmationRequested, on: Any) -> Offer | None:
+    def _offer(self, asked: ConfirmationRequested, on: Application) -> Offer | None:
         """Return what the person wants to be remembered of a yes, now and then, where it can be."""
         if self._random.random() < 0.2:
             return None

@@ -136,7 +136,7 @@ def random_budget(random: Random) -> Budget:
 
 
 def steered_plan(random: Random, tree: Tree, given: Given, task: Task, number: int) -> PlannedTask:
-    """Return what a person makes of a task's plan: steps dropped, changed and added, now and then one that was begun."""
+    """Return what a person makes of a plan: steps are dropped, changed, added; now and then one that was begun."""
     assert task.plan is not None
     contents: list[bytes] = []
     kept: list[Step] = []

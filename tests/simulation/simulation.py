@@ -22,6 +22,7 @@ from cowork.adapters.event_store.mapper import StoredRow
 from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.adapters.files.executor import FileExecutor
 from cowork.adapters.files.finder import GlobFinder
+from cowork.adapters.files.looking import PlaceLooker
 from cowork.adapters.files.opener import FileFolderOpener
 from cowork.adapters.read_model.memory import MemoryReadModel
 from cowork.domain.confirmation import ConfirmationRequested
@@ -47,6 +48,7 @@ from tests.simulation.process import HERE, MOMENTS_MAX, Calm, Process, as_deed, 
 from tests.simulation.spawns import Given
 from tests.simulation.tree import Tree
 from tests.simulation.truth import Truth
+from tests.simulation.undone import Undone
 
 ROUNDS = 10
 SETTLING_ROUNDS_MAX = 60
@@ -166,6 +168,7 @@ class Simulation:
             clock=self._clock,
             ids=self._ids,
             self_tests=lambda: (self._self_test,),
+            reader=lambda: PlaceLooker(self._blobs, self._tree.state),
             watch_s=watch_s,
         )
 
@@ -280,6 +283,9 @@ class Simulation:
             self._quiet = True
             await self._guarded(self._settle)
             self._check(at_rest=True)
+            if self.seed % 4 < 2:
+                await self._guarded(self._undo_everything)
+                self._check(at_rest=True)
         finally:
             self.close()
 
@@ -356,6 +362,7 @@ class Simulation:
     async def _settle(self) -> None:
         """Answer every question, make room in every budget, and carry on every task until all have ended."""
         engine = self._engine()
+        waiting: list[str] = []
         with engine.process.at_work():
             for _ in range(SETTLING_ROUNDS_MAX):
                 waiting = self._person.app.resumable()
@@ -368,6 +375,20 @@ class Simulation:
                 await self._person.answer_all()
         left = {name: self._person.app.task(name).status for name in waiting}
         self.complain(f"after {SETTLING_ROUNDS_MAX} rounds in peace, some tasks have not ended: {left}")
+
+    async def _undo_everything(self) -> None:
+        """Take back all that was ever done, the last first: what is left is what the person made of it."""
+        self._machine = NOTHING_STANDING
+        self._person.says_yes = True
+        undone = Undone(self._tree, self._person)
+        engine = self._engine()
+        with engine.process.at_work():
+            for task_id in reversed(self._roots()):
+                if not self._person.app.task(task_id).undoes:
+                    await undone.undo(task_id, engine.app)
+        self.tell(f"all undone, as it was: {undone.is_as_it_was}")
+        for complaint in undone.complaints():
+            self.complain(complaint)
 
     def _roots(self) -> list[str]:
         queued = [one.event.task_id for one in self.events() if isinstance(one.event, TaskQueued)]

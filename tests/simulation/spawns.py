@@ -1,4 +1,4 @@
-"""Random subagents in the words of a plan file: parts of folders, verbs, hosts, kinds, budgets, deadlines, and nested."""
+"""Random subagents in a plan file's words: parts of folders, verbs, hosts, kinds, budgets, deadlines, and nested."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulation.faults import Odds
 from tests.simulation.mutations import MUTATIONS, Break
+from tests.simulation.process import Odds
 from tests.simulation.run import run_seed
 
 SEEDS_MAX = 250

@@ -28,25 +28,30 @@ class Tree:
         self._random = random
         self._blobs = blobs
         self._count = 0
+        self._persons: set[bytes] = set()
         for made in (self.work, self.outside, self.state):
             made.mkdir(parents=True)
         (self.outside / "private.txt").write_bytes(b"nobody's business")
         for name in (*random.sample(NAMES, random.randint(4, len(NAMES))), *random.sample(CLOSED, 2)):
-            self._save(name, self.new_bytes())
+            self._save(name, self.new_bytes(by_person=True))
         if random.random() < 0.5:
             (self.work / "link").symlink_to(self.outside)
         if random.random() < 0.3:
             os.link(self.outside / "private.txt", self.work / "twin.txt")
         self.outside_before = dict(self._files(self.outside))
         self.known = dict(self._files(self.work))
+        self.at_first = dict(self.known)
         self.ever = {digest_of(data) for data in self.known.values()}
 
-    def new_bytes(self) -> bytes:
+    def new_bytes(self, *, by_person: bool = False) -> bytes:
         """Return bytes that there have not been yet, or (seldom) some that there have."""
         if self._random.random() < 0.15:
             return b"the same again"
         self._count += 1
-        return b"content %d\n" % self._count * self._random.randint(1, 3)
+        line = b"content %d" % self._count
+        if by_person:
+            self._persons.add(line)
+        return (line + b"\n") * self._random.randint(1, 3)
 
     # The person at work
 
@@ -61,13 +66,13 @@ class Tree:
         try:
             match kind:
                 case "save":
-                    self._save(name, self.new_bytes())
+                    self._save(name, self.new_bytes(by_person=True))
                 case "rewrite":
                     if path.stat().st_nlink == 1:
-                        path.write_bytes(self.new_bytes())
+                        path.write_bytes(self.new_bytes(by_person=True))
                 case "new":
                     touched = [self._random.choice((*NAMES, "out/new.txt", "out/report.md"))]
-                    self._save(touched[0], self.new_bytes())
+                    self._save(touched[0], self.new_bytes(by_person=True))
                 case "remove":
                     path.unlink()
                 case "rename":
@@ -108,6 +113,28 @@ class Tree:
         present = self.present()
         self.ever = {digest for digest in self.ever if digest in present or self._blobs.has(digest)}
         self.ever |= {digest_of(data) for data in now.values()}
+
+    # What stands there
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files that are in the folder right now, with their bytes."""
+        return dict(self._files(self.work))
+
+    def differences(self) -> list[str]:
+        """Return the paths at which not the same stands as at first."""
+        now = self.files()
+        return sorted(path for path in now.keys() | self.at_first.keys() if now.get(path) != self.at_first.get(path))
+
+    def lines_of_the_person(self) -> set[bytes]:
+        """Return the lines in the folder that the person wrote."""
+        return self._lines() & self._persons
+
+    def lines_of_agents(self) -> set[bytes]:
+        """Return the lines in the folder that plans or commands wrote. Some are nobody's: they are written again."""
+        return {line for line in self._lines() - self._persons if line.startswith(b"content ")}
+
+    def _lines(self) -> set[bytes]:
+        return {line for data in self.files().values() for line in data.splitlines()}
 
     # The account
 

@@ -1,4 +1,4 @@
-"""What the processes really did to files, beside the log, so that the log can be held against it. Outlives every crash."""
+"""What the processes really did, beside the log, so that the log can be held against it. Outlives every crash."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise

@@ -329,6 +329,7 @@ class TestInterrupted:
         action = ground.line(f"trap '' TERM INT HUP; sleep {marker}; sleep {marker}")
         permit = ground.permit(action, await ground.facts(action))
         executor = ground.executor()
+        began = 0.0
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(executor.perform, permit)
             with anyio.fail_after(10):

@@ -11,7 +11,6 @@ from cowork.adapters.files.executor import FileExecutor
 from cowork.domain.action import (
     FileCreate,
     FileDelete,
-    FileList,
     FileMove,
     FileRead,
     FileRename,
@@ -44,8 +43,6 @@ PROTECTED = (
     ".bashrc",
     "deep/er/.git/hooks/post-checkout",
 )
-SECRET_NAMES = (".env", "id_rsa", "server.pem", ".netrc", "credentials.json")
-SECRET = "SECRET-8d1f: not to be quoted"
 
 CROSS_ROOT_ASKS = layer_of_rules(
     "cross-root-asks",
@@ -195,21 +192,6 @@ def _moved_across(ground: Ground, answers: list[Answer]) -> None:
 
 def _catastrophic(ground: Ground) -> None:
     (ground.grant / "text").write_text("a" * 100_000 + "!")
-
-
-def _secrets(ground: Ground) -> None:
-    for name in SECRET_NAMES:
-        (ground.grant / name).write_text(f"{SECRET} in {name}\n")
-    (ground.grant / "plain.txt").write_text("SECRET is a word\n")
-
-
-def _secrets_stay(ground: Ground, answers: list[Answer]) -> None:
-    listed, found = answers
-    assert {entry["path"] for entry in json.loads(listed.result)} == {*SECRET_NAMES, "plain.txt"}
-    matches = json.loads(found.result)
-    assert [match["path"] for match in matches["matches"]] == ["plain.txt"]
-    assert sum(matches["skipped"].values()) == len(SECRET_NAMES)
-    assert all(SECRET.encode() not in answer.shown for answer in answers)
 
 
 def _absent(*paths: str) -> Check:
@@ -478,29 +460,5 @@ CONTENTS: tuple[Case, ...] = (
         allowed=("completed",),
         seconds_max=1.0,
         check=lambda _g, answers: _same([json.loads(answer.result)["matches"] for answer in answers], [[], [], []]),
-    ),
-    Case(
-        id="FIL-36",
-        title="secrets are listed, and never quoted by a search",
-        arrange=_secrets,
-        ask=lambda g: [FileList(at=g.at(".")), FileSearch(at=g.at("."), pattern="SECRET")],
-        allowed=("completed",),
-        check=_secrets_stay,
-    ),
-    Case(
-        id="FIL-36-closed",
-        title="secrets are neither read nor searched by name, and no difference of them is shown",
-        arrange=_secrets,
-        ask=lambda g: [
-            action
-            for name in SECRET_NAMES
-            for action in (
-                FileRead(at=g.at(name)),
-                FileSearch(at=g.at(name), pattern="."),
-                FileWrite(at=g.at(name), content=g.content("x")),
-            )
-        ],
-        allowed=("denied/sensitive",),
-        check=lambda _g, answers: _same([a for a in answers if SECRET.encode() in a.shown], []),
     ),
 )
