@@ -279,8 +279,8 @@ class ActionPipeline:
                 answer = self._handler.load(asked, CONFIRMATION).state
                 if not isinstance(answer, Approved):
                     raise DomainError("denied", f"action `{action.action_id}` was not approved")
-                same = is_as_shown(shown.facts, facts) or answer.request.purpose == "unknown_outcome"
-                if decision.verdict != "deny" and same:
+                is_same = is_as_shown(shown.facts, facts) and facts.claimed_by in ("", shown.facts.claimed_by)
+                if decision.verdict != "deny" and (is_same or answer.request.purpose == "unknown_outcome"):
                     return (order_task(task.task_id, _start(action, asked, facts)),)
                 if decision.verdict != "deny" and _has_moved_on(action, shown.facts, facts):
                     # Asking again would offer to put an old copy over what somebody did meanwhile.

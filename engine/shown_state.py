@@ -36,6 +36,8 @@ def what_changed(action: OpenAction, facts: Facts) -> str:
         return f"what is kept of it has changed ({_in_words(shown.kept)}, now {_in_words(facts.kept)})"
     if shown.confinement != facts.confinement:
         return "the sandbox that would hold it has changed"
+    if facts.claimed_by not in ("", shown.claimed_by):
+        return f"`{facts.claimed_by}` is writing there, too"
     held = dict.fromkeys(shown.inputs)
     for one in (*facts.inputs, *shown.inputs):
         if one not in held or one not in facts.inputs:

@@ -225,6 +225,35 @@ async def test_two_agents_write_at_one_place_only_when_a_person_says_so(rig: Rig
     rig.assert_clean()
 
 
+async def test_an_answer_given_before_another_agent_wrote_there_is_asked_for_again(rig: Rig) -> None:
+    first = spawn("first", step("x", "file.delete", path="in/one.txt"))
+    second = spawn(
+        "second",
+        step("wait", "file.rename", path="a.txt", to="c.txt"),
+        step("write", "file.write", ("wait",), path="in/one.txt", content="!"),
+        step("stay", "file.rename", ("write",), path="b.txt", to="d.txt"),
+    )
+    rules = layer_of_rules(
+        "some",
+        (
+            Rule("ask", ("file.rename", "file.delete"), "allow_with_confirm"),
+            Rule("write", "file.write", "allow"),
+            Rule("spawning", "subagent.spawn", "allow"),
+        ),
+    )
+    task = await rig.run(first, second, rules=rules)
+    asked = {one.items[0].action_id: one for one in rig.events(ConfirmationRequested)}
+    rig.restart()
+    for name in (f"{task.task_id}-s2.1", f"{task.task_id}-s1.1"):
+        one, before = asked[name], {other.confirmation_id for other in rig.events(ConfirmationRequested)}
+        await rig.app.answer(one.confirmation_id, one.digest, Answer(approve=True, answered_by=PERSON))
+        assert (await rig.app.carry_on(task.task_id)).status == "awaiting_confirmation"
+    assert rig.files()["in/one.txt"] == "!"
+    (again,) = [one for one in rig.events(ConfirmationRequested) if one.confirmation_id not in before]
+    assert again.items[0].action_id == f"{task.task_id}-s1.1"
+    rig.assert_clean()
+
+
 async def test_a_folder_and_what_lies_in_it_are_one_place(rig: Rig) -> None:
     first = spawn(
         "first",

@@ -183,7 +183,7 @@ def is_listed(found: PolicyDiff, asked: Asked, before: Judgement, now: Judgement
     """Whether a diff lists the pair of rules that decided about a request before and after."""
     kind, old, new = asked.request.action, f"{before.layer}:{before.rule_id}", f"{now.layer}:{now.rule_id}"
     if kind in MOVES:
-        # Each end is compared by itself, and the stricter one decides: the end that became stricter or milder is listed.
+        # Each end is compared by itself, and the stricter one decides: what became stricter or milder is listed.
         if now.level > before.level:
             return any((change.kind, change.new_rule) == (kind, new) for change in found.changes)
         return any((change.kind, change.old_rule) == (kind, old) for change in found.changes)
