@@ -13,7 +13,9 @@ from ...domain.effect import Result
 from ...domain.event import Event
 from ...domain.grant import FolderGranted, GrantNarrowed, GrantRevoked, HostGranted, HostRevoked
 from ...domain.ownership import TaskClaimed
+from ...domain.retention import CollectionFinished, CollectionStarted
 from ...domain.session import ROOT_ALLOWANCES, GrantAdded, PolicyAdopted, RootAllowed, SessionEnded, SessionStarted
+from ...domain.session_memory import MemoryDestroyed, MemoryWritten
 from ...domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from ...domain.task import (
     ActionAllowed,
@@ -46,7 +48,7 @@ from ...domain.task import (
     UsageReported,
 )
 from ...projections.budget_words import exhausted_words, usage_words
-from ...projections.measure import milliseconds_words
+from ...projections.measure import count_words, milliseconds_words, size_words
 from ...projections.place_names import PlaceNames
 from ...projections.report_words import besides_words, result_words
 from ...projections.scope_words import rights_words
@@ -179,6 +181,21 @@ def _about_the_frame(event: Event) -> str:
             return f"{by}: {visible(event.note)}" if event.note else by
         case ConfirmationWithdrawn():
             return f"{visible(event.confirmation_id)}: {visible(event.reason)}"
+        case _:
+            return _about_what_is_kept(event)
+
+
+def _about_what_is_kept(event: Event) -> str:
+    match event:
+        case MemoryWritten() | MemoryDestroyed():
+            return f"{count_words(event.entries, 'entry', 'entries')}, {size_words(event.held_bytes)}"
+        case CollectionStarted() | CollectionFinished():
+            gone = (
+                count_words(event.blobs, "content"),
+                count_words(event.quarantined, "deleted file or folder", "deleted files and folders"),
+                count_words(event.leftovers, "leftover"),
+            )
+            return f"{', '.join(gone)}: {size_words(event.freed_bytes)}"
         case _:
             return ""
 

@@ -244,6 +244,7 @@ async def test_an_answer_given_before_another_agent_wrote_there_is_asked_for_aga
     task = await rig.run(first, second, rules=rules)
     asked = {one.items[0].action_id: one for one in rig.events(ConfirmationRequested)}
     rig.restart()
+    before: set[str] = set()
     for name in (f"{task.task_id}-s2.1", f"{task.task_id}-s1.1"):
         one, before = asked[name], {other.confirmation_id for other in rig.events(ConfirmationRequested)}
         await rig.app.answer(one.confirmation_id, one.digest, Answer(approve=True, answered_by=PERSON))

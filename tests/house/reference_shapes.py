@@ -188,6 +188,7 @@ class Shapes:
         ("adapters.cli.event_json", "TaskEnd", "`cowork run` and `resume`, on the last line of each task"),
         ("engine.resume_report", "ResumeReport", "`cowork resume --report-only` (without an id: a list)"),
         ("engine.undo_report", "UndoReport", "`cowork undo`, on the first line; alone with `--dry-run`"),
+        ("projections.digest_report", "Digest", "`cowork digest`"),
         ("adapters.cli.doctor", "Check", "`cowork doctor`, in the list `checks`"),
     )  # fmt: skip
 
