@@ -21,6 +21,7 @@ from ..domain.task import (
 )
 from .answering import Answer, Answering, Asker
 from .audit import AuditReport, audit, dumps_of
+from .beginning import Paused, paused_in_tree
 from .catch_up import CatchUp
 from .closing import Closing
 from .command_handler import (
@@ -207,19 +208,21 @@ class Application:
             task = self.task(task_id)
             if task.is_final and not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
                 raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
+            # What is stopped from here on stays so.
+            paused = paused_in_tree(self._handler, task_id)
             try:
                 await self._claim(task_id)
                 if not task.is_final:
-                    task = await self._carried_on(task, asker)
+                    task = await self._carried_on(task, asker, paused)
                 return await self._close(task) if task.is_final else task
             finally:
                 self._handler.unfence(task_id)
 
-    async def _carried_on(self, task: Task, asker: Asker | None) -> Task:
+    async def _carried_on(self, task: Task, asker: Asker | None, paused: Paused) -> Task:
         await self.policies.renew(task.session_id)
         if as_root := self._as_root.orders(task.session_id):
             await self._handler.execute(*as_root, actor="engine", cause="resume")
-        return await self._scheduler.run(task.task_id, asker, agent="agent:plan", closes_session=True)
+        return await self._scheduler.run(task.task_id, asker, paused=paused, agent="agent:plan", closes_session=True)
 
     async def _claim(self, task_id: str) -> None:
         """Become the owner of a task: what an owner before this one would still record does not count any more."""

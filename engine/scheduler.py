@@ -27,6 +27,7 @@ from ..domain.task import (
     TaskSteered,
 )
 from .answering import Asker
+from .beginning import Paused
 from .command_handler import TASK
 from .cutting_off import Attempts
 from .task_run import RunParts, TaskRun
@@ -40,15 +41,18 @@ class Scheduler:
         self._attempts = attempts
         parts.handler.listen(self._on)
 
-    async def run(self, task_id: str, asker: Asker | None = None, *, agent: str, closes_session: bool) -> Task:
+    async def run(
+        self, task_id: str, asker: Asker | None = None, *, paused: Paused, agent: str, closes_session: bool
+    ) -> Task:
         """Carry the task on as far as it goes and return it as it is then.
 
-        A paused or waiting task is resumed. It ends, or is left `awaiting_confirmation`, `budget_exhausted`, or
-        `paused`. With `closes_session`, the session ends in the same commit as the task.
+        A waiting task is resumed, a paused one where it was among `paused`, as `begin_run` says. It ends, or is left
+        `awaiting_confirmation`, `budget_exhausted`, or `paused`. With `closes_session`, the session ends in the same
+        commit as the task.
         """
         run = TaskRun(self._parts, task_id, agent=agent, asker=asker, closes_session=closes_session)
         try:
-            await run.drive()
+            await run.drive(paused)
         except BaseExceptionGroup as group:
             # Workers beside each other fail together; where it was one, that one is what happened.
             alone = _alone(group)

@@ -29,10 +29,8 @@ from ..domain.task import (
     PauseTask,
     Ready,
     RecordProgress,
-    ResumeTask,
     SkipStep,
     Started,
-    StartTask,
     Task,
     TaskBudgetExhausted,
     TaskCommand,
@@ -46,6 +44,7 @@ from .action_pipeline import ActionPipeline, Attempt, PlanChanged, RequestRefuse
 from .agenda import Agenda
 from .answering import Answering, Asker
 from .asking import Asking
+from .beginning import Paused, begin_run
 from .claims import Claims
 from .closing import Closing
 from .command_handler import TASK, CommandHandler, Order, StaleRead, order_session, order_task
@@ -101,6 +100,7 @@ class TaskRun:
         self._is_held_up = False
         self._since = parts.clock.now()
         self._idle = (0, 0)
+        self._paused: Paused = {}
 
     def wake(self) -> None:
         """Let the run take another turn."""
@@ -115,14 +115,15 @@ class TaskRun:
         """Whether a worker of this run, or a step that is just being decided about, touches the same places."""
         return any(places.touches(other) for other in self._active.values())
 
-    async def drive(self) -> None:
+    async def drive(self, paused: Paused) -> None:
         """Carry the task on until it ends or nothing can go on without a person.
 
-        Raises `DomainError` where the store or the task can't go on; what was under way has its outcome by then.
+        `paused` are the tasks of its tree that are to be resumed, once. Raises `DomainError` where the store or the
+        task can't go on; what was under way has its outcome by then.
         """
-        self._parts.runs[self._task_id] = self
+        self._parts.runs[self._task_id], self._paused = self, paused
         try:
-            await self._begin()
+            await begin_run(self._parts.handler, self._task_id, paused)
             await self._parts.recovery.recover(self._task_id)
             async with anyio.create_task_group() as group:
                 while await self._took_turn(group):
@@ -187,13 +188,6 @@ class TaskRun:
             await self._awake.wait()
         # Between two turns that wait for nothing, whoever stops the run must get through to it.
         await anyio.lowlevel.checkpoint_if_cancelled()
-
-    async def _begin(self) -> None:
-        task = self._task()
-        if task.status == "ready":
-            await self._execute(StartTask())
-        elif task.status in ("paused", "awaiting_confirmation", "budget_exhausted"):
-            await self._execute(ResumeTask())
 
     # Steps
 
@@ -391,7 +385,7 @@ class TaskRun:
         state = self._parts.handler.known(child, TASK).state
         if isinstance(state, Task) and not state.is_final:
             agent = f"agent:{subagent_id(child)}"
-            await TaskRun(self._parts, child, agent=agent, asker=None, closes_session=False).drive()
+            await TaskRun(self._parts, child, agent=agent, asker=None, closes_session=False).drive(self._paused)
             state = self._parts.handler.load(child, TASK).state
         if isinstance(state, Task) and state.is_final:
             # One that was cancelled while a process that then died had it: somebody has to look before it is over.

@@ -1,6 +1,6 @@
 """Pause, interrupt and cancel of work that is under way in this process, also of what has not had its turn yet."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -10,6 +10,8 @@ import pytest
 
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
+from cowork.domain.ownership import TaskClaimed
+from cowork.domain.subagent import SubagentSpawned
 from cowork.domain.task import ActionFailed, ActionStarted, ActionSucceeded
 from cowork.engine import limits
 from cowork.engine.ports import Outcome, Permit
@@ -91,6 +93,64 @@ async def test_a_stop_right_after_a_recorded_start_ends_that_attempt_too(rig: Ri
     (failed,) = rig.events(ActionFailed)
     assert failed.reason_code == "interrupted"
     assert rig.events(ActionSucceeded) == []
+    rig.assert_clean()
+
+
+class FirstOf:
+    """Lets another process stop a task once, right when an event of some kind is on record."""
+
+    def __init__(self, rig: Rig, kind: type[Event], stop: Callable[[Event], Awaitable[None]]) -> None:
+        self._kind = kind
+        self._stop = stop
+        self._is_over = False
+        rig.app.listen(self)
+
+    def __call__(self, events: Sequence[Recorded[Event]]) -> None:
+        for one in events:
+            if isinstance(one.event, self._kind) and not self._is_over:
+                self._is_over = True
+                stopping = Thread(target=anyio.run, args=(self._stop, one.event))
+                stopping.start()
+                stopping.join()
+
+
+@pytest.mark.parametrize("how", ["pause", "interrupt"])
+@pytest.mark.parametrize("status", ["ready", "paused"])
+async def test_a_stop_while_a_process_is_just_taking_a_task_up_is_not_lost(rig: Rig, status: str, how: str) -> None:
+    other = rig.engine()
+    task_id = await rig.start(read("1.txt"))
+    if status == "paused":
+        await other.pause(task_id, by=PERSON)
+    stops = {"pause": other.pause, "interrupt": other.interrupt}
+    FirstOf(rig, TaskClaimed, lambda _: stops[how](task_id, by=PERSON))
+    with anyio.fail_after(20):
+        task = await rig.app.carry_on(task_id)
+    if (status, how) == ("paused", "pause"):
+        # It was to be resumed, and a pause of what is paused says nothing new.
+        assert task.status == "completed"
+    else:
+        assert task.status == "paused"
+        assert rig.events(ActionStarted) == []
+        assert (await rig.app.carry_on(task_id)).status == "completed"
+    rig.assert_clean()
+
+
+@pytest.mark.parametrize("whose", ["its own", "the tree's"])
+async def test_a_stop_while_a_subagent_is_just_beginning_is_not_lost(rig: Rig, whose: str) -> None:
+    other = rig.engine()
+    task_id = await rig.start(spawn("helper", step("s0", "file.read", path="1.txt")), rules=ALLOWED)
+
+    async def stop(spawned: Event) -> None:
+        assert isinstance(spawned, SubagentSpawned)
+        await other.interrupt(spawned.task_id if whose == "its own" else task_id, by=PERSON)
+
+    FirstOf(rig, SubagentSpawned, stop)
+    with anyio.fail_after(20):
+        task = await rig.app.carry_on(task_id)
+    assert task.status == "paused"
+    assert rig.app.task(task.children[0]).is_interrupted
+    assert len(rig.events(ActionStarted)) == 1
+    assert (await rig.app.carry_on(task_id)).status == "completed"
     rig.assert_clean()
 
 

@@ -66,6 +66,8 @@ class TreeAccount:
         self._ends: set[str] = set()
         self._said: list[str] = []
         self._owner: dict[str, int] = {}
+        self._claimed_at: dict[str, int] = {}
+        self._stopped_at: dict[str, int] = {}
         self._spawned: set[str] = set()
         self._gone: set[str] = set()
         self._asked: dict[str, str] = {}
@@ -102,6 +104,7 @@ class TreeAccount:
                 self._queue(event)
             case TaskClaimed(task_id=task_id):
                 self._owner[task_id] = self._written_by.get(one.position, 0)
+                self._claimed_at[task_id] = one.position
             case SubagentSpawned(task_id=task_id):
                 if task_id in self._spawned:
                     self._said.append(f"the subagent of {task_id} was begun twice")
@@ -130,15 +133,21 @@ class TreeAccount:
         event = one.event
         match event:
             case TaskStarted(task_id=task_id) | TaskResumed(task_id=task_id):
+                # To resume it is to carry on the tree that it is of; who stopped it after that meant it.
+                if self._stopped_at.get(task_id, 0) > self._claimed_at.get(root_task_id(task_id), 0):
+                    self._said.append(f"{task_id} was resumed, and nobody wanted that since it was stopped")
                 self._stand(task_id, "running")
             case TaskPaused(task_id=task_id, reason=reason):
                 # What a run pauses itself, its subagents finish what they are at.
                 by_person = one.origin.actor.startswith("person:")
                 self._stand(task_id, "paused" if by_person else "resting")
+                if by_person:
+                    self._stopped_at[task_id] = one.position
                 if "defect" in reason:
                     self._said.append(f"{task_id} could not go on, and nobody was asked")
             case TaskInterrupted(task_id=task_id):
                 self._stand(task_id, "interrupted")
+                self._stopped_at[task_id] = one.position
             case TaskAwaitingConfirmation(task_id=task_id):
                 self._stand(task_id, "waiting")
             case TaskBudgetExhausted(task_id=task_id):
