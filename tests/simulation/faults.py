@@ -79,7 +79,13 @@ class FaultyExecutor:
     """An executor that may die with its process, or break, before, in or after its work. What it does is noted."""
 
     def __init__(
-        self, inner: Executor, random: Random, process: Process, is_quiet: Callable[[], bool], truth: Truth
+        self,
+        inner: Executor,
+        random: Random,
+        process: Process,
+        is_quiet: Callable[[], bool],
+        truth: Truth,
+        snatch: Callable[[Process], None],
     ) -> None:
         self.kinds: frozenset[ActionKind] = inner.kinds
         self._inner = inner
@@ -87,6 +93,7 @@ class FaultyExecutor:
         self._process = process
         self._is_quiet = is_quiet
         self._truth = truth
+        self._snatch = snatch
 
     async def observe(self, actions: Sequence[Action], scope: Scope, now: datetime, *, batch: int) -> list[Facts]:
         await self._process.moment("before a look")
@@ -98,6 +105,8 @@ class FaultyExecutor:
     async def perform(self, permit: Permit) -> Outcome:
         self._process.at_stake = [at.path for at in locations_of(permit.action)]
         await self._process.moment("before an effect")
+        if self._random.random() < Odds.snatch and not self._is_quiet():
+            self._snatch(self._process)
         self._break_down("before its work")
         AT_WORK.set(permit.action_id)
         begun = self._truth.begin(permit, self._process.number)

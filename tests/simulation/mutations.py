@@ -7,19 +7,22 @@ from typing import Any, TypeAlias
 import msgspec
 import pytest
 
-from cowork.adapters.files import deleting, moving, writing
+from cowork.adapters.files import deleting, moving, restoring, writing
 from cowork.domain import confirmation, task, task_action
-from cowork.domain.confirmation import Approved, Expired, Rejected
+from cowork.domain.action import kind_of
+from cowork.domain.confirmation import Approved, Rejected
 from cowork.domain.event import Event, Recorded
-from cowork.engine import action_pipeline, command_handler, performing, scheduler
+from cowork.domain.task import Awaiting, OpenAction, Task
+from cowork.engine import action_pipeline, answering, command_handler, performing, task_run
 from cowork.engine.action_pipeline import ActionPipeline
+from cowork.engine.answering import Answering
 from cowork.engine.command_handler import CommandHandler
 from cowork.engine.deciding import Decided, decide_all
 from cowork.engine.performing import Performing
 from cowork.engine.ports import NotApplied, Permit, Unclear
 from cowork.engine.recovery import Recovery
 from cowork.engine.sandbox_check import SandboxCheck
-from cowork.engine.scheduler import Scheduler
+from cowork.engine.task_run import TaskRun
 from cowork.engine.witnessing import Witnessing
 from cowork.projections.fold import Fold
 from cowork.projections.row import RowChange
@@ -35,26 +38,27 @@ def skip_the_second_look(patch: pytest.MonkeyPatch) -> None:
 
 def act_before_recording(patch: pytest.MonkeyPatch) -> None:
     """The effect comes first, its record second."""
-    recorded_first = ActionPipeline.carry_out
+    recorded_first: Any = ActionPipeline.start
 
-    async def carry_out(self: Any, of: Any, step: Any, action: Any) -> None:
-        view = self._views.view(of.session_id)
-        (facts,) = await self._gathering.gather([action.action], view)
-        permit = Permit(
-            position=0,
-            action_id=action.action_id,
-            attempt=action.attempts + 1,
-            action=action.action,
-            digest=action.digest,
-            facts=facts,
-            scope=view.scope,
-            sight=SilentSight(),
-            witness=NoWitness(),
-        )
-        await self._gathering.executor(action.action).perform(permit)
-        await recorded_first(self, of, step, action)
+    async def start(self: Any, task: Task, step: Any, action: OpenAction) -> Any:
+        if kind_of(action.action).startswith("file."):
+            view = self._views.view_of(task)
+            (facts,) = await self._gathering.gather([action.action], view)
+            permit = Permit(
+                position=0,
+                action_id=action.action_id,
+                attempt=action.attempts + 1,
+                action=action.action,
+                digest=action.digest,
+                facts=facts,
+                scope=view.scope,
+                sight=SilentSight(),
+                witness=NoWitness(),
+            )
+            await self._gathering.executor(action.action).perform(permit)
+        return await recorded_first(self, task, step, action)
 
-    patch.setattr(ActionPipeline, "carry_out", carry_out)
+    patch.setattr(ActionPipeline, "start", start)
 
 
 def repeat_blindly(patch: pytest.MonkeyPatch) -> None:
@@ -77,19 +81,21 @@ def commit_without_guards(patch: pytest.MonkeyPatch) -> None:
 
 
 def take_a_no_for_a_yes(patch: pytest.MonkeyPatch) -> None:
-    """Any answer is leave to act."""
-    patch.setattr(action_pipeline, "Approved", (Approved, Rejected, Expired))
-    scheduler: Any = Scheduler
-    declined = scheduler._decline
+    """A rejection is leave to act, as an approval is."""
+    patch.setattr(action_pipeline, "Approved", (Approved, Rejected))
+    approved, declined = Answering.is_approved, Answering._decline
 
-    async def decline(self: Any, of: Any, action: Any, code: str, reason: str) -> None:
+    def is_approved(self: Any, task: Task, action: OpenAction) -> bool:
+        asked = action.phase.confirmation_id if isinstance(action.phase, Awaiting) else ""
+        rejected = isinstance(self._handler.known(asked, command_handler.CONFIRMATION).state, Rejected)
+        return rejected or approved(self, task, action)
+
+    async def decline(self: Answering, task: Task, action: OpenAction, code: Any, reason: str) -> None:
         if code != "rejected":
-            await declined(self, of, action, code, reason)
-            return
-        step = next(one for one in of.plan.steps if one.step_id == action.step_id)
-        await self._pipeline.carry_out(of, step, action)
+            await declined(self, task, action, code, reason)
 
-    patch.setattr(Scheduler, "_decline", decline)
+    patch.setattr(Answering, "is_approved", is_approved)
+    patch.setattr(Answering, "_decline", decline)
 
 
 def take_answers_at_any_time(patch: pytest.MonkeyPatch) -> None:
@@ -106,14 +112,15 @@ def take_answers_at_any_time(patch: pytest.MonkeyPatch) -> None:
 
 def replace_whatever_is_there(patch: pytest.MonkeyPatch) -> None:
     """The executor does not compare what it takes away with what was decided on."""
-    for module in (writing, moving, deleting):
+    for module in (writing, moving, deleting, restoring):
         patch.setattr(module, "require_same", lambda _expected, _now, _shown: None)
 
 
 def go_on_when_paused(patch: pytest.MonkeyPatch) -> None:
     """A pause or a cancellation does not keep the next action from starting."""
-    for module in (task, task_action):
+    for module in (task, task_action, action_pipeline):
         patch.setattr(module, "running", lambda one: one)
+    patch.setattr(TaskRun, "_goes_on", lambda self: self._failure is None and not self._parts.halt.is_asked)
 
 
 def project_with_a_memory(patch: pytest.MonkeyPatch) -> None:
@@ -139,7 +146,7 @@ def let_changes_through(patch: pytest.MonkeyPatch) -> None:
 
 def forget_who_goes_together(patch: pytest.MonkeyPatch) -> None:
     """Changes that go together are made one by one."""
-    for module in (scheduler, task_action):
+    for module in (task_run, task_action, answering):
         patch.setattr(module, "siblings_of", lambda _task, _action: [])
 
 
@@ -155,19 +162,26 @@ def forget_what_was_seen(patch: pytest.MonkeyPatch) -> None:
 
 def take_changes_of_the_dead(patch: pytest.MonkeyPatch) -> None:
     """A command's changes are proposed although its task was cancelled meanwhile."""
-    succeeded: Any = getattr(task_action, "_succeeded")  # noqa: B009 - a private name, broken on purpose
+    of_the_living: Any = Performing._record_staged
+    succeeded: Any = task_action._succeeded
 
-    def running(of: Any) -> Any:
+    def alive(of: Any) -> Any:
         return msgspec.structs.replace(of, status="running")
 
-    async def record_staged(self: Any, of: Any, step: Any, permit: Any, done: Any) -> None:
-        now = self._handler.load(of.task_id, command_handler.TASK).state
-        command, orders = await self._decided(running(now), step, permit, done, self._views.view(of.session_id))
-        order = command_handler.order_task(of.task_id, command)
+    async def record_staged(self: Any, step: Any, permit: Permit, done: Any) -> None:
+        task_id = permit.action_id.rpartition(".")[0]
+        if not self._handler.load(task_id, command_handler.TASK).state.is_final:
+            await of_the_living(self, step, permit, done)
+            return
+        view = self._views.view_of(self._handler.load(task_id, command_handler.TASK).state)
+        found = await self._gathering.gather([change.action for change in done.staged], view)
+        now = self._handler.load(task_id, command_handler.TASK).state
+        command, orders = self._decided(alive(now), step, permit, done, view, found)
+        order = command_handler.order_task(task_id, command)
         await self._handler.execute(order, *orders, actor="engine", cause=permit.action_id)
 
     patch.setattr(Performing, "_record_staged", record_staged)
-    patch.setattr(task_action, "_succeeded", lambda command, of, action: succeeded(command, running(of), action))
+    patch.setattr(task_action, "_succeeded", lambda command, of, action: succeeded(command, alive(of), action))
 
 
 def record_connections_afterwards(patch: pytest.MonkeyPatch) -> None:
@@ -207,7 +221,7 @@ def trust_any_sandbox(patch: pytest.MonkeyPatch) -> None:
 
 MUTATIONS: tuple[tuple[Break, str], ...] = (
     (skip_the_second_look, "invariant 1"),
-    (act_before_recording, "no action that was begun answers for it"),
+    (act_before_recording, "was carried out, and its start is not on record"),
     (repeat_blindly, "took effect"),
     (commit_without_guards, "invariant 3"),
     (take_a_no_for_a_yes, "invariant 4"),
@@ -219,7 +233,7 @@ MUTATIONS: tuple[tuple[Break, str], ...] = (
     (forget_who_goes_together, "with which it goes together"),
     (compare_with_nothing, "was let through on something that its command never saw"),
     (forget_what_was_seen, "was begun unasked on something that its command never saw"),
-    (take_changes_of_the_dead, "its task was cancelled"),
+    (take_changes_of_the_dead, "were proposed, and its task was cancelled"),
     (record_connections_afterwards, "that is not on record"),
     (repeat_what_is_unclear, "reached out 2 times"),
     (trust_any_sandbox, "without a sandbox that holds"),

@@ -76,10 +76,10 @@ class Person:
 
     # Files
 
-    def edit(self, likely: list[str]) -> None:
-        """Do something to a file, as if no engine were there."""
+    def edit(self, likely: list[str], odds: float = 0.5) -> None:
+        """Do something to a file, by these odds to one of the likely ones, as if no engine were there."""
         self.edits += 1
-        self._world.tell(f"edit: {self._tree.edit(likely)}")
+        self._world.tell(f"edit: {self._tree.edit(likely, odds)}")
 
     # Deeds
 

@@ -29,6 +29,7 @@ class Odds:
     crash_in_files = 0.03
     interfere = 0.06
     interfere_in_files = 0.02
+    snatch = 0.04
     refuse = 0.012
     break_down = 0.01
 

@@ -147,7 +147,7 @@ class Simulation:
         self._closing.append(files)
         world = World(self.random, self._tree, self._blobs, files, self._ledger, process)
         executors: tuple[Any, ...] = tuple(
-            FaultyExecutor(one, *parts, lambda: self.is_quiet, self._truth)
+            FaultyExecutor(one, *parts, lambda: self.is_quiet, self._truth, self._snatch)
             for one in (files, SimulatedCommands(world), SimulatedRequests(world))
         )
         # Some look at the log whenever they get a turn, some only when something of their own wakes them.
@@ -216,6 +216,10 @@ class Simulation:
 
     def _edit_in_between(self, process: Process) -> None:
         self._person.edit(process.at_stake)
+
+    def _snatch(self, process: Process) -> None:
+        """Let the person do something to the very files that are about to be touched."""
+        self._person.edit(process.at_stake, odds=1)
 
     async def interfere(self, point: str, process: Process) -> None:
         """Let somebody do something while a process is in the middle of its work."""

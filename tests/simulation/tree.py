@@ -55,12 +55,12 @@ class Tree:
 
     # The person at work
 
-    def edit(self, likely: list[str]) -> str:
-        """Do one thing to one file, likely one of these, as a person or another program would; return it in words."""
+    def edit(self, likely: list[str], odds: float = 0.5) -> str:
+        """Do one thing to one file, by these odds one of the likely ones, as a person would; return it in words."""
         kind = self._random.choice(("save", "save", "rewrite", "new", "remove", "rename", "link", "folder", "touch"))
         there = sorted(dict(self._files(self.work)))
         wished = [path for path in there if path in likely]
-        name = self._random.choice(wished if wished and self._random.random() < 0.5 else there or ["a.txt"])
+        name = self._random.choice(wished if wished and self._random.random() < odds else there or ["a.txt"])
         path = self.work / name
         touched = [name]
         try:
