@@ -28,7 +28,8 @@ class Checks:
     """What is checked of one life, and what was checked already.
 
     `written_by` has which process appended what. `disturbed` are the actions whose work on files somebody disturbed, or
-    that died in the middle. `overtaken` are tasks that were lost to another process, with the position of it.
+    that died in the middle. `overtaken` are tasks that were lost to another process, with the position of it; `adrift`
+    are the actions that two processes may have been at.
     """
 
     def __init__(self, random: Random, tree: Tree, ledger: Ledger, truth: Truth, person: Person) -> None:
@@ -36,6 +37,7 @@ class Checks:
         self.written_by: dict[int, int] = {}
         self.disturbed: set[str] = set()
         self.overtaken: dict[str, int] = {}
+        self.adrift: set[str] = set()
         # Whether the audit runs must not change what happens.
         self._random = Random(random.random())
         self._tree = tree
@@ -84,7 +86,7 @@ class Checks:
     def _effects(self, log: list[Recorded[Event]]) -> list[str]:
         """Return what took effect twice, or took effect and is said to have failed."""
         # Where nobody could tell whether it was done, a person may have said that it be done again, or that it was not.
-        excused = {one.event.action_id for one in log if isinstance(one.event, ActionOutcomeUnknown)} | self._adrift
+        excused = {one.event.action_id for one in log if isinstance(one.event, ActionOutcomeUnknown)} | self.adrift
         twice = set(self._truth.done_twice()) - excused
         failed = {one.event.action_id for one in log if isinstance(one.event, ActionFailed)} - excused
         untrue = failed & self._truth.undisturbed()
@@ -95,7 +97,7 @@ class Checks:
 
     def _note_overtaken(self, log: list[Recorded[Event]]) -> None:
         """Note what two processes were at: a stale one can't record what it does, and may still be doing it."""
-        self._adrift: set[str] = set()
+        self.adrift = set()
         for task_id, position in self.overtaken.items():
             claims = [
                 one.position
@@ -104,8 +106,8 @@ class Checks:
             ]
             for at in claims:
                 begun = still_open(log[:at])
-                self._adrift |= {name for name in begun if root_task_id(name.rpartition(".")[0]) == task_id}
-        self.disturbed |= self._adrift
+                self.adrift |= {name for name in begun if root_task_id(name.rpartition(".")[0]) == task_id}
+        self.disturbed |= self.adrift
 
 
 def _unknown(log: list[Recorded[Event]]) -> set[str]:

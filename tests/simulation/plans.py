@@ -105,7 +105,7 @@ def random_plan(random: Random, tree: Tree, given: Given) -> PlannedTask:
     """Return a plan of a few steps with the bytes that it writes, for a task that has so much to give."""
     contents: list[bytes] = []
     steps: list[Step] = []
-    for number in range(random.randint(2, 6)):
+    for number in range(random.randint(3, 7)):
         steps.append(_step(random, tree, given, contents, f"s{number}", steps))
     plan = Plan(
         title="a plan",
@@ -181,7 +181,7 @@ def _request(
         return random_spawn(random, given, lambda: _plain(random, tree), depth=1), "each"
     request, texts = _plain(random, tree)
     contents.extend(texts)
-    together = isinstance(request, ShellExec | CodeRun) and random.random() < 0.4
+    together = isinstance(request, ShellExec | CodeRun) and random.random() < 0.6
     return request, "together" if together else "each"
 
 
@@ -209,7 +209,7 @@ def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
         contents.append(data)
         return Content(digest_of(data), len(data))
 
-    match random.randrange(15):
+    match random.randrange(17):
         case 0:
             return FileList(at=Location("", random.choice((".", *FOLDERS))), recursive=random.random() < 0.5)
         case 1:

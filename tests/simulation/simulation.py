@@ -113,6 +113,7 @@ class Simulation:
         self._locks = Locks()
         self._read_model = MemoryReadModel(TABLES)
         self._quiet = False
+        self._requests: list[RunRequest] = []
         self._processes = 0
         self._closing: list[Any] = []
         self._machine = NOTHING_STANDING
@@ -287,6 +288,10 @@ class Simulation:
             self._quiet = True
             await self._guarded(self._settle)
             self._check(at_rest=True)
+            if self.seed % 3 == 0:
+                await self._guarded(self._start_again)
+                await self._guarded(self._settle)
+                self._check(at_rest=True)
             if self.seed % 4 < 2:
                 await self._guarded(self._undo_everything)
                 self._check(at_rest=True)
@@ -315,7 +320,7 @@ class Simulation:
         engine = self._some_engine()
         if choice < 0.2:
             await as_deed(partial(self.interfere, "meanwhile", engine.process))
-        elif not tasks or (choice < 0.3 and len(self._roots()) < 3):
+        elif not tasks or (choice < 0.35 and len(self._roots()) < 4):
             await self._survive(engine, partial(self._start, engine))
         else:
             await self._survive(engine, partial(engine.app.carry_on, self.random.choice(tasks), self._asker(engine)))
@@ -339,6 +344,18 @@ class Simulation:
                 self.complain(f"beside the crash: {type(other).__name__}: {other}")
 
     async def _start(self, engine: Engine) -> None:
+        """Start a task: a new one, or one that there was before, of which some was to be remembered."""
+        if not self._requests or self.random.random() < 0.7:
+            self._requests.append(self._request())
+        await engine.app.start(self.random.choice(self._requests[-2:]))
+
+    async def _start_again(self) -> None:
+        """Start what was started before, on another day: what a person said to it then may be remembered."""
+        engine = self._engine()
+        for request in self._requests:
+            await self._survive(engine, partial(engine.app.start, request))
+
+    def _request(self) -> RunRequest:
         ends = timedelta(hours=self.random.choice((1, 2, 1000)))
         verbs = VERBS if self.random.random() < 0.8 else tuple(self.random.sample(VERBS, 3))
         hosts = tuple(self.random.sample(HOSTS, self.random.choice((0, 1, 1, 2))))
@@ -348,7 +365,7 @@ class Simulation:
             output_paths=(f"{self._tree.work}/out",) if self.random.random() < 0.5 else (),
             expires_at=self._clock.now() + ends if self.random.random() < 0.3 else None,
         )
-        request = RunRequest(
+        return RunRequest(
             planned=random_plan(self.random, self._tree, Given(verbs=verbs, hosts=hosts)),
             planner="chance",
             folders=(folder,),
@@ -358,10 +375,9 @@ class Simulation:
             device="laptop",
             platform="linux",
         )
-        await engine.app.start(request)
 
     def _asker(self, engine: Engine) -> "Terminal | None":
-        return Terminal(self._person, engine.process, self.random) if self.random.random() < 0.6 else None
+        return Terminal(self._person, engine, self.random) if self.random.random() < 0.6 else None
 
     async def _settle(self) -> None:
         """Answer every question, make room in every budget, and carry on every task until all have ended."""
@@ -384,7 +400,7 @@ class Simulation:
         """Take back all that was ever done, the last first: what is left is what the person made of it."""
         self._machine = NOTHING_STANDING
         self._person.says_yes = True
-        undone = Undone(self._tree, self._person)
+        undone = Undone(self._tree, self._person, has_left=bool(self._checks.adrift))
         engine = self._engine()
         with engine.process.at_work():
             for task_id in reversed(self._roots()):
@@ -411,19 +427,20 @@ class Simulation:
 class Terminal:
     """The person at the terminal of a process: yes, no, later, or after a long while."""
 
-    def __init__(self, person: Person, process: Process, random: Random) -> None:
+    def __init__(self, person: Person, engine: Engine, random: Random) -> None:
         self._person = person
-        self._process = process
+        self._engine = engine
         self._random = random
 
     async def ask(self, question: ConfirmationRequested) -> Answer | None:
         """See the port `Asker`."""
-        await self._process.moment("while asking")
+        process = self._engine.process
+        await process.moment("while asking")
         if self._random.random() < 0.25:
-            self._person.edit(self._process.at_stake)
+            self._person.edit(process.at_stake)
         if self._random.random() < 0.25:
             return None
-        return self._person.answer_to(question)
+        return self._person.answer_to(question, digest=question.digest, offers=self._engine.app)
 
 
 def simulate(seed: int, folder: Path) -> Simulation:

@@ -17,12 +17,15 @@ from cowork.domain.action import (
     FileRename,
     FileSearch,
     FileWrite,
+    Location,
     NetworkRequest,
     ShellExec,
     SubagentSpawn,
     kind_of,
+    locations_of,
 )
-from cowork.domain.plan import Batch, Request
+from cowork.domain.path import is_beneath
+from cowork.domain.plan import Batch, Listed, Request
 from cowork.domain.scope import VERBS, Verb
 from tests.simulation.outside import HOSTS
 from tests.simulation.tree import digest_of
@@ -70,9 +73,24 @@ def random_spawn(random: Random, given: Given, plain: Plain, *, depth: int) -> S
         if depth < DEPTH_MAX and random.random() < 0.15:
             action = fields_of(random_spawn(random, below, plain, depth=depth + 1), [])
         else:
-            action = fields_of(*plain())
+            action = fields_of(*_within(random, parts, plain))
         steps.append({"id": f"s{number}", "needs": needs, "action": action})
     return SubagentSpawn(title=f"helper {random.randint(1, 99)}", scope=_text(scope), steps=_text(steps))
+
+
+def _within(random: Random, parts: tuple[str, ...], plain: Plain) -> tuple[Request, list[bytes]]:
+    """Return a request that lies within what is given, mostly: one that does not is only refused."""
+    request, contents = plain()
+    for _ in range(8):
+        is_within = all(any(is_beneath(at.path, part) for part in parts) for at in _places(request))
+        if is_within or random.random() < 0.1:
+            break
+        request, contents = plain()
+    return request, contents
+
+
+def _places(request: Request) -> Sequence[Location]:
+    return () if isinstance(request, Batch | Listed) else locations_of(request)
 
 
 def _parts(random: Random, given: Given) -> tuple[str, ...]:

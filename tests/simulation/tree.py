@@ -68,7 +68,7 @@ class Tree:
                 case "save":
                     self._save(name, self.new_bytes(by_person=True))
                 case "rewrite":
-                    if path.stat().st_nlink == 1:
+                    if not path.is_symlink() and path.stat().st_nlink == 1:
                         path.write_bytes(self.new_bytes(by_person=True))
                 case "new":
                     touched = [self._random.choice((*NAMES, "out/new.txt", "out/report.md"))]

@@ -13,11 +13,12 @@ ROUNDS_MAX = 20
 class Undone:
     """Undoes tasks, one after the other, and looks at what is there afterwards."""
 
-    def __init__(self, tree: Tree, person: Person) -> None:
+    def __init__(self, tree: Tree, person: Person, *, has_left: bool) -> None:
+        """`has_left` says that something was done that is on nobody's record, so that it can't be undone."""
         self._tree = tree
         self._person = person
         self._before = tree.lines_of_the_person()
-        self._has_left = False
+        self._has_left = has_left
         self._stuck: list[str] = []
 
     async def undo(self, task_id: str, app: Application) -> None:
