@@ -18,6 +18,7 @@ from cowork.domain.task import (
     ActionStarted,
     ChangesStaged,
     TaskCancelled,
+    TaskSteered,
 )
 from tests.simulation.outside import Ledger
 
@@ -27,9 +28,11 @@ def unanswered(log: Sequence[Recorded[Event]], ledger: Ledger) -> list[str]:
     return [
         *ledger.complaints,
         *_sent_again(log, ledger),
+        *_sent_and_denied(log, ledger),
         *_changes_by_the_dead(log),
         *_changes_unlike_what_was_seen(log, ledger),
         *_torn_apart(log),
+        *_steered_apart(log),
         *_without_a_sandbox(log),
     ]
 
@@ -49,6 +52,17 @@ def _sent_again(log: Sequence[Recorded[Event]], ledger: Ledger) -> Iterator[str]
     for name, times in ledger.left.items():
         if times > 1 + again[name]:
             yield f"{name} reached out {times} times, and nobody wanted that"
+
+
+def _sent_and_denied(log: Sequence[Recorded[Event]], ledger: Ledger) -> Iterator[str]:
+    """An attempt that was cut off has not happened only where nothing of it has left the machine."""
+    for one in log:
+        match one.event:
+            case ActionFailed(action_id=name, attempt=attempt, reason_code="interrupted" | "withdrawn"):
+                if (name, attempt) in ledger.attempts:
+                    yield f"{name} reached out, and the log says that it was cut off before it did anything"
+            case _:
+                pass
 
 
 def _changes_by_the_dead(log: Sequence[Recorded[Event]]) -> Iterator[str]:
@@ -107,6 +121,26 @@ def _torn_apart(log: Sequence[Recorded[Event]]) -> Iterator[str]:
                     refused[group[name]] = name
             case ActionStarted(action_id=name) if refused[group.get(name, "")]:
                 yield f"{name} was begun, and {refused[group[name]]}, with which it goes together, is not made"
+            case _:
+                pass
+
+
+def _steered_apart(log: Sequence[Recorded[Event]]) -> Iterator[str]:
+    """Of changes that go together, none is let go by another plan once one of them was begun."""
+    group: dict[str, str] = {}
+    begun: dict[str, str] = {}
+    let_go: defaultdict[str, list[str]] = defaultdict(list)
+    for one in log:
+        match one.event:
+            case ActionProposed(action_id=name, staged_by=command, together=True):
+                group[name] = command
+            case ActionStarted(action_id=name) if name in group:
+                begun[group[name]] = name
+            case ActionDeclined(action_id=name) if group.get(name, "") in begun:
+                let_go[one.origin.command_id].append(name)
+            case TaskSteered():
+                for name in let_go[one.origin.command_id]:
+                    yield f"{name} was let go by another plan, and {begun[group[name]]}, with which it goes, was begun"
             case _:
                 pass
 

@@ -16,8 +16,8 @@ from tests.simulation.person import Person
 from tests.simulation.tree import Tree
 from tests.simulation.truth import Truth
 
-AUDITED = 0.2
-"""How often the whole log is audited while it is alive; at rest it always is."""
+AUDITED = 0.1
+"""How often the whole log is audited before the end of a life; at the end it always is."""
 
 
 class Found(AssertionError):  # noqa: N818 - what a simulation is for, and not an error of its own
@@ -50,7 +50,7 @@ class Checks:
         self._open_before: set[str] = set()
         self._looked_at = (-1, 0)
 
-    def run(self, log: list[Recorded[Event]], app: Application, *, at_rest: bool) -> list[str]:
+    def run(self, log: list[Recorded[Event]], app: Application, *, at_rest: bool, at_end: bool) -> list[str]:
         """Return everything that is not as it must be."""
         moved = (len(log), self._person.edits)
         if moved == self._looked_at and not at_rest and not self.complaints:
@@ -59,7 +59,7 @@ class Checks:
         complaints = self.complaints
         complaints += self._account.run(log, at_rest=at_rest)
         complaints += self._rights.run(log)
-        if at_rest or self._random.random() < AUDITED:
+        if at_end or self._random.random() < AUDITED:
             complaints += [
                 f"invariant {one.invariant} at {one.position}, {one.stream}: {one.sentence}"
                 for one in app.audit().violations

@@ -104,6 +104,7 @@ class FaultyExecutor:
 
     async def perform(self, permit: Permit) -> Outcome:
         self._process.at_stake = [at.path for at in locations_of(permit.action)]
+        self._process.at_hand = permit.action_id.rpartition(".")[0]
         await self._process.moment("before an effect")
         if self._random.random() < Odds.snatch and not self._is_quiet():
             self._snatch(self._process)

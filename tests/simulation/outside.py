@@ -57,7 +57,8 @@ class Ledger:
     """What commands and requests really did. Outlives every crash.
 
     `staged` has what each command's last run wanted to change; `left` in how many attempts something left the machine
-    that may have changed something elsewhere; `complaints` what was done behind the log's back.
+    that may have changed something elsewhere, and `attempts` which ones; `complaints` what was done behind the log's
+    back.
     """
 
     def __init__(self, log: Callable[[], Sequence[Recorded[Event]]]) -> None:
@@ -65,7 +66,7 @@ class Ledger:
         self.left: Counter[str] = Counter()
         self.complaints: list[str] = []
         self._connected: Counter[str] = Counter()
-        self._attempts: set[tuple[str, int]] = set()
+        self.attempts: set[tuple[str, int]] = set()
         self._log = log
 
     def connected(self, action_id: str, host: str) -> None:
@@ -78,8 +79,8 @@ class Ledger:
 
     def reached_out(self, permit: Permit) -> None:
         """Note that something leaves in this attempt; once is enough."""
-        if (permit.action_id, permit.attempt) not in self._attempts:
-            self._attempts.add((permit.action_id, permit.attempt))
+        if (permit.action_id, permit.attempt) not in self.attempts:
+            self.attempts.add((permit.action_id, permit.attempt))
             self.left[permit.action_id] += 1
 
 

@@ -73,6 +73,7 @@ class Person:
         self._tree = tree
         self._ledger = ledger
         self._plans = 0
+        self._at_hand = ""
 
     # Files
 
@@ -88,6 +89,7 @@ class Person:
         if kind == "edit":
             self.edit([] if here is None else here.at_stake)
             return
+        self._at_hand = "" if here is None else here.at_hand
         deeds: dict[str, Callable[[Application], Awaitable[str]]] = {
             "answer": self._answer,
             "wrong": lambda on: self._answer(on, wrong=True),
@@ -116,11 +118,13 @@ class Person:
                 self._world.tell(f"person: {kind} {about} {when}")
 
     def _pick(self, *, live: bool = True) -> Task | None:
-        """Return a task, a subagent's as likely as another."""
+        """Return a task, a subagent's as likely as another, and that which somebody is acting for more likely."""
         names = [str(row["task_id"]) for row in self.app.rows("tasks")]
         tasks = [self.app.task(name) for name in names]
         tasks = [task for task in tasks if not live or not task.is_final]
-        return self._random.choice(tasks) if tasks else None
+        likely = [task for task in tasks if task.task_id == self._at_hand]
+        chosen = likely if self._random.random() < 0.5 else []
+        return self._random.choice(chosen or tasks) if tasks else None
 
     async def _stop(self, how: Callable[..., Awaitable[None]], *, odds: float = 0.7) -> str:
         task = self._pick(live=self._random.random() < 0.9) if self._random.random() < odds else None

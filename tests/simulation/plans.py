@@ -20,6 +20,7 @@ from cowork.domain.action import (
     Location,
     NetworkRequest,
     ShellExec,
+    SubagentSpawn,
 )
 from cowork.domain.budget import NO_BUDGET, Budget
 from cowork.domain.plan import Batch, BatchKind, OnAsk, Plan, Request, Step
@@ -107,6 +108,10 @@ def random_plan(random: Random, tree: Tree, given: Given) -> PlannedTask:
     steps: list[Step] = []
     for number in range(random.randint(3, 7)):
         steps.append(_step(random, tree, given, contents, f"s{number}", steps))
+    if random.random() < 0.3:
+        # Two helpers that are to do the very same, beside each other: who is first has it.
+        spawns = [step for step in steps if isinstance(step.request, SubagentSpawn)]
+        steps += [msgspec.structs.replace(step, step_id="again", needs=(), after=()) for step in spawns[:1]]
     plan = Plan(
         title="a plan",
         steps=tuple(steps),
@@ -209,7 +214,7 @@ def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
         contents.append(data)
         return Content(digest_of(data), len(data))
 
-    match random.randrange(17):
+    match random.randrange(20):
         case 0:
             return FileList(at=Location("", random.choice((".", *FOLDERS))), recursive=random.random() < 0.5)
         case 1:
@@ -229,7 +234,7 @@ def _action(random: Random, tree: Tree, contents: list[bytes]) -> Action:
             return FileMove(at=place(*FOLDERS), to=place(*MOVED, new=True))
         case 10:
             return FileDelete(at=place(*FOLDERS))
-        case 11:
+        case 11 | 12:
             method = random.choice(("GET", "POST", "POST"))
             body = content() if method == "POST" and random.random() < 0.5 else None
             return NetworkRequest(method=method, url=random.choice(("https://x.test/", "https://y.test/in")), body=body)

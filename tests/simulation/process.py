@@ -64,7 +64,10 @@ _DEED: ContextVar[bool] = ContextVar("_DEED", default=False)
 
 
 class Process:
-    """A process. `at_stake` are the files that it is about to touch: the person likes to edit just these."""
+    """A process. `at_stake` are the files that it is about to touch: the person likes to edit just these.
+
+    `at_hand` is the task that it acted for last: the person likes to want something of just that.
+    """
 
     def __init__(self, number: int, life: Life) -> None:
         self.number = number
@@ -72,6 +75,7 @@ class Process:
         self.is_stale = False
         """Whether it has lost a task without noticing."""
         self.at_stake: list[str] = []
+        self.at_hand = ""
         self._life = life
 
     @contextmanager

@@ -17,10 +17,10 @@ from cowork.domain.action import (
     FileRename,
     FileSearch,
     FileWrite,
-    Location,
     NetworkRequest,
     ShellExec,
     SubagentSpawn,
+    hosts_of,
     kind_of,
     locations_of,
 )
@@ -68,29 +68,48 @@ def random_spawn(random: Random, given: Given, plain: Plain, *, depth: int) -> S
         scope["budget"] = _budget(random)
     below = Given(verbs=verbs, hosts=hosts, parts=parts)
     steps: list[dict[str, Any]] = []
-    for number in range(random.choice((1, 1, 2, 2, 3))):
-        needs = [step["id"] for step in steps if random.random() < 0.2]
+    for number in range(random.choice((1, 2, 2, 3, 4))):
+        needs = [step["id"] for step in steps if random.random() < 0.1]
         if depth < DEPTH_MAX and random.random() < 0.15:
             action = fields_of(random_spawn(random, below, plain, depth=depth + 1), [])
         else:
-            action = fields_of(*_within(random, parts, plain))
+            action = fields_of(*_fitting(random, below, plain))
         steps.append({"id": f"s{number}", "needs": needs, "action": action})
     return SubagentSpawn(title=f"helper {random.randint(1, 99)}", scope=_text(scope), steps=_text(steps))
 
 
-def _within(random: Random, parts: tuple[str, ...], plain: Plain) -> tuple[Request, list[bytes]]:
-    """Return a request that lies within what is given, mostly: one that does not is only refused."""
+def _fitting(random: Random, given: Given, plain: Plain) -> tuple[Request, list[bytes]]:
+    """Return a request that keeps to what is given, mostly: one that does not is only refused."""
     request, contents = plain()
-    for _ in range(8):
-        is_within = all(any(is_beneath(at.path, part) for part in parts) for at in _places(request))
-        if is_within or random.random() < 0.1:
+    for _ in range(20):
+        if _fits(request, given) or random.random() < 0.04:
             break
         request, contents = plain()
     return request, contents
 
 
-def _places(request: Request) -> Sequence[Location]:
-    return () if isinstance(request, Batch | Listed) else locations_of(request)
+def _fits(request: Request, given: Given) -> bool:
+    if isinstance(request, Batch):
+        is_within = any(part == "." or request.match.startswith(f"{part}/") for part in given.parts)
+        return is_within and {_VERB[request.of], "read"} <= set(given.verbs)
+    if isinstance(request, Listed):
+        return False
+    if isinstance(request, NetworkRequest):
+        return f"{request.url.split('/')[2]}:443" in given.hosts
+    is_within = all(any(is_beneath(at.path, part) for part in given.parts) for at in locations_of(request))
+    return (
+        is_within and _VERB.get(kind_of(request), "read") in given.verbs and set(hosts_of(request)) <= set(given.hosts)
+    )
+
+
+_VERB: dict[str, Verb] = {
+    "file.create": "create",
+    "file.write": "write",
+    "file.delete": "delete",
+    "file.move": "move",
+    "file.rename": "move",
+    "file.read": "read",
+}
 
 
 def _parts(random: Random, given: Given) -> tuple[str, ...]:

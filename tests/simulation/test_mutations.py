@@ -2,16 +2,27 @@
 
 import pytest
 
-from tests.simulation.mutations import MUTATIONS, Break
-from tests.simulation.process import Odds
+from tests.simulation.mutation import Mutation, live_dangerously
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.mutations_of_trees import MUTATIONS_OF_TREES
 from tests.simulation.run import run_seed
 
 SEEDS_MAX = 250
+SEEDS_UNBROKEN = 20
+ALL = (*MUTATIONS, *MUTATIONS_OF_TREES)
+OFTEN = sorted({mutation.often for mutation in ALL})
 
 
-@pytest.mark.parametrize(("broken", "finding"), [pytest.param(b, f, id=b.__name__) for b, f in MUTATIONS])
-def test_a_broken_engine_is_found_out(broken: Break, finding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Odds, "interfere", 0.2)
-    broken(monkeypatch)
-    found = (run_seed(seed) for seed in range(SEEDS_MAX))
-    assert any(finding in sentence for sentence in found), f"{SEEDS_MAX} seeds, and nobody noticed"
+@pytest.mark.parametrize("mutation", [pytest.param(one, id=one.name) for one in ALL])
+def test_a_broken_engine_is_found_out(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    live_dangerously(monkeypatch, mutation.often)
+    mutation.breaks(monkeypatch)
+    found = (run_seed(seed) for seed in range(mutation.first, mutation.first + SEEDS_MAX))
+    assert any(mutation.finding in sentence for sentence in found), f"{SEEDS_MAX} seeds, and nobody noticed"
+
+
+@pytest.mark.parametrize("often", [pytest.param(one, id=" ".join(one) or "as usual") for one in OFTEN])
+def test_the_engine_as_it_is_is_not_found_out(often: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    live_dangerously(monkeypatch, often)
+    found = [sentence for seed in range(SEEDS_UNBROKEN) if (sentence := run_seed(seed))]
+    assert not found, "\n\n".join(found)
