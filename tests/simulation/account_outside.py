@@ -109,18 +109,29 @@ def _changes_unlike_what_was_seen(log: Sequence[Recorded[Event]], ledger: Ledger
 
 
 def _torn_apart(log: Sequence[Recorded[Event]]) -> Iterator[str]:
-    """Of changes that go together, none is begun after another was refused."""
+    """Of changes that go together, none is begun after another was refused, or while another waits for an answer."""
     group: dict[str, str] = {}
     refused: defaultdict[str, str] = defaultdict(str)
+    asked: dict[str, str] = {}
+    approved: set[str] = set()
     for one in log:
         match one.event:
             case ActionProposed(action_id=name, staged_by=command, together=True):
                 group[name] = command
+            case ActionConfirmationRequired(action_id=name, confirmation_id=question) if name in group and question:
+                asked[name] = question
+            case ConfirmationApproved():
+                approved.add(one.stream)
             case ActionDenied(action_id=name) | ActionDeclined(action_id=name) | ActionFailed(action_id=name):
                 if name in group:
                     refused[group[name]] = name
-            case ActionStarted(action_id=name) if refused[group.get(name, "")]:
-                yield f"{name} was begun, and {refused[group[name]]}, with which it goes together, is not made"
+                    asked.pop(name, None)
+            case ActionStarted(action_id=name) if name in group:
+                if refused[group[name]]:
+                    yield f"{name} was begun, and {refused[group[name]]}, with which it goes together, is not made"
+                waiting = (other for other, question in asked.items() if question not in approved)
+                for other in (other for other in waiting if group[other] == group[name]):
+                    yield f"{name} was begun, and {other}, with which it goes together, waits for an answer"
             case _:
                 pass
 

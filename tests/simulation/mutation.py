@@ -16,14 +16,14 @@ Break: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 class Mutation(msgspec.Struct, frozen=True):
     """`finding` is part of the sentence that a check must say.
 
-    `often` is what the person does more often than usual, so that lives come to where it matters. Seeds are tried from
-    `first` on: what needs many lives to be met is met early, as long as lives are what they are.
+    `often` is what the person does more often than usual, so that lives come to where it matters, and `crash` is how
+    likely a process dies at each of its waits.
     """
 
     breaks: Break
     finding: str
     often: tuple[str, ...] = ()
-    first: int = 0
+    crash: float = Odds.crash
 
     @property
     def name(self) -> str:
@@ -31,8 +31,9 @@ class Mutation(msgspec.Struct, frozen=True):
         return self.breaks.__name__
 
 
-def live_dangerously(patch: pytest.MonkeyPatch, often: tuple[str, ...] = ()) -> None:
+def live_dangerously(patch: pytest.MonkeyPatch, often: tuple[str, ...] = (), crash: float = Odds.crash) -> None:
     """Let the person interfere more than usual, and above all like this."""
+    patch.setattr(Odds, "crash", crash)
     patch.setattr(Odds, "interfere", 0.2)
     patch.setattr(Odds, "snatch", 0.2)
     patch.setattr(simulation, "DEEDS", (*DEEDS, *often * 20))

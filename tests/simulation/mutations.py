@@ -73,7 +73,9 @@ def commit_without_guards(patch: pytest.MonkeyPatch) -> None:
     """A grant that is revoked between the decision and its record does not matter."""
     guarded = CommandHandler.execute
 
-    async def execute(self: Any, *orders: Any, actor: str, cause: str, guards: Any = (), held: Any = frozenset()) -> Any:
+    async def execute(
+        self: Any, *orders: Any, actor: str, cause: str, guards: Any = (), held: Any = frozenset()
+    ) -> Any:
         return await guarded(self, *orders, actor=actor, cause=cause, held=held)
 
     patch.setattr(CommandHandler, "execute", execute)
@@ -221,7 +223,7 @@ def trust_any_sandbox(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(skip_the_second_look, "invariant 1"),
     Mutation(act_before_recording, "was carried out, and its start is not on record"),
-    Mutation(repeat_blindly, "took effect"),
+    Mutation(repeat_blindly, "took effect", crash=0.03),
     Mutation(commit_without_guards, "invariant 3"),
     Mutation(take_a_no_for_a_yes, "invariant 4"),
     Mutation(take_answers_at_any_time, "invariant 4"),

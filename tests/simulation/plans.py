@@ -108,7 +108,7 @@ def random_plan(random: Random, tree: Tree, given: Given) -> PlannedTask:
     steps: list[Step] = []
     for number in range(random.randint(3, 7)):
         steps.append(_step(random, tree, given, contents, f"s{number}", steps))
-    if random.random() < 0.3:
+    if random.random() < 0.5:
         # Two helpers that are to do the very same, beside each other: who is first has it.
         spawns = [step for step in steps if isinstance(step.request, SubagentSpawn)]
         steps += [msgspec.structs.replace(step, step_id="again", needs=(), after=()) for step in spawns[:1]]
