@@ -218,8 +218,9 @@ def test_in_a_terminal_it_asks_and_the_answers_count(cowork: CommandLine, termin
     terminal.read_until(KEYS, count=7)
     terminal.press("a")
     terminal.read_until("You changed your mind")
+    pages = 1
     for number in (8, 9):
-        _read_to_the_end_of_a_card(terminal, number)
+        pages = _read_to_the_end_of_a_card(terminal, number, pages)
         terminal.press("a")
     assert terminal.ended(120) == 0, terminal.text
     assert "$ cowork confirmation approve" not in terminal.text
@@ -227,14 +228,14 @@ def test_in_a_terminal_it_asks_and_the_answers_count(cowork: CommandLine, termin
     assert _files(cowork.folder / "demo/inbox") == _messy(cowork)
 
 
-def _read_to_the_end_of_a_card(terminal: Terminal, number: int) -> None:
-    """Turn the pages of the `number`-th card until it can be answered."""
-    pages = terminal.text.count("Space for more")
+def _read_to_the_end_of_a_card(terminal: Terminal, number: int, pages: int) -> int:
+    """Turn the pages of the `number`-th card until it can be answered; return how many were turned, `pages` before."""
     while terminal.text.count(KEYS) < number:
         terminal.read(0.3)
         if terminal.text.count("Space for more") > pages:
             pages += 1
             terminal.press(" ", after=0.2)
+    return pages
 
 
 def test_an_undo_that_is_left_at_the_end_of_the_demo_says_how_it_goes_on(
