@@ -140,8 +140,8 @@ class Actions:
             self._findings.add(5, seen, f"`{event.action_id}` was decided on as if {event.facts.depth} deep")
         if event.decision.policy_digest != held.policy.digest:
             self._findings.add(3, seen, f"`{event.action_id}` was decided under another policy than the session's")
-        again = self._decided(held, task, action, event.facts)
         said = event.decision
+        again = self._decided(held, task, action, event.facts, by=said.approval_id)
         # A denial because the rules broke can't be made again where they don't; being a denial, it is never too much.
         broke = said.verdict == "deny" and said.rule_id == EVALUATION_BROKE
         if said.approval_id and again.approval_id != said.approval_id:
@@ -156,8 +156,11 @@ class Actions:
                 f" and the log says {said.verdict} by `{said.rule_id}`",
             )
 
-    def _decided(self, held: InForce, task: TaskSeen, action: ActionSeen, facts: Facts) -> Decision:
+    def _decided(self, held: InForce, task: TaskSeen, action: ActionSeen, facts: Facts, *, by: str = "") -> Decision:
         approvals = held.approvals.in_force(facts.now, own=action.approval_id)
+        if by:
+            # Of several that would answer, an earlier one may have been used up by the same step's action before.
+            approvals = tuple(one for one in approvals if one.id == by)
         names = {"session": task.session_id, "task": root_task_id(task.task_id)}
         return held.policy.decide(action.action, facts, held.scope, approvals=approvals, **names)
 

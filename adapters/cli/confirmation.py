@@ -187,6 +187,7 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
     import anyio
 
     from ...domain.errors import DomainError
+    from ...domain.ids import root_task_id
     from ...engine.application import Answer
     from .answer_json import RememberedAnswer
 
@@ -229,5 +230,5 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
     else:
         how = answered.status if answering.said is None else NOTED[answering.said]
         output.line(f"{how}: {answered.card.headline}")
-        output.line(f"  the task goes on with: cowork resume {answered.task_id}")
+        output.line(f"  the task goes on with: cowork resume {root_task_id(answered.task_id)}")
     return ExitStatus.DONE

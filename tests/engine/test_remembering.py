@@ -12,7 +12,7 @@ from cowork.adapters.files.executor import FileExecutor
 from cowork.domain.approvals import UseApproval
 from cowork.domain.errors import DomainError
 from cowork.domain.facts import Facts
-from cowork.domain.plan import Batch, Step
+from cowork.domain.plan import Batch, Listed, Step
 from cowork.domain.policy_decision import Decision
 from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.policy_remember import Wish, make_approval
@@ -100,6 +100,16 @@ async def test_a_number_of_uses_is_counted_over_a_batch_and_over_restarts(rig: R
     assert rig.app.policies.approvals()[0].approval.uses_left == 0
     rig.restart()
     assert rig.app.policies.approvals()[0].approval.uses_left == 0
+    rig.assert_clean()
+
+
+async def test_where_the_last_use_of_one_is_taken_another_answers_the_rest_of_a_step(rig: Rig) -> None:
+    await overwriting(rig, "out/a.txt", wish=within(rig, scope="workspace", uses=1))
+    await overwriting(rig, "other/c.txt", wish=within(rig, folder=".", scope="workspace"))
+    both = Listed(actions=(write("out/a.txt", rig.content("one")), write("out/b.txt", rig.content("two"))))
+    assert (await rig.run(both)).status == "completed"
+    used = [one.decision.approval_id for one in rig.events(ActionAllowed)[-2:]]
+    assert used == [one.approval.id for one in rig.app.policies.approvals()]
     rig.assert_clean()
 
 

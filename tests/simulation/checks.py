@@ -5,7 +5,7 @@ from random import Random
 from cowork.domain.event import Event, Recorded
 from cowork.domain.ids import root_task_id
 from cowork.domain.ownership import TaskClaimed
-from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, ActionStarted, TaskQueued
+from cowork.domain.task import ActionFailed, ActionOutcomeUnknown, ActionStarted, ActionSucceeded, TaskQueued
 from cowork.engine.application import Application
 from tests.simulation.account import still_open, unexplained
 from tests.simulation.account_outside import unanswered
@@ -82,6 +82,11 @@ class Checks:
         self._open_before = still_open(log)
         self._tree.take_over()
         return complaints
+
+    def is_all_on_record(self, log: list[Recorded[Event]]) -> bool:
+        """Whether everything that took effect is on record as such: what is not, nobody can undo."""
+        succeeded = {one.event.action_id for one in log if isinstance(one.event, ActionSucceeded)}
+        return not self.adrift and all(one.action_id in succeeded for one in self._truth.effects)
 
     def _effects(self, log: list[Recorded[Event]]) -> list[str]:
         """Return what took effect twice, or took effect and is said to have failed."""

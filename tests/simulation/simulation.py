@@ -400,7 +400,7 @@ class Simulation:
         """Take back all that was ever done, the last first: what is left is what the person made of it."""
         self._machine = NOTHING_STANDING
         self._person.says_yes = True
-        undone = Undone(self._tree, self._person, has_left=bool(self._checks.adrift))
+        undone = Undone(self._tree, self._person, has_left=not self._checks.is_all_on_record(self.events()))
         engine = self._engine()
         with engine.process.at_work():
             for task_id in reversed(self._roots()):
