@@ -104,10 +104,16 @@ async def test_a_number_of_uses_is_counted_over_a_batch_and_over_restarts(rig: R
 
 
 async def test_where_the_last_use_of_one_is_taken_another_answers_the_rest_of_a_step(rig: Rig) -> None:
-    await overwriting(rig, "out/a.txt", wish=within(rig, scope="workspace", uses=1))
-    await overwriting(rig, "other/c.txt", wish=within(rig, folder=".", scope="workspace"))
-    both = Listed(actions=(write("out/a.txt", rig.content("one")), write("out/b.txt", rig.content("two"))))
-    assert (await rig.run(both)).status == "completed"
+    (rig.work / "other/d.txt").write_text("d")
+
+    def both(one: str, other: str) -> Listed:
+        return Listed(actions=(write(one, rig.content(f"new {one}")), write(other, rig.content(f"new {other}"))))
+
+    await rig.run(both("out/a.txt", "out/b.txt"))
+    await remembered(rig, within(rig, scope="workspace", uses=1))
+    await rig.run(both("other/c.txt", "other/d.txt"))
+    await remembered(rig, within(rig, folder=".", scope="workspace"))
+    assert (await rig.run(both("out/a.txt", "out/b.txt"))).status == "completed"
     used = [one.decision.approval_id for one in rig.events(ActionAllowed)[-2:]]
     assert used == [one.approval.id for one in rig.app.policies.approvals()]
     rig.assert_clean()
