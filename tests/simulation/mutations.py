@@ -84,12 +84,13 @@ def commit_without_guards(patch: pytest.MonkeyPatch) -> None:
 def take_a_no_for_a_yes(patch: pytest.MonkeyPatch) -> None:
     """A rejection is leave to act, as an approval is."""
     patch.setattr(action_pipeline, "Approved", (Approved, Rejected))
-    approved, declined = Answering.is_approved, Answering._decline
+    whole: Any = Answering
+    approved, declined = whole.is_approved, whole._decline
 
     def is_approved(self: Any, task: Task, action: OpenAction) -> bool:
         asked = action.phase.confirmation_id if isinstance(action.phase, Awaiting) else ""
         rejected = isinstance(self._handler.known(asked, command_handler.CONFIRMATION).state, Rejected)
-        return rejected or approved(self, task, action)
+        return rejected or bool(approved(self, task, action))
 
     async def decline(self: Answering, task: Task, action: OpenAction, code: Any, reason: str) -> None:
         if code != "rejected":
@@ -163,8 +164,8 @@ def forget_what_was_seen(patch: pytest.MonkeyPatch) -> None:
 
 def take_changes_of_the_dead(patch: pytest.MonkeyPatch) -> None:
     """A command's changes are proposed although its task was cancelled meanwhile."""
-    of_the_living: Any = Performing._record_staged
-    succeeded: Any = task_action._succeeded
+    whole: tuple[Any, Any] = Performing, task_action
+    of_the_living, succeeded = whole[0]._record_staged, whole[1]._succeeded
 
     def alive(of: Any) -> Any:
         return msgspec.structs.replace(of, status="running")

@@ -101,7 +101,8 @@ def take_what_is_cut_off_for_undone(patch: pytest.MonkeyPatch) -> None:
 
 def resume_what_was_stopped(patch: pytest.MonkeyPatch) -> None:
     """A pause that comes while a task is just being taken up is lost."""
-    as_wanted = beginning._beginning
+    whole: Any = beginning
+    as_wanted = whole._beginning
     patch.setattr(beginning, "_beginning", lambda of, _was: as_wanted(of, of.is_interrupted))
 
 
@@ -112,7 +113,8 @@ def cancel_without_subagents(patch: pytest.MonkeyPatch) -> None:
 
 def undo_over_what_was_changed(patch: pytest.MonkeyPatch) -> None:
     """An undo gives a file back what it held, whatever a person made of it since."""
-    patch.setattr(undo._Contents, "merge", lambda _self, _base, one, _other: one)
+    whole: Any = undo
+    patch.setattr(whole._Contents, "merge", lambda _self, _base, one, _other: one)
     patch.setattr(undo_made.MadeThings, "_is_as_left", lambda _self, _node: True)
 
 
