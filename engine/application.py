@@ -153,6 +153,7 @@ class Application:
         self._opener = opener
         self._executors = executors
         self._handler = handler
+        self._handler.listen(catch_up.keep_up)
         self._scheduler = scheduler
         self._answering = answering
         self._stopping = Stopping(handler)

@@ -1,10 +1,12 @@
 """Checkpointed delivery of the log to the projections: each knows how far it is, and can start again from zero."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
+from ..domain.task import TaskProgressed
 from . import limits
 from .ports import EventStore, Projection, ReadModel
 
@@ -29,6 +31,13 @@ class CatchUp(Generic[R]):
                 if error.code != "conflict":
                     raise
         return self._run()
+
+    def keep_up(self, recorded: Sequence[Recorded[Event]]) -> None:
+        """Deliver what is new when a task records how far it is, so that nobody who looks has long to wait for it."""
+        if any(isinstance(one.event, TaskProgressed) for one in recorded):
+            # Whoever looks delivers the rest, or hears why that can't be done: the work goes on.
+            with suppress(DomainError):
+                self.run()
 
     def _run(self) -> int:
         positions = {p.name: self._position(p) for p in self._projections}

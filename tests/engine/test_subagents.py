@@ -1,6 +1,8 @@
 """Subagents: tasks of their own beneath the one that started them, with no more than it has."""
 
 import json
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.domain.action import FileDelete, Location, SubagentSpawn
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
+from cowork.domain.event import Event, Recorded
 from cowork.domain.plan import Step
 from cowork.domain.policy_document import Rule, layer_of_rules
 from cowork.domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
@@ -25,13 +28,14 @@ from cowork.domain.task import (
     Started,
     Task,
     TaskBudgetExhausted,
+    TaskProgressed,
     TaskQueued,
-    TaskStarted,
 )
 from cowork.engine.answering import Answer
 from cowork.engine.claims import Claims
 from cowork.engine.command_handler import TASK, CommandHandler
 from cowork.engine.planning_ports import PlannedTask
+from cowork.engine.ports import Outcome, Permit
 from cowork.engine.session_view import SessionViews
 from tests.engine.breaking import Died, Executing, Interrupted, die, with_executor
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
@@ -76,13 +80,26 @@ async def test_a_subagent_carries_out_its_steps_and_its_report_ends_the_step(rig
     rig.assert_clean()
 
 
+class Waiting(Executing):
+    """The real executor, which waits until so many actions are under way at once."""
+
+    def __init__(self, rig: Rig, wanted: int) -> None:
+        super().__init__(rig)
+        self._wanted = wanted
+
+    async def perform(self, permit: Permit) -> Outcome:
+        self.performed.append(permit)
+        with anyio.fail_after(30):
+            while len(self.performed) < self._wanted:
+                await anyio.lowlevel.checkpoint()
+        return await super().perform(permit)
+
+
 async def test_subagents_are_at_work_beside_each_other(rig: Rig) -> None:
+    with_executor(rig, Waiting(rig, 5))
     helpers = [spawn(f"helper {n}", step("x", "file.create", path=f"{n}.txt", content="x")) for n in range(5)]
     task = await rig.run(*helpers, rules=ALLOWED)
     assert task.status == "completed"
-    starts = [n for n, one in enumerate(rig.log()) if isinstance(one.event, TaskStarted)]
-    ends = [n for n, one in enumerate(rig.log()) if isinstance(one.event, SubagentReported)]
-    assert max(starts) < min(ends)
     rig.assert_clean()
 
 
@@ -413,3 +430,16 @@ async def test_what_a_task_began_to_write_before_it_had_subagents_is_its_own_unt
         await rig.app.carry_on(task_id)
     assert not rig.events(PathsClaimed)
     assert seen == [task_id, "", task_id]
+
+
+async def test_whoever_looks_finds_the_work_up_to_its_last_progress_already_told(rig: Rig) -> None:
+    with_executor(rig, Executing(rig, before=lambda: rig.clock.move(timedelta(seconds=40))))
+    read_model, statuses = rig.read_model, list[str]()
+
+    def look(recorded: Sequence[Recorded[Event]]) -> None:
+        if any(isinstance(one.event, TaskProgressed) for one in recorded):
+            statuses.extend(str(row["status"]) for row in read_model.rows("tasks"))
+
+    rig.app.listen(look)
+    await rig.run(read("a.txt"), read("b.txt"))
+    assert "running" in statuses
