@@ -16,7 +16,7 @@ from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
 from cowork.domain.plan import Step
-from cowork.domain.policy_document import Rule, layer_of_rules
+from cowork.domain.policy_document import Defaults, Limit, PolicyDocument, Rule, layer, layer_of_rules
 from cowork.domain.subagent import SubagentReported, SubagentSpawned, SubagentStopped
 from cowork.domain.task import (
     ActionConfirmationRequired,
@@ -443,3 +443,33 @@ async def test_whoever_looks_finds_the_work_up_to_its_last_progress_already_told
     rig.app.listen(look)
     await rig.run(read("a.txt"), read("b.txt"))
     assert "running" in statuses
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_what_a_rule_limits_counts_for_the_task_with_all_its_subagents(rig: Rig, depth: int) -> None:
+    few = Limit(id="few", action="file.create", max=3)
+    rules = layer("some", PolicyDocument(defaults=Defaults("allow"), limits=(few,)))
+    writer = [
+        spawn(
+            f"helper {n}",
+            step("x", "file.create", path=f"{n}-x.txt", content="x"),
+            step("y", "file.create", path=f"{n}-y.txt", content="y"),
+        )
+        for n in range(4)
+    ]
+    if depth == 2:
+        beneath = [{"id": "below", "action": {"kind": "subagent.spawn", **within(one)}} for one in writer]
+        writer = [spawn(f"above {n}", one) for n, one in enumerate(beneath)]
+    task = await rig.run(*writer, rules=rules)
+    assert task.status == "blocked"
+    made = set(rig.files()) - {"a.txt", "b.txt", "in/one.txt", "in/two.txt"}
+    assert len(made) == 3
+    denied = rig.events(ActionDenied)
+    assert {one.decision.rule_id for one in denied} == {"few"}
+    assert len(denied) == 5
+    rig.assert_clean()
+
+
+def within(one: SubagentSpawn) -> dict[str, Any]:
+    """Return a spawn as another one's steps say it."""
+    return {"title": one.title, "scope": json.loads(one.scope), "step": json.loads(one.steps)}
