@@ -169,7 +169,7 @@ def test_no_text_of_any_step_is_left_out(scope: object, steps: list[dict[str, An
     shown = "".join(_lines(_spawn(scope, steps))).replace("  | ", "").replace(" ", "")
     for leaf in _leaves(steps):
         if isinstance(leaf, str) and "\n" not in leaf:
-            inside_json = visible(json.dumps(leaf, ensure_ascii=False)[1:-1])
+            inside_json = visible(json.dumps(leaf, ensure_ascii=False))[1:-1]
             spelt = (visible(leaf), quoted(leaf)[1:-1], inside_json)
             assert any(one.replace(" ", "") in shown for one in spelt) or _lines_shown(leaf, shown)
 

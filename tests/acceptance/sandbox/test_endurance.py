@@ -159,11 +159,14 @@ async def test_the_real_bounds_hold_and_the_engine_answers_meanwhile(field: Fiel
     answered: list[float] = []
 
     async def ask(app: Application, task_id: str) -> None:
-        while True:
+        status = "running"
+        while status == "running":
             await anyio.sleep(0.05)
             began = time.monotonic()
-            assert app.task(task_id).status == "running"
+            status = app.task(task_id).status
             answered.append(time.monotonic() - began)
+        # The task may have ended by the time of the last question.
+        assert status in ("completed", "completed_with_skips", "failed")
 
     text, expected = REAL[what]
     command = code(field, text) if text is MEMORY else shell(field, text, writes="staged")
