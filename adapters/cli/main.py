@@ -71,11 +71,10 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> ExitStatus:
     """Run one command and return its status; whatever happens, a person gets a sentence and no trace."""
-    import signal
+    from .interrupts import heed_signals
 
     output.prepare()
-    # A termination ends a command as Ctrl-C does; while a task runs, `carrying.py` pauses it instead.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     status = _guarded(arguments)
     output.flush()
     return ExitStatus.FAILED if output.was_lost() and status == ExitStatus.DONE else status

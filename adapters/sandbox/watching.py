@@ -1,6 +1,7 @@
 """Watching what a command writes while it runs: its copy lies on the store's disk, which is not its to fill."""
 
 import os
+import stat
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,15 @@ from ...engine.limits import COMMAND_STAGED_BYTES_MAX, COMMAND_STAGED_FILES_MAX
 _PAUSE_S: Final = 0.25
 _SHARE: Final = 20
 """A look may take one part in so many of the time."""
+
+_PASSED_OVER: Final = (FileNotFoundError, NotADirectoryError, PermissionError)
+"""What stood there a moment ago is removed, or something else stands in its place: of a removed folder, its mark.
+
+A folder that nobody may list is counted by the disk's free space, and refused when changes are read.
+"""
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""The command may put a link where a folder was: what that leads to is not part of the copy."""
 
 
 class StagedLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,15 +67,24 @@ def _below(folder: str) -> Iterator[os.stat_result]:
     """Yield the state of everything beneath a folder; what is gone or shut by now is passed over."""
     pending = [folder]
     while pending:
+        path = pending.pop()
         try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    try:
-                        yield entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-        except (FileNotFoundError, PermissionError):
-            # A folder that nobody may list is counted by the disk's free space, and refused when changes are read.
+            opened = os.open(path, _FOLDER)
+        except _PASSED_OVER:
             continue
+        try:
+            yield from _in_folder(opened, path, pending)
+        finally:
+            os.close(opened)
+
+
+def _in_folder(opened: int, path: str, pending: list[str]) -> Iterator[os.stat_result]:
+    with os.scandir(opened) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except _PASSED_OVER:
+                continue
+            yield status
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(os.path.join(path, entry.name))
