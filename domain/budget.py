@@ -71,7 +71,7 @@ class Budget(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     @property
     def is_bound(self) -> bool:
         """Whether anything is bounded at all."""
-        return any(self.of(measure) is not None for measure in MEASURES)
+        return self != NO_BUDGET
 
 
 NO_USAGE: Final = Usage()
@@ -108,16 +108,27 @@ def plus(one: Usage, other: Usage) -> Usage:
     """Return what both used together."""
     if other is NO_USAGE:
         return one
-    return _usage({measure: one.of(measure) + other.of(measure) for measure in MEASURES})
+    if one is NO_USAGE:
+        return other
+    # Added up several times for each action: written out, because that is ten times as fast as going by the measures.
+    return Usage(
+        wall_ms=one.wall_ms + other.wall_ms,
+        actions=one.actions + other.actions,
+        bytes_written=one.bytes_written + other.bytes_written,
+        bytes_sent=one.bytes_sent + other.bytes_sent,
+        files_deleted=one.files_deleted + other.files_deleted,
+        tokens=one.tokens + other.tokens,
+        cost_micros=one.cost_micros + other.cost_micros,
+    )
 
 
 def minus(one: Usage, other: Usage) -> Usage:
     """Return what is left of a usage when the other is taken out of it, never less than nothing."""
-    return _usage({measure: max(one.of(measure) - other.of(measure), 0) for measure in MEASURES})
-
-
-def _usage(values: dict[Measure, int]) -> Usage:
-    return Usage(**values)
+    if other is NO_USAGE:
+        return one
+    if one == other:
+        return NO_USAGE
+    return Usage(**{measure: max(one.of(measure) - other.of(measure), 0) for measure in MEASURES})
 
 
 def find_overrun(budget: Budget, used: Usage, wanted: Usage) -> Overrun | None:

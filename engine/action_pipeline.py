@@ -134,7 +134,7 @@ class ActionPipeline:
         conflict where the task no longer runs.
         """
         for _ in range(limits.COMMAND_RETRIES_MAX):
-            view = self._views.view_of(self._task(task_id))
+            view = self._views.view_of(self._known(task_id))
             actions = await self._requested(step, view)
             facts = await self._gathering.gather(actions, view)
             try:
@@ -166,7 +166,7 @@ class ActionPipeline:
     ) -> tuple[tuple[Recorded[Event], ...], list[Decided]]:
         """Decide about a step's actions and record that; return what was recorded, and the decisions."""
         # A command's changes may have been proposed meanwhile: these actions are numbered after them.
-        task = running(self._task(task_id))
+        task = running(self._known(task_id))
         decided = decide_all(actions, facts, task, view, self._tree)
         proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided)
         wanted = reservation(actions[0], decided[0].facts) if len(actions) == 1 else NO_USAGE
@@ -187,11 +187,15 @@ class ActionPipeline:
     async def perform(self, attempt: Attempt) -> None:
         """Carry out an attempt whose start is on record, and record what came of it."""
         action, facts, started = attempt.action, attempt.facts, attempt.started
-        task = self._task(attempt.action_id.rpartition(".")[0])
+        task = self._known(attempt.action_id.rpartition(".")[0])
         await self._performing.perform(task, attempt.step, action, facts, started, attempt.view)
 
     def _task(self, task_id: str) -> Task:
         self._handler.notice_others()
+        return self._known(task_id)
+
+    def _known(self, task_id: str) -> Task:
+        """Return the task as last noticed: where that is old, what is recorded on it is refused and decided again."""
         return existing(self._handler.known(task_id, TASK).state)
 
     async def _requested(self, step: Step, view: SessionView) -> list[Action]:

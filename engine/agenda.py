@@ -4,8 +4,8 @@ Kept while a task runs, so that a plan of ten thousand steps costs each of them 
 """
 
 import heapq
-from collections.abc import Iterator
 
+from ..domain.action import SubagentSpawn
 from ..domain.plan import Plan, Step
 from ..domain.task import Task
 
@@ -16,6 +16,7 @@ class Agenda:
     def __init__(self, plan: Plan, task: Task) -> None:
         self.plan = plan
         self.number = task.plans
+        self.has_subagents = any(isinstance(step.request, SubagentSpawn) for step in plan.steps)
         self._order = {step.step_id: number for number, step in enumerate(plan.steps)}
         self._missing: dict[str, int] = {}
         self._dependents: dict[str, list[str]] = {}
@@ -46,12 +47,13 @@ class Agenda:
                 if not self._missing[dependent]:
                     heapq.heappush(self._ready, self._order[dependent])
 
-    def take(self) -> Iterator[Step]:
-        """Yield the steps that may begin, in order. One that is not begun after all is to be put back."""
-        while self._ready:
-            step = self.plan.steps[heapq.heappop(self._ready)]
-            self._unsettled.add(step.step_id)
-            yield step
+    def take(self) -> Step | None:
+        """Return the next step that may begin, in order. One that is not begun after all is to be put back."""
+        if not self._ready:
+            return None
+        step = self.plan.steps[heapq.heappop(self._ready)]
+        self._unsettled.add(step.step_id)
+        return step
 
     def put_back(self, step: Step) -> None:
         """Keep a step for later."""

@@ -82,7 +82,7 @@ class Answering:
 
     async def settle(self, task_id: str) -> None:
         """Settle what was rejected, taken back or not answered in time, and what a person gave their word for."""
-        for action in _waiting(self._task(task_id)):
+        for action in _waiting(existing(self._handler.known(task_id, TASK).state)):
             current = self._task(task_id)
             if current.status != "running":
                 return

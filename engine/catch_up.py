@@ -20,6 +20,7 @@ class CatchUp(Generic[R]):
         self._store = store
         self._read_model = read_model
         self._projections = tuple(projections)
+        self._kept_up_to = 0
 
     def run(self) -> int:
         """Deliver what is new; return the position up to which everything has been applied."""
@@ -33,11 +34,16 @@ class CatchUp(Generic[R]):
         return self._run()
 
     def keep_up(self, recorded: Sequence[Recorded[Event]]) -> None:
-        """Deliver what is new when a task records how far it is, so that nobody who looks has long to wait for it."""
-        if any(isinstance(one.event, TaskProgressed) for one in recorded):
+        """Deliver what is new, once it is much, so that nobody who looks has long to wait for it.
+
+        That is done when a task records how far it is: not between an action's start and its outcome.
+        """
+        if not any(isinstance(one.event, TaskProgressed) for one in recorded):
+            return
+        if recorded[-1].position - self._kept_up_to >= limits.CATCH_UP_BEHIND_EVENTS:
             # Whoever looks delivers the rest, or hears why that can't be done: the work goes on.
             with suppress(DomainError):
-                self.run()
+                self._kept_up_to = self.run()
 
     def _run(self) -> int:
         positions = {p.name: self._position(p) for p in self._projections}

@@ -143,6 +143,22 @@ class StaleRead(Exception):  # noqa: N818 - an answer, not an error
     """A stream that the command depended on has moved: gather the facts again and decide again."""
 
 
+class _Ticket:
+    """A place in a queue. Most are served at once, so what waits for one is made when somebody has to wait."""
+
+    def __init__(self) -> None:
+        self._left: anyio.Event | None = None
+
+    async def served(self) -> None:
+        if self._left is None:
+            self._left = anyio.Event()
+        await self._left.wait()
+
+    def leave(self) -> None:
+        if self._left is not None:
+            self._left.set()
+
+
 Listener = Callable[[Sequence[Recorded[Event]]], None]
 Follower = Callable[[Sequence[Recorded[Event]]], Awaitable[None]]
 
@@ -160,7 +176,7 @@ class CommandHandler:
         self._listeners: list[Listener] = []
         self._followers: list[Follower] = []
         self._fences: dict[str, Guard] = {}
-        self._queues: dict[str, deque[anyio.Event]] = {}
+        self._queues: dict[str, deque[_Ticket]] = {}
 
     def fence(self, root: str, guard: Guard) -> None:
         """Record for the task, and for all beneath it, only while the guard holds: this process owns it."""
@@ -213,21 +229,21 @@ class CommandHandler:
         in the order in which they came. `execute` takes its turn by itself, but for what it is told is held. Whoever
         has a turn takes no other: two of them could wait for each other.
         """
-        ticket = anyio.Event()
+        ticket = _Ticket()
         queues = [self._queues.setdefault(stream, deque()) for stream in sorted(streams)]
         for queue in queues:
             queue.append(ticket)
         try:
             for queue in queues:
                 while queue[0] is not ticket:
-                    await queue[0].wait()
+                    await queue[0].served()
             yield
         finally:
             for stream, queue in zip(sorted(streams), queues, strict=True):
                 queue.remove(ticket)
                 if not queue:
                     del self._queues[stream]
-            ticket.set()
+            ticket.leave()
 
     def _check(self, guards: Sequence[Guard]) -> None:
         """Raise `StaleRead` where a guard was overtaken while its command waited for its turn."""

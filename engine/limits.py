@@ -65,6 +65,9 @@ LOG_PAGE_EVENTS: Final = 500
 CATCH_UP_PAGE_EVENTS: Final = 2000
 """How many events are folded into the read model in one transaction."""
 
+CATCH_UP_BEHIND_EVENTS: Final = 1000
+"""How far the read model may be behind a task at work: some 25 milliseconds for whoever looks."""
+
 STORE_LOCK_WAIT_S: Final = 10.0
 """How long an append waits for another process's transaction."""
 

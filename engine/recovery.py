@@ -49,10 +49,11 @@ class Recovery:
         task = self._running(task_id)
         if task is None or task.plan is None:
             return
-        steps = {step.step_id: step for step in task.plan.steps}
-        for action in _in_order(task):
-            if isinstance(action.phase, Unknown):
-                await self._pipeline.ask_about_unknown(task, steps[action.step_id], action, action.phase.observed)
+        unknown = [(action, action.phase) for action in _in_order(task) if isinstance(action.phase, Unknown)]
+        # Asked in every turn of a run, and mostly of none: a plan may have ten thousand steps.
+        steps = {step.step_id: step for step in task.plan.steps} if unknown else {}
+        for action, phase in unknown:
+            await self._pipeline.ask_about_unknown(task, steps[action.step_id], action, phase.observed)
 
     async def close(self, task: Task) -> None:
         """Settle what a crash left open in a task that was cancelled afterwards: it is looked at, never made again."""

@@ -88,6 +88,7 @@ class TaskRun:
     def __init__(self, parts: RunParts, task_id: str, *, agent: str, asker: Asker | None, closes_session: bool) -> None:
         self._parts = parts
         self._task_id = task_id
+        self._root = root_task_id(task_id)
         self._agent = agent
         self._asking = Asking(parts.answering, asker)
         self._children = SubagentWatch(parts.handler, parts.answering, parts.ledger, parts.clock)
@@ -156,6 +157,7 @@ class TaskRun:
     async def _turn(self, group: anyio.abc.TaskGroup) -> bool:
         """Do what can be done; return whether the run goes on."""
         self._awake, self._is_held_up = anyio.Event(), False
+        self._parts.handler.notice_others()
         if not self._goes_on():
             return False
         self._parts.ledger.note_running(self._task_id, self._milliseconds())
@@ -181,7 +183,7 @@ class TaskRun:
         return await self._rest()
 
     def _goes_on(self) -> bool:
-        return self._failure is None and not self._parts.halt.is_asked and self._task().status == "running"
+        return self._failure is None and not self._parts.halt.is_asked and self._known().status == "running"
 
     async def _sleep(self) -> None:
         with anyio.move_on_after(self._parts.watch_s if self._parts.watch_s is not None else float("inf")):
@@ -197,7 +199,7 @@ class TaskRun:
         Returns whether the task still follows the plan that they are of.
         """
         agenda, held = self._current_agenda(), list[tuple[Step, Places]]()
-        for step in agenda.take():
+        while self._has_any_room(agenda) and (step := agenda.take()) is not None:
             places = self._places(step)
             # What waits touches what comes after it as well: else a later step would overtake it.
             waits = any(places.touches(other) for _, other in held)
@@ -219,10 +221,12 @@ class TaskRun:
                     # The rest of a batch is its step's turn as much as its first action is.
                     self._work(group, step, places, None)
                 agenda.refresh(self._known())
+                if not self._goes_on() or self._known().plans != agenda.number:
+                    break
             else:
                 held.append((step, places))
-            if len(held) >= _LOOKED_AHEAD_MAX or not self._goes_on() or self._known().plans != agenda.number:
-                break
+                if len(held) >= _LOOKED_AHEAD_MAX:
+                    break
         for step, _ in held:
             agenda.put_back(step)
         return self._known().plans == agenda.number
@@ -240,8 +244,11 @@ class TaskRun:
             run.wake_if_held_up()
 
     def _of_tree(self) -> list[TaskRun]:
-        root = root_task_id(self._task_id)
-        return [run for name, run in self._parts.runs.items() if root_task_id(name) == root]
+        return [run for run in self._parts.runs.values() if run._root == self._root]  # noqa: SLF001
+
+    def _has_any_room(self, agenda: Agenda) -> bool:
+        has_room = len(self._active) < limits.STEPS_AT_ONCE_MAX
+        return has_room or (agenda.has_subagents and len(self._spawns) < limits.SUBAGENTS_AT_ONCE_MAX)
 
     def _has_room(self, step: Step) -> bool:
         if isinstance(step.request, SubagentSpawn):
@@ -341,6 +348,7 @@ class TaskRun:
                 return
             for name in names:
                 tried.add(name)
+                self._parts.handler.notice_others()
                 if not self._goes_on():
                     return
                 task = self._known()
@@ -469,12 +477,8 @@ class TaskRun:
 
     # State
 
-    def _task(self) -> Task:
-        self._parts.handler.notice_others()
-        return self._known()
-
     def _known(self) -> Task:
-        """Return the task without asking whether another process has changed it since the last command."""
+        """Return the task as it was when the run last asked what others have recorded: at least once in each turn."""
         return existing(self._parts.handler.known(self._task_id, TASK).state)
 
     def _milliseconds(self) -> int:

@@ -108,7 +108,11 @@ class GroupCommit(Generic[ItemT, ResultT]):
             self._news = None
 
     async def _lead(self, leader: Waiter[ItemT, ResultT]) -> None:
-        await anyio.lowlevel.cancel_shielded_checkpoint()
+        waiting = 0
+        while waiting < len(self._queue) < GROUP_ITEMS_MAX:
+            # Others that are about to come share the commit; whoever is alone waits for one turn of the loop.
+            waiting = len(self._queue)
+            await anyio.lowlevel.cancel_shielded_checkpoint()
         if self._commit_group():
             return
         with anyio.CancelScope(shield=True):

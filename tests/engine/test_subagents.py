@@ -31,12 +31,14 @@ from cowork.domain.task import (
     TaskProgressed,
     TaskQueued,
 )
+from cowork.engine import limits
 from cowork.engine.answering import Answer
 from cowork.engine.claims import Claims
 from cowork.engine.command_handler import TASK, CommandHandler
 from cowork.engine.planning_ports import PlannedTask
 from cowork.engine.ports import Outcome, Permit
 from cowork.engine.session_view import SessionViews
+from cowork.projections.registry import PROJECTIONS
 from tests.engine.breaking import Died, Executing, Interrupted, die, with_executor
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
 
@@ -432,17 +434,19 @@ async def test_what_a_task_began_to_write_before_it_had_subagents_is_its_own_unt
     assert seen == [task_id, "", task_id]
 
 
-async def test_whoever_looks_finds_the_work_up_to_its_last_progress_already_told(rig: Rig) -> None:
+async def test_whoever_looks_at_a_task_at_work_is_never_far_behind(rig: Rig) -> None:
     with_executor(rig, Executing(rig, before=lambda: rig.clock.move(timedelta(seconds=40))))
-    read_model, statuses = rig.read_model, list[str]()
+    behind: list[int] = []
 
     def look(recorded: Sequence[Recorded[Event]]) -> None:
         if any(isinstance(one.event, TaskProgressed) for one in recorded):
-            statuses.extend(str(row["status"]) for row in read_model.rows("tasks"))
+            told = min(rig.read_model.position(one.name, one.code_version) for one in PROJECTIONS)
+            behind.append(recorded[-1].position - told)
 
     rig.app.listen(look)
-    await rig.run(read("a.txt"), read("b.txt"))
-    assert "running" in statuses
+    await rig.run(*(read(name) for _ in range(300) for name in ("a.txt", "b.txt")))
+    assert max(behind) < limits.CATCH_UP_BEHIND_EVENTS
+    assert sum(behind) > 0, "it is not worth a commit for each event"
 
 
 @pytest.mark.parametrize("depth", [1, 2])
