@@ -1,5 +1,7 @@
 """Whether there is anything to do for a subagent that came to rest: an answer, another budget, somebody resumed it."""
 
+from collections.abc import Iterator
+
 from ..domain.ids import child_task_id
 from ..domain.task import NoTask, Task, open_questions
 from .answering import Answering
@@ -30,9 +32,10 @@ class SubagentWatch:
         is_first = action_id not in self._rested
         match state.status:
             case "awaiting_confirmation":
-                # Another plan may have other steps to begin, and no question any more.
-                was_steered = self._may_begin(state) if is_first else self._rested[action_id] != version
-                return was_steered or self._has_answers(state)
+                # Another plan may have other steps to begin, and no question any more; and whoever carries the tree on
+                # carries on what was paused beneath one that waits.
+                has_more = self._may_begin(state) or self._has_paused(state)
+                return (has_more if is_first else self._rested[action_id] != version) or self._has_answers(state)
             case "paused":
                 return is_first
             case "budget_exhausted" if state.exhausted is not None:
@@ -44,8 +47,16 @@ class SubagentWatch:
         """Whether the task, or one beneath it, has steps that were not begun."""
         if any(step_id not in task.steps for step_id in task.step_ids):
             return True
-        children = (self._handler.known(child, TASK).state for child in task.children)
-        return any(isinstance(child, Task) and not child.is_final and self._may_begin(child) for child in children)
+        return any(map(self._may_begin, self._live_children(task)))
+
+    def _has_paused(self, task: Task) -> bool:
+        return any(child.status == "paused" or self._has_paused(child) for child in self._live_children(task))
+
+    def _live_children(self, task: Task) -> Iterator[Task]:
+        for name in task.children:
+            child = self._handler.known(name, TASK).state
+            if isinstance(child, Task) and not child.is_final:
+                yield child
 
     def _has_answers(self, task: Task) -> bool:
         """Whether a question of a task that waits, or of those beneath it, was answered, or is too late to answer."""

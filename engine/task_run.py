@@ -419,7 +419,9 @@ class TaskRun:
     async def _wait_for_subagents(self, task: Task) -> bool:
         states = (self._parts.handler.known(child, TASK).state for child in task.children)
         children = [child for child in states if isinstance(child, Task) and not child.is_final]
-        spent = next((child.exhausted for child in children if child.exhausted is not None), None)
+        # One that was paused after it had stopped at a bound waits for a person, not for room.
+        stopped = (child.exhausted for child in children if child.status == "budget_exhausted")
+        spent = next((one for one in stopped if one is not None), None)
         if spent is not None:
             return await self._exhaust(spent)
         paused = next((child for child in children if child.status == "paused"), None)
