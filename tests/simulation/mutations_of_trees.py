@@ -126,7 +126,7 @@ MUTATIONS_OF_TREES: tuple[Mutation, ...] = (
     Mutation(let_subagents_spend, "actions, and took "),
     Mutation(begin_steps_of_any_plan, "is not what its step says", often=("steer",)),
     Mutation(own_nothing, ", which process "),
-    Mutation(steer_half_away, "was let go by another plan", often=("steer",)),
+    Mutation(steer_half_away, "was let go by another plan", often=("steer",), commands=True),
     Mutation(take_what_is_cut_off_for_undone, "the log says that it was cut off before", often=("interrupt",)),
     Mutation(resume_what_was_stopped, "was resumed, and nobody wanted that since it was stopped", often=("pause",)),
     Mutation(cancel_without_subagents, "beneath it is ", often=("cancel",)),

@@ -183,14 +183,14 @@ def _request(
 ) -> tuple[Request, Literal["each", "together"]]:
     chance = random.random()
     if chance < 0.22:
-        return random_spawn(random, given, lambda: _plain(random, tree), depth=1), "each"
-    request, texts = _plain(random, tree)
+        return random_spawn(random, given, lambda: plain_request(random, tree), depth=1), "each"
+    request, texts = plain_request(random, tree)
     contents.extend(texts)
     together = isinstance(request, ShellExec | CodeRun) and random.random() < 0.6
     return request, "together" if together else "each"
 
 
-def _plain(random: Random, tree: Tree) -> tuple[Request, list[bytes]]:
+def plain_request(random: Random, tree: Tree) -> tuple[Request, list[bytes]]:
     """Return a request without subagents, and the bytes that it needs."""
     contents: list[bytes] = []
     if random.random() < 0.17:
