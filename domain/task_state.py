@@ -223,7 +223,9 @@ def _evolve_life(task: Task, event: LifeEvent) -> Task:
         case TaskAwaitingConfirmation():
             return _with(task, status="awaiting_confirmation")
         case TaskPaused(reason=reason) | TaskInterrupted(reason=reason):
-            return _with(task, status="paused", pause_reason=reason, is_interrupted=isinstance(event, TaskInterrupted))
+            # One that had stopped at a bound waits for a person from now on, not for room.
+            by_force = isinstance(event, TaskInterrupted)
+            return _with(task, status="paused", pause_reason=reason, is_interrupted=by_force, exhausted=None)
         case (
             TaskMessaged()
             | TaskSteered()

@@ -1,6 +1,6 @@
 """Questions and their answers: what is recorded of an answer, and what an answer means for the actions it is about."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -32,6 +32,7 @@ from ..domain.task import (
     siblings_of,
 )
 from .command_handler import CONFIRMATION, TASK, CommandHandler, Order, order_confirmation, order_task
+from .live_tasks import live_below
 from .ports import Clock
 from .remembering import Offer, orders_of
 
@@ -132,19 +133,12 @@ class Answering:
 
     def pending_of_tree(self, task: Task) -> list[str]:
         """Return the questions of a task and of all its subagents that wait for an answer."""
-        return [*self.pending(task), *(name for one in self._below(task) for name in self.pending(one))]
+        return [*self.pending(task), *(name for one in live_below(self._handler, task) for name in self.pending(one))]
 
     def question(self, confirmation_id: str) -> ConfirmationRequested | None:
         """Return a question that waits, None where it does not any more."""
         state = self._handler.load(confirmation_id, CONFIRMATION).state
         return state.request if isinstance(state, Pending) else None
-
-    def _below(self, task: Task) -> Iterator[Task]:
-        for child in task.children:
-            state = self._handler.known(child, TASK).state
-            if isinstance(state, Task) and not state.is_final:
-                yield state
-                yield from self._below(state)
 
     def _is_pending(self, confirmation_id: str) -> bool:
         return isinstance(self._handler.known(confirmation_id, CONFIRMATION).state, Pending)

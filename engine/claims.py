@@ -14,6 +14,7 @@ from ..domain.path import components
 from ..domain.scope import Scope
 from ..domain.task import Started, Task
 from .command_handler import TASK, CommandHandler
+from .live_tasks import live_below
 from .session_view import SessionViews
 
 _Path = tuple[str, ...]
@@ -121,8 +122,7 @@ class Claims:
         state = self._handler.known(task_id, TASK).state
         if isinstance(state, Task) and not state.is_final:
             yield state
-            for child in state.children:
-                yield from self._live(child)
+            yield from live_below(self._handler, state)
 
 
 def _meet(one: _Path, other: _Path) -> bool:

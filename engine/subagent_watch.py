@@ -1,12 +1,11 @@
 """Whether there is anything to do for a subagent that came to rest: an answer, another budget, somebody resumed it."""
 
-from collections.abc import Iterator
-
 from ..domain.ids import child_task_id
 from ..domain.task import NoTask, Task, open_questions
 from .answering import Answering
 from .command_handler import TASK, CommandHandler
 from .ledger import Ledger
+from .live_tasks import live_below, live_children
 from .ports import Clock
 
 
@@ -34,8 +33,8 @@ class SubagentWatch:
             case "awaiting_confirmation":
                 # Another plan may have other steps to begin, and no question any more; and whoever carries the tree on
                 # carries on what was paused beneath one that waits.
-                has_more = self._may_begin(state) or self._has_paused(state)
-                return (has_more if is_first else self._rested[action_id] != version) or self._has_answers(state)
+                has_more = self._has_more(state) if is_first else self._rested[action_id] != version
+                return has_more or self._has_answers(state)
             case "paused":
                 return is_first
             case "budget_exhausted" if state.exhausted is not None:
@@ -43,20 +42,10 @@ class SubagentWatch:
             case _:
                 return True
 
-    def _may_begin(self, task: Task) -> bool:
-        """Whether the task, or one beneath it, has steps that were not begun."""
-        if any(step_id not in task.steps for step_id in task.step_ids):
-            return True
-        return any(map(self._may_begin, self._live_children(task)))
-
-    def _has_paused(self, task: Task) -> bool:
-        return any(child.status == "paused" or self._has_paused(child) for child in self._live_children(task))
-
-    def _live_children(self, task: Task) -> Iterator[Task]:
-        for name in task.children:
-            child = self._handler.known(name, TASK).state
-            if isinstance(child, Task) and not child.is_final:
-                yield child
+    def _has_more(self, task: Task) -> bool:
+        """Whether one beneath the task is paused, or has steps that were not begun; or the task itself has such."""
+        tree = (task, *live_below(self._handler, task))
+        return any(one.status == "paused" or any(name not in one.steps for name in one.step_ids) for one in tree)
 
     def _has_answers(self, task: Task) -> bool:
         """Whether a question of a task that waits, or of those beneath it, was answered, or is too late to answer."""
@@ -65,8 +54,7 @@ class SubagentWatch:
             return True
         if not self._answering.pending_of_tree(task):
             return True
-        children = (self._handler.known(child, TASK).state for child in task.children)
-        return any(isinstance(child, Task) and self._is_awake(child) for child in children)
+        return any(map(self._is_awake, live_children(self._handler, task)))
 
     def _is_awake(self, task: Task) -> bool:
         match task.status:

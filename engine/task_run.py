@@ -50,6 +50,7 @@ from .closing import Closing
 from .command_handler import TASK, CommandHandler, Order, StaleRead, order_session, order_task
 from .cutting_off import Halt
 from .ledger import Ledger
+from .live_tasks import live_children
 from .overlap import Places, places_of
 from .ports import Clock
 from .recovery import Recovery
@@ -203,7 +204,8 @@ class TaskRun:
             places = self._places(step)
             # What waits touches what comes after it as well: else a later step would overtake it.
             waits = any(places.touches(other) for _, other in held)
-            if self._has_room(step) and not waits and self._is_free(places):
+            has_room = self._has_room(spawning=isinstance(step.request, SubagentSpawn))
+            if has_room and not waits and self._is_free(places):
                 self._active[step.step_id] = places
                 before = self._known().actions
                 attempt, goes_on = None, False
@@ -247,11 +249,10 @@ class TaskRun:
         return [run for run in self._parts.runs.values() if run._root == self._root]  # noqa: SLF001
 
     def _has_any_room(self, agenda: Agenda) -> bool:
-        has_room = len(self._active) < limits.STEPS_AT_ONCE_MAX
-        return has_room or (agenda.has_subagents and len(self._spawns) < limits.SUBAGENTS_AT_ONCE_MAX)
+        return self._has_room() or (agenda.has_subagents and self._has_room(spawning=True))
 
-    def _has_room(self, step: Step) -> bool:
-        if isinstance(step.request, SubagentSpawn):
+    def _has_room(self, *, spawning: bool = False) -> bool:
+        if spawning:
             return len(self._spawns) < limits.SUBAGENTS_AT_ONCE_MAX
         return len(self._active) < limits.STEPS_AT_ONCE_MAX
 
@@ -307,7 +308,7 @@ class TaskRun:
             elif action.step_id not in self._active and self._may_start(task, action):
                 step = agenda.step(action.step_id)
                 places = self._places(step)
-                if len(self._active) < limits.STEPS_AT_ONCE_MAX and self._is_free(places):
+                if self._has_room() and self._is_free(places):
                     self._work(group, step, places, None)
 
     def _may_start_any(self, numbers: range) -> bool:
@@ -417,11 +418,8 @@ class TaskRun:
         return await self._wait_for_subagents(task)
 
     async def _wait_for_subagents(self, task: Task) -> bool:
-        states = (self._parts.handler.known(child, TASK).state for child in task.children)
-        children = [child for child in states if isinstance(child, Task) and not child.is_final]
-        # One that was paused after it had stopped at a bound waits for a person, not for room.
-        stopped = (child.exhausted for child in children if child.status == "budget_exhausted")
-        spent = next((one for one in stopped if one is not None), None)
+        children = list(live_children(self._parts.handler, task))
+        spent = next((child.exhausted for child in children if child.exhausted is not None), None)
         if spent is not None:
             return await self._exhaust(spent)
         paused = next((child for child in children if child.status == "paused"), None)

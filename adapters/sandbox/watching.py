@@ -10,6 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from ...engine.limits import COMMAND_STAGED_BYTES_MAX, COMMAND_STAGED_FILES_MAX
+from .descriptors import FOLDER, opened
 
 _PAUSE_S: Final = 0.25
 _SHARE: Final = 20
@@ -20,9 +21,6 @@ _PASSED_OVER: Final = (FileNotFoundError, NotADirectoryError, PermissionError)
 
 A folder that nobody may list is counted by the disk's free space, and refused when changes are read.
 """
-
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""The command may put a link where a folder was: what that leads to is not part of the copy."""
 
 
 class StagedLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,17 +67,16 @@ def _below(folder: str) -> Iterator[os.stat_result]:
     while pending:
         path = pending.pop()
         try:
-            opened = os.open(path, _FOLDER)
+            # The command may put a link where a folder was: what that leads to is not part of the copy.
+            folder_fd = os.open(path, FOLDER)
         except _PASSED_OVER:
             continue
-        try:
-            yield from _in_folder(opened, path, pending)
-        finally:
-            os.close(opened)
+        with opened(folder_fd):
+            yield from _in_folder(folder_fd, path, pending)
 
 
-def _in_folder(opened: int, path: str, pending: list[str]) -> Iterator[os.stat_result]:
-    with os.scandir(opened) as entries:
+def _in_folder(folder: int, path: str, pending: list[str]) -> Iterator[os.stat_result]:
+    with os.scandir(folder) as entries:
         for entry in entries:
             try:
                 status = entry.stat(follow_symlinks=False)

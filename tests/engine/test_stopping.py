@@ -16,8 +16,9 @@ from cowork.domain.task import ActionFailed, ActionStarted, ActionSucceeded
 from cowork.engine import limits
 from cowork.engine.ports import Outcome, Permit
 from tests.engine.breaking import Executing, with_executor
+from tests.engine.planted_trees import spawn, step
 from tests.engine.rig import PERSON, Rig, read
-from tests.engine.test_subagents import ALLOWED, spawn, step
+from tests.engine.test_subagents import ALLOWED
 
 pytestmark = pytest.mark.anyio
 

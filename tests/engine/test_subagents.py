@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from cowork.adapters.event_store.memory import MemoryEventStore
-from cowork.domain.action import FileDelete, Location, SubagentSpawn
+from cowork.domain.action import FileDelete, Location
 from cowork.domain.confirmation import ConfirmationRequested
 from cowork.domain.errors import DomainError
 from cowork.domain.event import Event, Recorded
@@ -40,25 +40,16 @@ from cowork.engine.ports import Outcome, Permit
 from cowork.engine.session_view import SessionViews
 from cowork.projections.registry import PROJECTIONS
 from tests.engine.breaking import Died, Executing, Interrupted, die, with_executor
+from tests.engine.planted_trees import nested, spawn, step
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
 
 pytestmark = pytest.mark.anyio
 ALLOWED = layer_of_rules("all", (Rule("everything", ("*",), "allow"), Rule("spawning", "subagent.spawn", "allow")))
-ALL = {"path": ".", "verbs": ["read", "create", "write", "move", "delete"]}
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path, files={"a.txt": "a", "b.txt": "b", "in/one.txt": "1", "in/two.txt": "2"})
-
-
-def step(name: str, kind: str, needs: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
-    return {"id": name, "needs": list(needs), "action": {"kind": kind, **fields}}
-
-
-def spawn(title: str, *steps: dict[str, Any], **scope: Any) -> SubagentSpawn:
-    wished = {"folders": [ALL], **scope}
-    return SubagentSpawn(title=title, scope=json.dumps(wished), steps=json.dumps(list(steps)))
 
 
 def named(name: str, request: Any, *needs: str) -> Step:
@@ -152,13 +143,8 @@ async def test_what_the_task_has_not_it_can_not_give(rig: Rig) -> None:
 
 async def test_a_grant_that_is_taken_back_closes_it_to_subagents_at_once(rig: Rig) -> None:
     inner = spawn("inner", step("late", "file.delete", path="a.txt"))
-    outer: dict[str, Any] = {
-        "id": "in",
-        "action": {"kind": "subagent.spawn", "title": "inner", "scope": json.loads(inner.scope)},
-    }
-    outer["action"]["step"] = json.loads(inner.steps)
     task = await rig.run(
-        spawn("outer", outer),
+        spawn("outer", nested("in", inner)),
         rules=layer_of_rules(
             "some", (Rule("ask", "file.delete", "allow_with_confirm"), Rule("spawning", "subagent.spawn", "allow"))
         ),
@@ -221,7 +207,7 @@ async def test_after_a_crash_subagents_go_on_and_nothing_is_done_twice(rig: Rig,
 
 
 async def test_two_agents_write_at_one_place_only_when_a_person_says_so(rig: Rig) -> None:
-    ask = step("ask", "file.delete", ("x",), path="in/two.txt")
+    ask = step("ask", "file.delete", "x", path="in/two.txt")
     helpers = [spawn(f"helper {n}", step("x", "file.write", path="in/one.txt", content=n), ask) for n in "ab"]
     rules = layer_of_rules(
         "some",
@@ -249,8 +235,8 @@ async def test_an_answer_given_before_another_agent_wrote_there_is_asked_for_aga
     second = spawn(
         "second",
         step("wait", "file.rename", path="a.txt", to="c.txt"),
-        step("write", "file.write", ("wait",), path="in/one.txt", content="!"),
-        step("stay", "file.rename", ("write",), path="b.txt", to="d.txt"),
+        step("write", "file.write", "wait", path="in/one.txt", content="!"),
+        step("stay", "file.rename", "write", path="b.txt", to="d.txt"),
     )
     rules = layer_of_rules(
         "some",
@@ -280,7 +266,7 @@ async def test_a_folder_and_what_lies_in_it_are_one_place(rig: Rig) -> None:
         step("x", "file.write", path="in/one.txt", content="!"),
         step("ask", "file.rename", path="a.txt", to="c.txt"),
     )
-    second = spawn("second", step("wait", "file.read", path="b.txt"), step("x", "file.delete", ("wait",), path="in"))
+    second = spawn("second", step("wait", "file.read", path="b.txt"), step("x", "file.delete", "wait", path="in"))
     rules = layer_of_rules(
         "some",
         (
@@ -321,9 +307,7 @@ async def test_a_paused_tree_goes_on_as_a_whole(rig: Rig) -> None:
 async def test_subagents_can_not_be_nested_without_end(rig: Rig) -> None:
     innermost = spawn("level 12", step("x", "file.read", path="a.txt"))
     for level in range(11, 0, -1):
-        inner = {"kind": "subagent.spawn", "title": innermost.title}
-        inner |= {"scope": json.loads(innermost.scope), "step": json.loads(innermost.steps)}
-        innermost = spawn(f"level {level}", {"id": "x", "action": inner})
+        innermost = spawn(f"level {level}", nested("x", innermost))
     task = await rig.run(innermost, rules=ALLOWED)
     assert task.status in ("blocked", "failed")
     assert len(rig.events(SubagentSpawned)) == 8
@@ -462,8 +446,7 @@ async def test_what_a_rule_limits_counts_for_the_task_with_all_its_subagents(rig
         for n in range(4)
     ]
     if depth == 2:
-        beneath = [{"id": "below", "action": {"kind": "subagent.spawn", **within(one)}} for one in writer]
-        writer = [spawn(f"above {n}", one) for n, one in enumerate(beneath)]
+        writer = [spawn(f"above {n}", nested("below", one)) for n, one in enumerate(writer)]
     task = await rig.run(*writer, rules=rules)
     assert task.status == "blocked"
     made = set(rig.files()) - {"a.txt", "b.txt", "in/one.txt", "in/two.txt"}
@@ -472,8 +455,3 @@ async def test_what_a_rule_limits_counts_for_the_task_with_all_its_subagents(rig
     assert {one.decision.rule_id for one in denied} == {"few"}
     assert len(denied) == 5
     rig.assert_clean()
-
-
-def within(one: SubagentSpawn) -> dict[str, Any]:
-    """Return a spawn as another one's steps say it."""
-    return {"title": one.title, "scope": json.loads(one.scope), "step": json.loads(one.steps)}

@@ -1,6 +1,5 @@
 """Subagents that came to rest: what lets them go on, and that nobody waits for ever, or in circles, for one of them."""
 
-import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from cowork.domain.task import TaskBudgetExhausted
 from cowork.engine.answering import Answer
 from cowork.engine.ports import Outcome, Permit
 from tests.engine.breaking import Executing, with_executor
+from tests.engine.planted_trees import nested, spawn, step
 from tests.engine.rig import PERSON, Rig
 
 pytestmark = pytest.mark.anyio
 ALLOWED = layer_of_rules("all", (Rule("everything", ("*",), "allow"), Rule("spawning", "subagent.spawn", "allow")))
-ALL = {"path": ".", "verbs": ["read", "create", "write", "move", "delete"]}
 
 
 @pytest.fixture
@@ -28,18 +27,9 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path, files={"a.txt": "a", "b.txt": "b"})
 
 
-def step(name: str, kind: str, **fields: Any) -> dict[str, Any]:
-    return {"id": name, "action": {"kind": kind, **fields}}
-
-
-def spawn(title: str, *steps: dict[str, Any], **scope: Any) -> SubagentSpawn:
-    return SubagentSpawn(title=title, scope=json.dumps({"folders": [ALL], **scope}), steps=json.dumps(list(steps)))
-
-
 def two_deep(*steps: dict[str, Any]) -> SubagentSpawn:
     """Return a subagent that does nothing but start one that takes these steps."""
-    inner = {"kind": "subagent.spawn", "title": "inner", "scope": {"folders": [ALL]}, "step": list(steps)}
-    return spawn("outer", {"id": "in", "action": inner})
+    return spawn("outer", nested("in", spawn("inner", *steps)))
 
 
 async def test_one_that_was_paused_beneath_one_that_waits_goes_on_with_the_tree(rig: Rig) -> None:
