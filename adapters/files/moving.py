@@ -5,6 +5,7 @@ Between two file systems it is a copy that is compared with the original before 
 
 import os
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
@@ -20,13 +21,13 @@ from .openat2 import RENAME_NOREPLACE
 from .places import (
     Place,
     granted,
-    make_folders,
     place_of,
     quarantine_name,
     remove_folders,
     rename,
     require_same,
     temporary_name,
+    use_new_place,
 )
 from .quarantine import remove_tree
 from .state import look
@@ -44,9 +45,7 @@ def perform_move(world: World, permit: Permit, action: FileRename | FileMove) ->
         source = held.enter_context(place_of(world, from_root, action.at.path))
         _require_alike(world, permit.facts.target, source)
         undo.callback(remove_folders, world, to_root, made)
-        make_folders(world, to_root, action.to.path, made)
-        target = held.enter_context(place_of(world, to_root, action.to.path))
-        copied = _move(world, permit, source, target)
+        copied = use_new_place(world, to_root, action.to.path, made, partial(_move, world, permit, source))
         undo.pop_all()
     world.checkpoint("moved")
     return Done((effect_of_moving(permit, action, tuple(made), copied=copied),))

@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,6 +19,10 @@ from .openat2 import renameat2
 from .resolver import ENTRY, FOLDER, opened
 from .state import kind_of, look
 from .world import World
+
+_FOLDERS_LOST_MAX: Final = 64
+
+Used = TypeVar("Used")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -90,8 +95,36 @@ def missing_parents(world: World, root: int, path: str) -> tuple[str, ...]:
     return ()
 
 
-def make_folders(world: World, root: int, path: str, made: list[str]) -> None:
-    """Make the missing parents of the path one by one, each durable, and add those that were made to `made`."""
+def use_new_place(world: World, root: int, path: str, made: list[str], use: Callable[[Place], Used]) -> Used:
+    """Make the missing parents of the path, each durable, and return what `use` does there; `made` gets the new ones.
+
+    Whoever undoes their own work beside us removes empty folders, those too that we count on until there is something
+    of ours in them. Then they are made again and `use` is called again: where it raises, it has left nothing.
+    """
+    for lost in range(1, _FOLDERS_LOST_MAX + 1):
+        with ExitStack() as held:
+            place: Place | None = None
+            try:
+                _make_folders(world, root, path, made)
+                place = held.enter_context(place_of(world, root, path))
+                return use(place)
+            except (PathError, OSError) as error:
+                is_absence = error.code == "not_found" if isinstance(error, PathError) else error.errno == errno.ENOENT
+                if not is_absence or lost == _FOLDERS_LOST_MAX or (place is not None and _is_there(world, place)):
+                    raise
+    raise AssertionError("the last of the tries returns or raises")
+
+
+def _is_there(world: World, place: Place) -> bool:
+    """Whether the folder that is held is still the one at its path."""
+    try:
+        with place_of(world, place.root, place.shown) as now:
+            return os.path.samestat(os.fstat(now.parent), os.fstat(place.parent))
+    except PathError:
+        return False
+
+
+def _make_folders(world: World, root: int, path: str, made: list[str]) -> None:
     for folder in missing_parents(world, root, path):
         with place_of(world, root, folder) as place:
             world.checkpoint("make-folder")
@@ -99,7 +132,8 @@ def make_folders(world: World, root: int, path: str, made: list[str]) -> None:
                 os.mkdir(place.name, 0o777, dir_fd=place.parent)
             except FileExistsError:
                 continue
-            made.append(folder)
+            if folder not in made:
+                made.append(folder)
             os.fsync(place.parent)
 
 

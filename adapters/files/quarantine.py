@@ -16,6 +16,7 @@ from ...domain.places import ENGINE_FOLDER
 from .openat2 import RENAME_NOREPLACE, renameat2
 from .resolver import FOLDER, Resolver, opened
 
+_TIDIED_MAX: Final = 64
 _FOLDER_NAME: Final = b"quarantine"
 _IN_GRANT: Final = (os.fsencode(ENGINE_FOLDER), _FOLDER_NAME)
 
@@ -41,8 +42,16 @@ class Quarantine:
                 # A bind mount has the same device number and is still another mount: then it stays in the grant.
                 if error.errno != errno.EXDEV:
                     raise
-        with opened(self._open_in_grant(root, create=True)) as folder:
-            renameat2(parent, name, folder, kept_as, RENAME_NOREPLACE)
+        for tidied in range(1, _TIDIED_MAX + 1):
+            try:
+                with opened(self._open_in_grant(root, create=True)) as folder:
+                    renameat2(parent, name, folder, kept_as, RENAME_NOREPLACE)
+                    return
+            except FileNotFoundError:
+                # Another action may have tidied the folders away between the two; else it is the entry that is gone.
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if tidied == _TIDIED_MAX:
+                    raise
 
     @contextmanager
     def find(self, root: int, kept_as: bytes) -> Iterator[int | None]:

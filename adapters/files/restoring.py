@@ -7,6 +7,7 @@ goes back into quarantine.
 import os
 import re
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 from ...domain.action import FileRestore
@@ -20,11 +21,11 @@ from .places import (
     existing_folders,
     failure_of_rename,
     granted,
-    make_folders,
     missing_parents,
     place_of,
     remove_folders,
     require_same,
+    use_new_place,
 )
 from .state import look
 from .world import World
@@ -58,9 +59,15 @@ def perform_restore(world: World, permit: Permit, action: FileRestore) -> Done:
             raise PathError("not_found", f"what was at `{action.at.path}` is no longer kept as `{action.kept}`")
         require_same(permit.facts.kept, found, action.kept)
         undo.callback(remove_folders, world, root, made)
-        make_folders(world, root, action.at.path, made)
-        place = held.enter_context(place_of(world, root, action.at.path))
-        kept = held.enter_context(world.quarantine.find(root, name))
+        use_new_place(world, root, action.at.path, made, partial(_take_out, world, permit, name))
+        undo.pop_all()
+        world.quarantine.tidy(root)
+    world.checkpoint("restored")
+    return Done((_effect(action, tuple(made)),))
+
+
+def _take_out(world: World, permit: Permit, name: bytes, place: Place) -> None:
+    with world.quarantine.find(place.root, name) as kept, ExitStack() as undo:
         if kept is None:
             raise PathError("conflict", f"`{place.shown}` was taken out of quarantine by somebody else")
         world.checkpoint("restore")
@@ -72,9 +79,6 @@ def perform_restore(world: World, permit: Permit, action: FileRestore) -> Done:
         os.fsync(place.parent)
         os.fsync(kept)
         undo.pop_all()
-        world.quarantine.tidy(root)
-    world.checkpoint("restored")
-    return Done((_effect(action, tuple(made)),))
 
 
 def _rename(kept: int, name: bytes, place: Place) -> None:

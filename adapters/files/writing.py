@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -22,13 +23,13 @@ from .openat2 import RENAME_EXCHANGE, RENAME_NOREPLACE
 from .places import (
     Place,
     granted,
-    make_folders,
     place_of,
     quarantine_name,
     remove_folders,
     rename,
     require_same,
     temporary_name,
+    use_new_place,
 )
 from .resolver import ENTRY, opened
 from .state import chunks_of, digest_of_data, is_same_file, look, open_data, state_of
@@ -64,21 +65,25 @@ def _create(world: World, permit: Permit, root: int, action: FileWrite | FileCre
     made: list[str] = []
     with ExitStack() as undo:
         undo.callback(remove_folders, world, root, made)
-        make_folders(world, root, action.at.path, made)
-        with place_of(world, root, action.at.path) as place:
-            temporary = msgspec.structs.replace(place, name=temporary_name(permit))
-            with ExitStack() as undo_file:
-                undo_file.callback(os.fsync, place.parent)
-                ours = _write_temporary(world, temporary, data, action.mode, None, undo_file)
-                world.checkpoint("publish")
-                rename(temporary, place, RENAME_NOREPLACE)
-                undo_file.callback(rename, place, temporary, RENAME_NOREPLACE)
-                world.checkpoint("sync")
-                os.fsync(place.parent)
-                undo_file.pop_all()
-            world.checkpoint("created")
+        mode = use_new_place(world, root, action.at.path, made, partial(_publish, world, permit, action, data))
+        world.checkpoint("created")
         undo.pop_all()
-    return Done((effect_of_creating(action, tuple(made), ours.st_mode),))
+    return Done((effect_of_creating(action, tuple(made), mode),))
+
+
+def _publish(world: World, permit: Permit, action: FileWrite | FileCreate, data: bytes, place: Place) -> int:
+    """Write the new file at the place, and return the mode that it got."""
+    temporary = msgspec.structs.replace(place, name=temporary_name(permit))
+    with ExitStack() as undo:
+        undo.callback(os.fsync, place.parent)
+        ours = _write_temporary(world, temporary, data, action.mode, None, undo)
+        world.checkpoint("publish")
+        rename(temporary, place, RENAME_NOREPLACE)
+        undo.callback(rename, place, temporary, RENAME_NOREPLACE)
+        world.checkpoint("sync")
+        os.fsync(place.parent)
+        undo.pop_all()
+        return ours.st_mode
 
 
 def _replace(world: World, permit: Permit, root: int, action: FileWrite, data: bytes, expected: FileState) -> Done:

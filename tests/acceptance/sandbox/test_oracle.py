@@ -54,7 +54,11 @@ def test_it_finds(field: Field, name: str) -> None:
 
 def test_it_finds_a_process_and_the_time_that_was_taken(field: Field) -> None:
     watch = Watch(field, seconds_max=0.0)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", field.marker]) as process:
+    sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", field.marker]
+    with subprocess.Popen(sleep, stdout=subprocess.PIPE) as process:
+        # One that has only just begun has no arguments yet.
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
         watch.stop()
         with pytest.raises(AssertionError, match="still alive"):
             watch.require_clean()
