@@ -80,3 +80,36 @@ def test_a_lock_is_held_against_other_threads_of_the_process_too(tmp_path: Path)
         thread.start()
         thread.join()
     assert seen == [False]
+
+
+CONTENDER = """
+import os, sys
+from pathlib import Path
+from cowork.adapters.system.task_locks import FileTaskLocks
+folder, had = Path(sys.argv[1]), 0
+locks = FileTaskLocks(folder / "locks")
+while had < 400:
+    with locks.hold("task-1") as mine:
+        if mine:
+            # Whoever comes in while another one is inside finds the folder there, and ends with an error.
+            os.mkdir(folder / "inside")
+            os.rmdir(folder / "inside")
+            had += 1
+"""
+
+
+def test_many_who_want_a_task_have_it_one_after_the_other_though_its_file_comes_and_goes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CONTENDER, str(tmp_path)]
+    contenders = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ended = [(one.communicate(timeout=60)[1], one.returncode) for one in contenders]
+    assert ended == [("", 0)] * 4
+
+
+def test_a_lock_that_nobody_has_leaves_no_file(tmp_path: Path) -> None:
+    locks = FileTaskLocks(tmp_path / "locks")
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "task-1.lock").touch()
+    with locks.hold("task-1") as mine, locks.hold("task-1") as other:
+        assert (mine, other) == (True, False)
+        assert [path.name for path in (tmp_path / "locks").iterdir()] == ["task-1.lock"]
+    assert list((tmp_path / "locks").iterdir()) == []
