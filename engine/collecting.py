@@ -3,8 +3,9 @@
 Nothing is read or removed here: what there is comes as values, and what is to go is returned as values.
 
 A task and its subagents' tasks are one tree, which is open until all of them have ended and no attempt is under way.
-An open tree needs whatever its events name. So does an ended one, for as long as it is kept. Every digest that an
-event names counts as needed, whichever field it is in: what is not understood is kept rather than lost.
+An open tree needs whatever its events name. So does an ended one, for as long as it is kept. Every digest and every
+name in quarantine that an event holds counts as needed, whichever field it is in: what is not understood is kept,
+rather than lost.
 """
 
 import heapq
@@ -40,7 +41,7 @@ from .limits import COLLECT_UNTOUCHED_S_MIN
 UNTOUCHED: Final = timedelta(seconds=2 * COLLECT_UNTOUCHED_S_MIN)
 """How long nothing that is collected was touched: more than is promised, since a touch is not made every time."""
 
-_DIGEST: Final = re.compile(rb"sha256:[0-9a-f]{64}")
+_NAMED: Final = re.compile(rb"sha256:[0-9a-f]{64}|(?<=quarantine:)[0-9a-f]{24}")
 _QUARANTINE: Final = "quarantine:"
 _SELF_TEST: Final = "self-test"
 _TASK: Final = frozenset(get_args(TaskEvent))
@@ -145,9 +146,9 @@ class Needs:
             self.deleted[name] = grant_id
 
     def _named(self, event: Event) -> Iterator[str]:
-        """Yield the digests of things that are there which the event names."""
-        for digest in _DIGEST.findall(self._encode(event)):
-            text = digest.decode()
+        """Yield the digests and names in quarantine of things that are there which the event says."""
+        for name in _NAMED.findall(self._encode(event)):
+            text = name.decode()
             if text in self._there:
                 yield text
 

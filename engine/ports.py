@@ -322,8 +322,11 @@ class PlaceReader(Protocol):
         """Look at each place, changing nothing. Never raises for any path, name or kind of file."""
         ...
 
-    async def read(self, at: Location, scope: Scope, *, bytes_max: int) -> bytes:
-        """Return the bytes of an ordinary file. Raises `DomainError` conflict (it can't be read), limit."""
+    async def read(self, at: Location, scope: Scope, *, bytes_max: int, kept: str = "") -> bytes:
+        """Return the bytes of an ordinary file, or (with `kept`) of one in quarantine for the grant of `at`.
+
+        Raises `DomainError` conflict (it can't be read), limit.
+        """
         ...
 
     def close(self) -> None:

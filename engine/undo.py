@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ..domain.action import Action
+from ..domain.action import Action, Location
 from ..domain.errors import DomainError
 from ..domain.plan import Plan
 from ..domain.policy_document import Layer
@@ -26,12 +26,12 @@ from .policy_records import RUN, SESSION_LAYER, TASK_LAYER, PolicyRecords, adopt
 from .ports import BlobStore, EventStore, FolderOpener, Ids, Look, PlaceReader
 from .session_view import adopted_layers
 from .undo_content import is_edited
-from .undo_events import Past, family_of, find_task, past_of, require_ended
+from .undo_events import Past, family_of, find_task, past_of, require_ended, undos_above
 from .undo_plan import Deed, Planned, plan_undo
 from .undo_report import UndoLine, UndoReport
 from .undo_scene import Scene, enter, wishes_of
 from .undo_steps import Folders, action_of, steps_of, verbs_of
-from .undo_tree import Node, Tree
+from .undo_tree import Tree
 
 BOUNDS: Final = MergeBounds(
     bytes_max=limits.MERGE_BYTES_MAX, lines_max=limits.MERGE_LINES_MAX, changes_max=limits.MERGE_CHANGES_MAX
@@ -70,7 +70,9 @@ class _Contents:
         if versions[2] is None:
             return Unmergeable(f"it can't be read, or has more than {limits.MERGE_BYTES_MAX:,} bytes")
         if versions[0] is None or versions[1] is None:
-            return Unmergeable("what it held before is no longer kept")
+            return Unmergeable(
+                f"what it held before is no longer kept, or has more than {limits.MERGE_BYTES_MAX:,} bytes"
+            )
         merged = merge(versions[0], versions[1], versions[2], BOUNDS)
         return merged if isinstance(merged, Unmergeable) else self.note(merged)
 
@@ -144,11 +146,14 @@ class Undoing:
         """
         task = find_task(self._handler, name)
         family = family_of(self._handler, name, self._undos())
+        above = undos_above(self._store, self._handler, name, self._undos(), family)
         for one in family:
-            require_ended(self._handler, one, name)
+            require_ended(self._handler, one, "" if one == name else "which undoes it or a part of it")
+        for one in above:
+            require_ended(self._handler, one, "which undoes what it is a part of")
         past = past_of(self._store, self._handler, family)
         folders, lines = self._opened_again(past)
-        tree = _tree_of(past, folders)
+        tree = _tree_of(past, past_of(self._store, self._handler, above), folders)
         contents = _Contents(self._blobs)
         await self._enter_world(tree, folders, contents)
         planned = plan_undo(tree, contents)
@@ -210,16 +215,21 @@ class Undoing:
         found = await self._reader.look(looks, scope)
         enter(tree, Scene(dict(zip(wishes, found, strict=True))))
         for node in tree.nodes():
-            if node.top is tree.root and node.kind == "file" and is_edited(node) and not contents.has(node.digest):
-                await self._read(node, scope, folders, contents)
+            if node.top is tree.root and node.kind == "file" and is_edited(node):
+                if not contents.has(node.digest):
+                    read = await self._read(folders.at(node.path()), scope, contents)
+                    node.digest = read or node.digest
+                for version in node.versions:
+                    if version.kept.startswith("quarantine:") and not contents.has(version.before):
+                        await self._read(folders.top(version.folder), scope, contents, kept=version.kept)
 
-    async def _read(self, node: Node, scope: Scope, folders: Folders, contents: _Contents) -> None:
+    async def _read(self, at: Location, scope: Scope, contents: _Contents, *, kept: str = "") -> str:
+        """Have a file's bytes at hand; return their digest."""
         try:
-            data = await self._reader.read(folders.at(node.path()), scope, bytes_max=limits.MERGE_BYTES_MAX)
+            return contents.note(await self._reader.read(at, scope, bytes_max=limits.MERGE_BYTES_MAX, kept=kept))
         except DomainError:
             # Gone or too large: whoever wants to merge it finds no bytes, and says so.
-            return
-        node.digest = contents.note(data)
+            return ""
 
     async def queue(self, prepared: Prepared, *, by: str, own: Sequence[Layer] | None = None) -> str:
         """Open a session for the undo and queue its task, all in one commit; return the task's id.
@@ -288,12 +298,15 @@ class Undoing:
         return started, tuple(layer for layer in layers if layer.name in (RUN, SESSION_LAYER, TASK_LAYER))
 
 
-def _tree_of(past: Past, folders: Folders) -> Tree:
+def _tree_of(past: Past, above: Past, folders: Folders) -> Tree:
+    """Return the tree of what was done, as far as undos of what it is a part of have not taken it back."""
     tree = Tree()
-    for _, change in past.changes:
+    changes = [(position, change, tree.apply) for position, change in past.changes]
+    changes += [(position, change, tree.follow) for position, change in above.changes]
+    for _, change, enter_change in sorted(changes, key=lambda one: one[0]):
         places = (change.at,) if change.previous is None else (change.at, change.previous)
         if folders.has(change.folder) and all(map(folders.holds, places)):
-            tree.apply(change)
+            enter_change(change)
     return tree
 
 

@@ -1,6 +1,6 @@
 """What a task or an action did, read from the log: every effect on files in order, and what can't be taken back."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
@@ -11,7 +11,7 @@ from ..domain.errors import DomainError
 from ..domain.event import Event
 from ..domain.facts import Facts
 from ..domain.grant import FolderGrant
-from ..domain.ids import child_task_id, root_task_id
+from ..domain.ids import child_task_id, root_task_id, task_chain
 from ..domain.manifest import EntryKind
 from ..domain.path import components
 from ..domain.scope import FolderScope
@@ -63,12 +63,12 @@ def find_task(handler: CommandHandler, name: str) -> Task:
     return state
 
 
-def require_ended(handler: CommandHandler, one: str, name: str) -> None:
-    """Raise `DomainError` conflict where something of `one`, which is `name` or an undo of it, may still happen."""
+def require_ended(handler: CommandHandler, one: str, relation: str) -> None:
+    """Raise `DomainError` conflict where something of `one` may still happen; `relation` says why that matters."""
     root = root_task_id(one.partition(".")[0])
     whole = handler.load(root, TASK).state
     if isinstance(whole, Task) and not whole.is_final:
-        which = f"task `{root}`" if one == name else f"task `{root}`, which undoes it or a part of it,"
+        which = f"task `{root}`, {relation}," if relation else f"task `{root}`"
         raise DomainError(
             "conflict",
             f"{which} has not ended: it is {whole.status}",
@@ -104,6 +104,26 @@ def family_of(handler: CommandHandler, name: str, undos: Mapping[str, str]) -> l
         undone_by = (undo for undo, of in undos.items() if of in members or of.partition(".")[0] in members)
         family += [undo for undo in undone_by if undo not in family]
     return family
+
+
+def undos_above(
+    store: EventStore, handler: CommandHandler, name: str, undos: Mapping[str, str], family: Collection[str]
+) -> list[str]:
+    """Return the undos of what the named task or action is a part of: they took back its changes as well.
+
+    That is the command that left an action's change, its task, and all above that.
+    """
+    task_id = name.partition(".")[0]
+    above: set[str] = {one for one in task_chain(task_id) if one != name}
+    above |= {f"{task.rpartition('-s')[0]}.{task.rpartition('-s')[2]}" for task in task_chain(task_id)[1:]}
+    if task_id != name:
+        events = (recorded.event for recorded in store.read_stream(task_id))
+        above |= {one.staged_by for one in events if isinstance(one, ActionProposed) and one.action_id == name}
+    found: list[str] = []
+    for undo, of in undos.items():
+        if of in above and undo not in family:
+            found += [one for one in family_of(handler, undo, undos) if one not in family and one not in found]
+    return found
 
 
 def past_of(store: EventStore, handler: CommandHandler, names: Iterable[str]) -> Past:

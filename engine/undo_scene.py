@@ -79,11 +79,21 @@ def enter(tree: Tree, scene: Scene) -> None:
         elif node.kept is not None and node.parent is None:
             _enter(node, scene.kept(node.kept.name, node.kept.folder))
     for node in tree.nodes():
+        _forget_what_is_not_kept(node, scene)
         if node.is_lost and node.parent is not None:
             node.detach()
     for node in tree.nodes():
         for slot in _slots(node):
             _enter_slot(tree, scene, *slot)
+
+
+def _forget_what_is_not_kept(node: Node, scene: Scene) -> None:
+    """Let go of replaced files that are gone from quarantine, or changed there: another name of theirs reaches them."""
+    for version in node.versions:
+        if version.kept.startswith("quarantine:") and not node.is_lost:
+            seen = scene.found.get(Place(kept=version.kept, folder=version.folder))
+            if seen is None or seen.state.digest != version.before:
+                version.kept = ""
 
 
 def _slots(node: Node) -> Iterator[tuple[Node, str]]:

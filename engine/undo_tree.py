@@ -58,7 +58,8 @@ class Node(msgspec.Struct, eq=False, kw_only=True):
     """A file or folder. `parent` is None for one that is gone, or that nobody knows the place of any more.
 
     `was_at` is where it stood before that. `has_had` says that something was in it before. `made_digest` is what
-    something made held at first, empty for a folder that was made on the way. `found` is filled by `undo_scene.py`.
+    something made held at first, empty for a folder that was made on the way. `taken_back` are versions that an undo of
+    more than this took back.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Node(msgspec.Struct, eq=False, kw_only=True):
     is_made: bool = False
     made_digest: str = ""
     versions: list[Version] = msgspec.field(default_factory=list)
+    taken_back: list[Version] = msgspec.field(default_factory=list)
     mode_before: int | None = None
     mode_left: int | None = None
     kept: Kept | None = None
@@ -141,7 +143,8 @@ class Tree:
     def __init__(self) -> None:
         self.root = Node(name="", kind="folder")
         self.touched: dict[int, Node] = {}
-        self._kept: dict[str, Node] = {}
+        # By the name in quarantine: whose it is, and the digest of what it held when it was put there.
+        self._kept: dict[str, tuple[Node, str]] = {}
 
     def nodes(self) -> list[Node]:
         """Return what was changed."""
@@ -158,6 +161,42 @@ class Tree:
                 self._delete(self._walk(change.at), change)
             case "rename" | "move":
                 self._move(change)
+
+    def follow(self, change: Change) -> None:
+        """Follow an effect that is not itself to be taken back to where it took what is known here."""
+        at = change.at if change.previous is None else change.previous
+        node = self._find(at)
+        match change.effect.change:
+            case "create":
+                node, digest = self._kept.pop(change.restored, (None, ""))
+                if node is not None and node.kept is not None:
+                    self._follow_content(node, node.kept.digest, digest)
+                    node.kept = None
+                    self._place(node, change.at)
+            case "update" if node is not None:
+                self._follow_content(node, change.effect.before, change.effect.after)
+            case "delete" if node is not None:
+                self._take_away(node, change)
+            case "rename" | "move" if node is not None:
+                self._walk(change.at[:-1])
+                node.detach()
+                self._place(node, change.at)
+            case _:
+                return
+
+    def _follow_content(self, node: Node, before: str, after: str) -> None:
+        """Follow a content that was taken back, and one that was given back after that."""
+        node.digest_known = after
+        if node.versions and (node.versions[-1].after, node.versions[-1].before) == (before, after):
+            node.taken_back.append(node.versions.pop())
+        elif node.taken_back and (node.taken_back[-1].before, node.taken_back[-1].after) == (before, after):
+            node.versions.append(node.taken_back.pop())
+
+    def _find(self, path: Path) -> Node | None:
+        node: Node | None = self.root
+        for name in path:
+            node = None if node is None else node.children.get(name)
+        return node
 
     def _walk(self, path: Path) -> Node:
         node = self.root
@@ -184,6 +223,10 @@ class Tree:
         return self._walk(change.at[:-1])
 
     def _put(self, node: Node, path: Path) -> None:
+        self._place(node, path)
+        self._touch(node)
+
+    def _place(self, node: Node, path: Path) -> None:
         parent = self._walk(path[:-1])
         there = parent.children.get(path[-1])
         if there is not None:
@@ -191,15 +234,14 @@ class Tree:
             there.detach()
             there.is_lost = True
         node.attach(parent, path[-1])
-        self._touch(node)
 
     def _touch(self, node: Node) -> None:
         self.touched.setdefault(id(node), node)
 
     def _create(self, change: Change) -> None:
         self._slot(change)
-        node = self._kept.pop(change.restored, None) if change.restored else None
-        if node is None:
+        node, digest = self._kept.pop(change.restored, (None, ""))
+        if node is None or node.kept is None:
             node = Node(
                 name=change.at[-1],
                 kind=change.kind,
@@ -207,7 +249,11 @@ class Tree:
                 made_digest=change.effect.after,
                 digest_known=change.effect.after,
             )
-        node.kept = None
+        else:
+            # What had been replaced may stand there again, after what it was replaced by had been taken away.
+            self._note_version(node, node.kept.digest, digest, node.kept.name, node.kept.folder)
+            node.digest_known = digest
+            node.kept = None
         self._put(node, change.at)
 
     def _update(self, node: Node, change: Change) -> None:
@@ -220,25 +266,32 @@ class Tree:
             if node.mode_left is None or node.mode_left != effect.mode_before:
                 node.mode_before = effect.mode_before
             node.mode_left = effect.mode_after
-        if effect.before == effect.after:
+        if effect.kept.startswith("quarantine:"):
+            self._kept[effect.kept] = (node, effect.before)
+        self._note_version(node, effect.before, effect.after, effect.kept, change.folder)
+
+    def _note_version(self, node: Node, before: str, after: str, kept: str, folder: FolderKey) -> None:
+        if before == after:
             return
-        if node.is_made and not node.versions and node.made_digest == effect.before:
-            node.made_digest = effect.after
-        elif node.versions and node.versions[-1].after == effect.before:
-            node.versions[-1].after = effect.after
+        if node.is_made and not node.versions and node.made_digest == before:
+            node.made_digest = after
+        elif node.versions and node.versions[-1].after == before:
+            node.versions[-1].after = after
         else:
-            version = Version(before=effect.before, after=effect.after, kept=effect.kept, folder=change.folder)
-            node.versions.append(version)
+            node.versions.append(Version(before=before, after=after, kept=kept, folder=folder))
         node.versions = [version for version in node.versions if version.before != version.after]
 
     def _delete(self, node: Node, change: Change) -> None:
-        effect = change.effect
         self._touch(node)
+        self._take_away(node, change)
+
+    def _take_away(self, node: Node, change: Change) -> None:
+        effect = change.effect
         node.kind = change.kind
         node.detach()
         node.kept = Kept(name=effect.kept, folder=change.folder, digest=effect.before)
         node.digest_known = effect.before
-        self._kept[effect.kept] = node
+        self._kept[effect.kept] = (node, effect.before)
 
     def _move(self, change: Change) -> None:
         assert change.previous is not None

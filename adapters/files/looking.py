@@ -48,9 +48,12 @@ class PlaceLooker:
         """Look at each place, changing nothing. Never raises for any path, name or kind of file."""
         return await anyio.to_thread.run_sync(self._look_at_all, looks, scope)
 
-    async def read(self, at: Location, scope: Scope, *, bytes_max: int) -> bytes:
-        """Return the bytes of an ordinary file. Raises `DomainError` conflict (it can't be read), limit."""
-        return await anyio.to_thread.run_sync(self._read, at, scope, bytes_max)
+    async def read(self, at: Location, scope: Scope, *, bytes_max: int, kept: str = "") -> bytes:
+        """Return the bytes of an ordinary file, or (with `kept`) of one in quarantine for the grant of `at`.
+
+        Raises `DomainError` conflict (it can't be read), limit.
+        """
+        return await anyio.to_thread.run_sync(self._read, at, scope, bytes_max, kept)
 
     def close(self) -> None:
         """Let go of the granted folders."""
@@ -101,16 +104,19 @@ class PlaceLooker:
         state = msgspec.structs.replace(state, digest=digest, size=size, entries=len(found))
         return Seen(state=state, entries=entries)
 
-    def _read(self, at: Location, scope: Scope, bytes_max: int) -> bytes:
+    def _read(self, at: Location, scope: Scope, bytes_max: int, kept: str) -> bytes:
         try:
             with ExitStack() as held:
-                root = self._root(at, scope, {}, held)
-                state = look(self._world, root, _name(at), digest=False)
-                if state.kind != "file":
-                    raise PathError("conflict", f"`{at.path}` is no file any more")
-                with opened(self._world.resolver.open(root, _name(at), ENTRY)) as entry:
+                folder: int | None = self._root(at, scope, {}, held)
+                name = _name(at)
+                if kept and folder is not None:
+                    name = kept_name(kept)
+                    folder = held.enter_context(self._world.quarantine.find(folder, name))
+                if folder is None or look(self._world, folder, name, digest=False).kind != "file":
+                    raise PathError("conflict", f"`{kept or at.path}` is no file any more")
+                with opened(self._world.resolver.open(folder, name, ENTRY)) as entry:
                     status = os.fstat(entry)
-                with opened(open_data(self._world.resolver, root, _name(at), status)) as data:
+                with opened(open_data(self._world.resolver, folder, name, status)) as data:
                     return b"".join(chunks_of(data, bytes_max=bytes_max))
         except EXPECTED as error:
             shown = failure_of(error, at.path) if isinstance(error, OSError) else error

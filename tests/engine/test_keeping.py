@@ -188,6 +188,27 @@ async def test_an_undo_that_is_open_keeps_what_it_undoes(tmp_path: Path, work: P
         app.close()
 
 
+async def test_an_open_undo_keeps_what_it_is_about_to_put_back_whichever_task_deleted_it(
+    tmp_path: Path, work: Path
+) -> None:
+    folder = tmp_path / "store"
+    with opened_engine(folder) as engine:
+        task = await done(engine, delete("a.txt"), folders=(work,))
+    app = open_application(folder)
+    try:
+        first = await app.undo(task, by="person:ann")
+        await app.carry_on(first.task_id, Person(*[YES] * 5))
+        second = await app.undo(first.task_id, by="person:ann")
+        await app.carry_on(second.task_id, Person(*[YES] * 5))
+        third = await app.undo(task, by="person:ann")
+        with keeping_of(folder, days=400) as keeping:
+            assert (await keeping.collect(Retention(0, 0), by="person:ann")).quarantined == 0
+        assert (await app.carry_on(third.task_id, Person(*[YES] * 5))).status == "completed"
+        assert (work / "a.txt").read_text() == "what a.txt held"
+    finally:
+        app.close()
+
+
 async def test_an_undo_of_what_is_gone_says_since_when(tmp_path: Path, work: Path) -> None:
     folder = tmp_path / "store"
     with opened_engine(folder) as engine:

@@ -27,13 +27,16 @@ from cowork.engine.application import Application
 from cowork.engine.ports import Finding, Outcome, Permit
 from cowork.engine.undo_report import UndoReport
 from tests.engine.breaking import Died, die
-from tests.engine.rig import PERSON, Rig
-from tests.engine.undo_world import MOVES, Agent, Move, Person, Story, Tree, written
+from tests.engine.rig import PERSON, Rig, Says
+from tests.engine.undo_world import MOVES, Agent, Move, Person, Story, Tree, given_second_names, written
 
 ALL: Final = layer_of_rules("all", (Rule("everything", ("file.*",), "allow"),))
 WORK: Final = st.lists(MOVES, min_size=1, max_size=8)
 EDITS: Final = st.lists(MOVES, max_size=5)
+LINKED: Final = st.lists(st.integers(0, 8), max_size=3)
 _NUMBERS: Final = count()
+YES: Final = Says(approve=True)
+"""Changing a file with a second name is asked about, whatever the rules say."""
 
 
 class Inline:
@@ -79,19 +82,25 @@ def places() -> Iterator[Path]:
         yield Path(folder)
 
 
-async def worked(places: Path, work: list[Move]) -> tuple[Rig, str]:
-    """Let an agent work on a new folder, one action after the other; return the rig and the task."""
+async def worked(places: Path, work: list[Move], linked: list[int]) -> tuple[Rig, str]:
+    """Let an agent work on a new folder, one action after the other; return the rig and the task.
+
+    `linked` are the numbers of files that have a second name outside.
+    """
     folder = places / str(next(_NUMBERS))
     folder.mkdir()
     rig = Rig(folder)
     engine_on(rig, Inline(rig))
     written(rig.work)
+    beside = folder / "beside"
+    beside.mkdir()
+    given_second_names(rig.work, beside, linked)
     actions = Agent(rig.work, rig.content).actions(work)
     steps = [
         Step(step_id=f"s{n}", title="a step", after=(f"s{n - 1}",) if n > 1 else (), request=action)
         for n, action in enumerate(actions, 1)
     ]
-    task = await rig.run(*steps, rules=ALL)
+    task = await rig.run(*steps, rules=ALL, asker=YES)
     assert task.status == "completed", rig.topics()
     return rig, task.task_id
 
@@ -100,7 +109,7 @@ async def undone(rig: Rig, name: str) -> UndoReport:
     """Undo it all the way; what was planned is done without any failure."""
     report = await rig.app.undo(name, by=PERSON)
     if report.task_id:
-        assert (await rig.app.carry_on(report.task_id)).status == "completed", rig.topics()
+        assert (await rig.app.carry_on(report.task_id, YES)).status == "completed", rig.topics()
     return report
 
 
@@ -115,10 +124,10 @@ def named(report: UndoReport) -> frozenset[str]:
 
 
 @stories(150)
-@given(work=WORK)
-def test_with_nobody_in_between_everything_is_as_it_was(work: list[Move], places: Path) -> None:
+@given(work=WORK, linked=LINKED)
+def test_with_nobody_in_between_everything_is_as_it_was(work: list[Move], linked: list[int], places: Path) -> None:
     async def story() -> None:
-        rig, task_id = await worked(places, work)
+        rig, task_id = await worked(places, work, linked)
         after = Tree.of(rig.work)
         report = await undone(rig, task_id)
         assert not report.left, (actions_of(rig, task_id), report.lines)
@@ -128,17 +137,23 @@ def test_with_nobody_in_between_everything_is_as_it_was(work: list[Move], places
         again = await undone(rig, report.task_id) if report.task_id else report
         assert not again.left, (report.lines, again.lines)
         assert Tree.of(rig.work) == after
+        for done in range(2):
+            # All of it once more: undone when it was redone, and left alone when it was undone.
+            report = await undone(rig, task_id)
+            assert not report.left, (actions_of(rig, task_id), report.lines)
+            assert Tree.of(rig.work) == Tree.of(first), (actions_of(rig, task_id), report.lines)
+            assert not (done and report.task_id), report.lines
 
     anyio.run(story)
 
 
 @stories(500)
-@given(work=WORK, edits=EDITS, killed_at=st.integers(0, 40))
+@given(work=WORK, edits=EDITS, killed_at=st.integers(0, 40), linked=LINKED)
 def test_what_a_person_did_since_stays_and_everything_else_is_back_or_named(
-    work: list[Move], edits: list[Move], killed_at: int, places: Path
+    work: list[Move], edits: list[Move], killed_at: int, linked: list[int], places: Path
 ) -> None:
     async def story() -> None:
-        rig, task_id = await worked(places, work)
+        rig, task_id = await worked(places, work, linked)
         first = places / f"{next(_NUMBERS)}"
         written(first)
         after_agent = Tree.of(rig.work)
@@ -172,9 +187,9 @@ async def carried_on_through_a_kill(rig: Rig, task_id: str, killed_at: int) -> N
 
     task: Task | None = None
     try:
-        task = await engine_on(rig, Inline(rig, perhaps_die)).carry_on(task_id)
+        task = await engine_on(rig, Inline(rig, perhaps_die)).carry_on(task_id, YES)
     except (Died, BaseExceptionGroup):
         assert next(calls) > killed_at
     app = engine_on(rig, Inline(rig))
-    task = task or await app.carry_on(task_id)
+    task = task or await app.carry_on(task_id, YES)
     assert task.status == "completed", rig.topics()

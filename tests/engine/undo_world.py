@@ -6,7 +6,7 @@ Every line of every file is one of a kind, so that of each it can be told whose 
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -104,6 +104,12 @@ def written(top: Path) -> None:
     for name in FIRST:
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(text([f"{name}.{n}" for n in range(7)]), encoding="utf-8")
+
+
+def given_second_names(top: Path, beside: Path, names: Sequence[int]) -> None:
+    """Give some of the files a second name outside: what is replaced of those is kept as it is, not as bytes."""
+    for number in sorted({number % len(FIRST) for number in names}):
+        os.link(top / FIRST[number], beside / str(number))
 
 
 class Agent:
