@@ -1,5 +1,7 @@
 """Putting questions to the person who is there: one at a time, while other work goes on or when nothing else can."""
 
+from collections.abc import Callable
+
 import anyio
 
 from ..domain.errors import DomainError
@@ -7,11 +9,12 @@ from .answering import Answering, Asker
 
 
 class Asking:
-    """Asks for one run. A question that the person left open is not put a second time."""
+    """Asks for one run, as long as it `goes_on`. A question that the person left open is not put a second time."""
 
-    def __init__(self, answering: Answering, asker: Asker | None) -> None:
+    def __init__(self, answering: Answering, asker: Asker | None, goes_on: Callable[[], bool]) -> None:
         self._answering = answering
         self._asker = asker
+        self._goes_on = goes_on
         self._left_open: set[str] = set()
         self._scope: anyio.CancelScope | None = None
 
@@ -40,7 +43,10 @@ class Asking:
         return [name for name in pending if name not in self._left_open]
 
     async def ask(self, pending: list[str]) -> bool:
-        """Put the first question that was not left open before; return whether it was answered, here or elsewhere."""
+        """Put the questions in turn that were not left open before, until one is answered, here or elsewhere.
+
+        Returns whether the run has to look again: one was answered, or the run was stopped meanwhile.
+        """
         if self._asker is None:
             return False
         with self._scope or anyio.CancelScope():
@@ -51,6 +57,9 @@ class Asking:
         for confirmation_id in pending:
             if confirmation_id in self._left_open:
                 continue
+            # Who stopped the task while a question was open has not asked for the next one.
+            if not self._goes_on():
+                return True
             question = self._answering.question(confirmation_id)
             if question is None:
                 return True
@@ -65,4 +74,4 @@ class Asking:
                 if error.code not in ("conflict", "expired"):
                     raise
             return True
-        return False
+        return not self._goes_on()

@@ -91,7 +91,7 @@ class TaskRun:
         self._task_id = task_id
         self._root = root_task_id(task_id)
         self._agent = agent
-        self._asking = Asking(parts.answering, asker)
+        self._asking = Asking(parts.answering, asker, self._still_goes_on)
         self._children = SubagentWatch(parts.handler, parts.answering, parts.ledger, parts.clock)
         self._closes_session = closes_session
         self._active: dict[str, Places] = {}
@@ -158,8 +158,7 @@ class TaskRun:
     async def _turn(self, group: anyio.abc.TaskGroup) -> bool:
         """Do what can be done; return whether the run goes on."""
         self._awake, self._is_held_up = anyio.Event(), False
-        self._parts.handler.notice_others()
-        if not self._goes_on():
+        if not self._still_goes_on():
             return False
         self._parts.ledger.note_running(self._task_id, self._milliseconds())
         if self._milliseconds() >= limits.PROGRESS_INTERVAL_S * 1000:
@@ -185,6 +184,10 @@ class TaskRun:
 
     def _goes_on(self) -> bool:
         return self._failure is None and not self._parts.halt.is_asked and self._known().status == "running"
+
+    def _still_goes_on(self) -> bool:
+        self._parts.handler.notice_others()
+        return self._goes_on()
 
     async def _sleep(self) -> None:
         with anyio.move_on_after(self._parts.watch_s if self._parts.watch_s is not None else float("inf")):
@@ -349,8 +352,7 @@ class TaskRun:
                 return
             for name in names:
                 tried.add(name)
-                self._parts.handler.notice_others()
-                if not self._goes_on():
+                if not self._still_goes_on():
                     return
                 task = self._known()
                 action = task.open_actions.get(name)

@@ -182,8 +182,6 @@ class Carrier:
 
     async def _pause(self) -> None:
         await self._stop(self._app.pause, f"paused by {self.interrupted_by}")
-        if self._terminal_asker is not None:
-            self._terminal_asker.interrupt()
 
     async def _interrupt(self) -> None:
         await self._stop(self._app.interrupt, f"interrupted by {self.interrupted_by}")
@@ -197,6 +195,9 @@ class Carrier:
             # It has ended in the meantime: then there is nothing to stop.
             if error.code != "conflict":
                 raise
+        finally:
+            if self._terminal_asker is not None:
+                self._terminal_asker.interrupt()
 
     async def _carry_on(self, task_id: str) -> "Task":
         """Carry the task on as far as it goes. Raises `DomainError` as `Application.carry_on`."""

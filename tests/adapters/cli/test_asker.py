@@ -8,6 +8,14 @@ import pytest
 from tests.adapters.cli.command_line import DELETE, DELETE_ALL, CommandLine, Terminal
 
 KEYS = "a approve once"
+TWO_QUESTIONS = """title = "Delete two"
+[[step]]
+id = "first"
+action = { kind = "file.delete", path = "a.txt" }
+[[step]]
+id = "second"
+action = { kind = "file.delete", path = "b.txt" }
+"""
 
 
 @pytest.fixture
@@ -213,6 +221,25 @@ def test_an_interrupt_while_a_question_is_open_pauses_the_task(
         terminal.press("a")
         assert terminal.ended() == 0
     assert one_file.files() == []
+
+
+@pytest.mark.parametrize("how", ["key", signal.SIGTERM, "from elsewhere"])
+def test_whoever_stops_a_task_at_a_question_is_not_asked_the_next_one(
+    cowork: CommandLine, how: signal.Signals | str
+) -> None:
+    cowork.fill("a.txt", "b.txt")
+    with _run(cowork, TWO_QUESTIONS) as terminal:
+        terminal.read_until(KEYS)
+        if isinstance(how, signal.Signals):
+            terminal.send(how)
+        elif how == "key":
+            terminal.press("\x03")
+        else:
+            assert cowork.run("task", "pause", cowork.only_task()["taskId"]).status == 0
+        assert terminal.ended(10) == 3, terminal.text
+        assert terminal.text.count(KEYS) == 1, terminal.text
+    assert cowork.only_task()["status"] == "paused"
+    assert _answers(cowork) == ["pending", "pending"]
 
 
 def test_a_terminal_that_goes_away_leaves_the_question_open(one_file: CommandLine) -> None:
