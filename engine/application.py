@@ -36,7 +36,7 @@ from .command_handler import (
     order_session,
 )
 from .folder_requests import FolderRequest, narrowing, opened_folders
-from .in_hand import TasksInHand
+from .in_hand import TaskBusyError, TasksInHand, being_run
 from .inquiry import Inquiry
 from .keeping import CollectionReport, Keeping, Retention, StoreStatus, explained
 from .performing import Outputs
@@ -103,6 +103,7 @@ __all__ = [
     "RightsLost",
     "RunRequest",
     "StoreStatus",
+    "TaskBusyError",
     "UndoDeed",
     "UndoLine",
     "UndoReport",
@@ -205,7 +206,7 @@ class Application:
         task_id = root_task_id(task_id)
         with self._in_hand.hold(task_id) as mine:
             if not mine:
-                raise _being_run(task_id)
+                raise being_run(task_id)
             task = self.task(task_id)
             if task.is_final and not isinstance(self._handler.load(task.session_id, SESSION).state, OpenSession):
                 raise DomainError("conflict", f"task `{task_id}` has ended: it is {task.status}")
@@ -311,7 +312,7 @@ class Application:
         unavailable (another process is running it), invalid or limit (a policy document that can't be taken whole).
         """
         if self._in_hand.is_elsewhere(root_task_id(task_id)):
-            raise _being_run(root_task_id(task_id))
+            raise being_run(root_task_id(task_id))
         from .resume_looks import Looks
         from .resuming import Resuming
 
@@ -490,8 +491,3 @@ class Application:
             one.close()
         self._read_model.close()
         self._store.close()
-
-
-def _being_run(task_id: str) -> DomainError:
-    sentence = f"task `{task_id}` is being run by another process"
-    return DomainError("unavailable", sentence, "wait for it, or pause it")

@@ -31,6 +31,7 @@ from ..domain.event import Event, Origin, Recorded
 from ..domain.ids import root_task_id
 from ..domain.policy_document import Layer
 from . import limits
+from .in_hand import TaskBusyError
 from .ports import Clock, EventStore, Guard, Ids, StreamWrite, VersionConflict
 
 S = TypeVar("S")
@@ -265,8 +266,8 @@ class CommandHandler:
             except VersionConflict as conflict:
                 self._move_on(conflict.stream)
                 if conflict.stream in {fence.stream for fence in fences}:
-                    raise DomainError(
-                        "unavailable", "another process carries this task on by now", "leave it to that one"
+                    raise TaskBusyError(
+                        "another process carries this task on by now", "leave it to that one"
                     ) from conflict
                 if conflict.stream in {guard.stream for guard in guards}:
                     raise StaleRead from conflict

@@ -3,7 +3,20 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from ..domain.errors import DomainError
 from .ports import TaskLocks
+
+
+class TaskBusyError(DomainError):
+    """Another process carries the task on: no failure for who wanted any task, and nothing to mend."""
+
+    def __init__(self, sentence: str, hint: str) -> None:
+        super().__init__("unavailable", sentence, hint)
+
+
+def being_run(task_id: str) -> TaskBusyError:
+    """Return the refusal of a task that another process has."""
+    return TaskBusyError(f"task `{task_id}` is being run by another process", "wait for it, or pause it")
 
 
 class TasksInHand:

@@ -14,6 +14,7 @@ import anyio
 
 from ...domain.errors import DomainError
 from ...domain.ids import task_chain
+from ...engine.application import TaskBusyError
 from ...projections.place_names import PlaceNames, names_in_rows
 from . import output
 from .asker import AnswerAll, LeaveOpen, TerminalAsker
@@ -128,8 +129,8 @@ class Carrier:
                 await self._report(task_id, names)
             self.view.follow(progress)
             return [self._shown(await self._carry_on(task_id))]
-        except DomainError as error:
-            if not leave_busy or error.code != "unavailable":
+        except TaskBusyError as error:
+            if not leave_busy:
                 raise
             self.view.close()
             output.note(f"{error.message}: left alone")

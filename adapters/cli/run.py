@@ -85,11 +85,11 @@ def resume(
 def reported(app: "Application", options: Options, task_ids: Sequence[str], *, leave_busy: bool) -> ExitStatus:
     """Print what changed while the tasks did not run: one JSON object of a task that was named, else a list.
 
-    With `leave_busy`, what another process is running, or has ended meanwhile, is named and left alone.
+    With `leave_busy`, what another process is running is named and left alone.
     """
     import anyio
 
-    from ...domain.errors import DomainError
+    from ...engine.application import TaskBusyError
     from ...projections.place_names import names_in_rows
     from .resume_view import report_lines
 
@@ -97,8 +97,8 @@ def reported(app: "Application", options: Options, task_ids: Sequence[str], *, l
     for task_id in task_ids:
         try:
             reports.append(anyio.run(app.resume_report, task_id))
-        except DomainError as error:
-            if not leave_busy or error.code != "unavailable":
+        except TaskBusyError as error:
+            if not leave_busy:
                 raise
             output.note(f"{error.message}: left alone")
     if options.json:

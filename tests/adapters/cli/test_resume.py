@@ -1,6 +1,7 @@
 """`cowork resume`: what changed meanwhile is said first, calmly, and `--report-only` stops there."""
 
 import re
+import sqlite3
 import time
 from typing import Any
 
@@ -153,6 +154,31 @@ def test_a_task_that_is_being_run_is_not_reported_on(cowork: CommandLine) -> Non
     finally:
         running.kill()
         running.communicate()
+
+
+@pytest.mark.parametrize("report_only", [True, False], ids=["report", "go on"])
+def test_where_no_task_can_be_looked_at_or_gone_on_with_that_is_a_failure(machine: Machine, report_only: bool) -> None:
+    locks = machine.cowork.store / "locks"
+    locks.chmod(0o000)
+    try:
+        ended = machine.cowork.run("resume", *(["--report-only"] if report_only else []), env=machine.env)
+    finally:
+        locks.chmod(0o700)
+    assert (ended.status, ended.says("can't be opened: Permission denied")) == (1, True), ended
+    assert "left alone" not in ended.err
+
+
+def test_a_task_that_a_locked_store_keeps_from_going_on_is_not_passed_over(machine: Machine) -> None:
+    before = history(machine.cowork)
+    other = sqlite3.connect(machine.cowork.store / "events.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        ended = machine.cowork.run("resume", env=machine.env)
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+    assert (ended.status, ended.says("in use by another program")) == (1, True), ended
+    assert history(machine.cowork) == before
 
 
 def test_what_a_kill_left_under_way_is_said(cowork: CommandLine) -> None:
