@@ -74,6 +74,9 @@ class Budget(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
         return self != NO_BUDGET
 
 
+BUDGET_MAX: Final = 10**15
+"""The most that a budget may allow of one measure, in the units of `Usage`: every program that reads JSON holds it."""
+
 NO_USAGE: Final = Usage()
 NO_BUDGET: Final = Budget()
 

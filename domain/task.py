@@ -7,7 +7,7 @@ here.
 
 from typing import assert_never
 
-from .budget import raised
+from .budget import BUDGET_MAX, MEASURES, UNITS, Budget, Usage, raised
 from .errors import DomainError
 from .plan import check_plan
 from .task_action import decide_question, declined, not_begun, propose, record, running, settle_unknown, start
@@ -343,9 +343,20 @@ def _decide_course(
             return (exhausted,)
         case RaiseBudget(by=more):
             budget = raised(task.budget, more)
+            _check_amounts(task.task_id, budget, more)
             return () if budget == task.budget else (TaskBudgetRaised(task_id=task.task_id, by=more, budget=budget),)
         case _:
             assert_never(command)
+
+
+def _check_amounts(task_id: str, budget: Budget, more: Usage) -> None:
+    for measure in MEASURES:
+        bound = budget.of(measure) or 0
+        if more.of(measure) and bound > BUDGET_MAX:
+            said = (
+                f"the budget of task `{task_id}` would allow `{bound}` {UNITS[measure]}, and {BUDGET_MAX} is the most"
+            )
+            raise DomainError("limit", said, "add less")
 
 
 def _progress(task: Task, running_ms: int) -> tuple[TaskProgressed, ...]:

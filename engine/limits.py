@@ -41,6 +41,9 @@ STUCK_REPEATS_MAX: Final = 8
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 """The longest message to an agent."""
 
+SUBAGENT_S_MAX: Final = 10 * 365 * 24 * 60 * 60
+"""The longest time until its deadline that a plan may give a subagent."""
+
 REPORTED_CHANGES_MAX: Final = 1_000
 """How many changes a subagent's report names; the rest is counted."""
 
@@ -226,6 +229,9 @@ COMMAND_LEFT_OUT_MAX: Final = 100
 
 KEEP_DAYS_DEFAULT: Final = 90
 """For how many days after its end what a task needs to be undone is kept, and what it brought back."""
+
+KEEP_DAYS_MAX: Final = 100 * 365
+"""For how many days the setting may let it be kept."""
 
 KEPT_BYTES_MAX_DEFAULT: Final = 20 * 1024 * 1024 * 1024
 """How many bytes of contents and deleted files a store keeps before the oldest ended tasks' go."""

@@ -27,7 +27,10 @@ def count_words(number: int, thing: str, things: str = "") -> str:
 
 def span_words(span: timedelta) -> str:
     """Return a span of time, rounded down to its largest unit or two: `45 s`, `9 min`, `23 h 59 min`, `2 days`."""
-    seconds = int(span.total_seconds())
+    return _seconds_words(int(span.total_seconds()))
+
+
+def _seconds_words(seconds: int) -> str:
     if seconds < 60:
         return f"{max(seconds, 0)} s"
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
@@ -44,7 +47,8 @@ def milliseconds_words(milliseconds: int) -> str:
     if milliseconds < 1000:
         return f"{milliseconds} ms"
     if seconds < 60 or seconds >= 3600 or not seconds % 60:
-        return span_words(timedelta(seconds=seconds))
+        # Without a `timedelta`, which holds no more than a thousand million days: a log may have a longer time.
+        return _seconds_words(seconds)
     return f"{seconds // 60} min {seconds % 60} s"
 
 

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ...domain.budget import BUDGET_MAX
 from ...domain.plan import BatchKind, OnAsk
 
 Text: TypeAlias = Annotated[str, StringConstraints(strict=True)]
 Name: TypeAlias = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 JsonText: TypeAlias = Annotated[str, Field(strict=True)]
 
-Count: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=BUDGET_MAX)]
 
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _MODE: Final = re.compile("0?[0-7]{3}")
@@ -119,7 +120,7 @@ class _CommandFields(_Closed):
     stdin: Text | None = None
     network: list[Text] = Field(default_factory=list)
     writes: Literal["none", "staged"] = "none"
-    timeout_s: int | None = Field(default=None, gt=0)
+    timeout_s: Annotated[int, Field(strict=True, gt=0)] | None = None
 
 
 class ShellFields(_CommandFields):
@@ -206,7 +207,7 @@ class StepFields(_Closed):
 class BudgetFields(_Closed):
     """How much may be used up. `cost` is text such as "2.50", in the currency that the planner reports in."""
 
-    wall_s: Count | None = None
+    wall_s: Annotated[int, Field(strict=True, ge=0, le=BUDGET_MAX // 1000)] | None = None
     actions: Count | None = None
     bytes_written: Count | None = None
     bytes_sent: Count | None = None
@@ -226,7 +227,10 @@ class BudgetFields(_Closed):
         if not _AMOUNT.fullmatch(self.cost):
             raise ValueError(f'`cost` is an amount in quotes, such as "2.50", not `{self.cost}`')
         whole, _, part = self.cost.partition(".")
-        return int(whole) * 1_000_000 + int(part.ljust(6, "0") or 0)
+        micros = int(whole) * 1_000_000 + int(part.ljust(6, "0") or 0)
+        if micros > BUDGET_MAX:
+            raise ValueError(f"`cost` is at most {BUDGET_MAX // 1_000_000}, not `{self.cost}`")
+        return micros
 
 
 class PlanFields(_Closed):

@@ -45,7 +45,7 @@ class ScopeFields(BaseModel):
     connectors: list[Name] = Field(default_factory=list)
     kinds: list[ActionKind] | None = None
     budget: BudgetFields = BudgetFields()
-    deadline_s: Annotated[int, Field(strict=True, gt=0)] | None = None
+    deadline_s: Annotated[int, Field(strict=True, gt=0, le=limits.SUBAGENT_S_MAX)] | None = None
 
 
 class _Spawn(BaseModel):

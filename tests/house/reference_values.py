@@ -112,6 +112,8 @@ def file_limits() -> list[str]:
         ("COMPONENTS_MAX", _module("domain.path").COMPONENTS_MAX, "How many names a path may have."),
         ("DIGEST_PREFIX_MIN", _module("domain.confirmation").DIGEST_PREFIX_MIN,
          "How many hexadecimal digits of a digest an answer must give at least."),
+        ("BUDGET_MAX", _module("domain.budget").BUDGET_MAX,
+         "The most that a budget may allow of one measure: milliseconds, actions, bytes, files, tokens, millionths."),
         ("POLICY_BYTES_MAX", _module("adapters.policy_files.reading").POLICY_BYTES_MAX, "The largest policy file."),
     ]  # fmt: skip
     return _bounds_table(found)
