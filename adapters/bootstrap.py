@@ -233,9 +233,11 @@ def open_application(store_dir: Path, *, create: bool = True, unsafe_as_root: bo
     from .read_model.sqlite import SqliteReadModel
     from .system.clock import SystemClock
     from .system.ids import RandomIds
+    from .system.lost_log import check_log
     from .system.task_locks import FileTaskLocks
 
     root_allowed_by = root_allowance(by_option=unsafe_as_root)
+    check_log(store_dir / LOG_FILE, store_dir / READ_MODEL_FILE)
     if not create and not (store_dir / LOG_FILE).exists():
         raise DomainError("not_found", f"there is no store in `{store_dir}`", "start a task with `cowork run`")
     store = open_sqlite_store(store_dir / LOG_FILE)
