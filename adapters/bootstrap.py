@@ -73,13 +73,13 @@ def default_workspace_dir() -> Path:
     return user_documents_path() / "cowork" if settings is None else settings.workspace_folder()
 
 
-def retention(*, keep_days: int | None = None, max_bytes: str = "") -> Retention:
+def retention(*, keep_days: int | None = None, max_bytes: str | None = None) -> Retention:
     """Return what is kept how long: as given, or as set, or as by default. Raises `DomainError` invalid for a size.
 
     A size is a number of bytes, with a unit where it has one: `500MB`, `20GB`, `1.5GiB`.
     """
     settings = _settings()
-    days, bytes_max = keep_days, _size_of(max_bytes) if max_bytes else None
+    days, bytes_max = keep_days, None if max_bytes is None else _size_of(max_bytes)
     if settings is not None:
         days = settings.keep_days if days is None else days
         bytes_max = settings.max_bytes if bytes_max is None else bytes_max
@@ -125,7 +125,7 @@ def root_allowance(*, by_option: bool = False) -> RootAllowance | None:
 
 def _settings() -> "Settings | None":
     """Return what is set in the environment, None where nothing is. Raises `DomainError` invalid."""
-    if not any(name.upper().startswith("COWORK_") for name in os.environ):
+    if not any(value and name.upper().startswith("COWORK_") for name, value in os.environ.items()):
         # Nothing is set, so there is nothing to check: loading the checker is half of a short command's time.
         return None
     from .settings import Settings

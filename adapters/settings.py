@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     organisation's policy lies can't be set: who may be bound by it could set it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="COWORK_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="COWORK_", env_ignore_empty=True, extra="ignore")
 
     store: Path | None = None
     config: Path | None = None

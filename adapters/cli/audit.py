@@ -19,7 +19,7 @@ app = App(name="audit", help="Read the audit log, and check that it keeps what t
 @app.command(name="log")
 def print_log(
     *,
-    task: Annotated[str, Parameter(help="Only what this task did.")] = "",
+    task: Annotated[str | None, Parameter(help="Only what this task did.")] = None,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
     """Print the audit log: a line for each action with its decision, its rule and its outcome, and for the rest.
@@ -74,20 +74,20 @@ def print_report(report: "AuditReport") -> None:
     output.line(f"checked {', '.join(amounts)} up to position {report.position}: {found}")
 
 
-def audit_rows_in(engine: "Application", task_id: str = "") -> list["AuditRow"]:
+def audit_rows_in(engine: "Application", task_id: str | None = None) -> list["AuditRow"]:
     """Return the lines of one task with its session, grants and questions, or of all. Raises `DomainError`."""
     from ...projections.audit_log import audit_rows
     from ...projections.place_names import names_in_rows
 
-    if task_id:
+    if task_id is not None:
         session_id = engine.task(task_id).session_id
         sessions = {session_id}
     else:
         sessions = {str(row["session_id"]) for row in engine.rows("sessions")}
     names = {one: names_in_rows(engine.rows("grants", {"session_id": one})) for one in sessions}
-    actions = engine.rows("actions", {"task_id": task_id} if task_id else None)
+    actions = engine.rows("actions", None if task_id is None else {"task_id": task_id})
     rows = audit_rows(actions, engine.rows("audit_life"), engine.rows("audit_subjects"), names)
-    return [row for row in rows if row.session_id in sessions] if task_id else rows
+    return [row for row in rows if row.session_id in sessions] if task_id is not None else rows
 
 
 def print_audit_rows(rows: list["AuditRow"]) -> None:

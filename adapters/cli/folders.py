@@ -54,12 +54,14 @@ def _parsed(text: str) -> tuple[str, tuple[Verb, ...]]:
     path, equals, verbs = text.rpartition("=")
     if not equals or os.path.isdir(text):
         return _absolute(text), VERBS
+    if not path:
+        raise DomainError("invalid", f"`{visible(text)}` names no folder", "write the folder before the `=`")
     return _absolute(path), _verbs(verbs, text)
 
 
-def verbs_of(text: str) -> tuple[Verb, ...]:
-    """Return the verbs that a text such as `read,create` names, all of them where it is empty. Raises `DomainError`."""
-    return _verbs(text, text) if text else VERBS
+def verbs_of(text: str | None) -> tuple[Verb, ...]:
+    """Return the verbs that a text such as `read,create` names, all of them without one. Raises `DomainError`."""
+    return VERBS if text is None else _verbs(text, text)
 
 
 def _verbs(text: str, whole: str) -> tuple[Verb, ...]:

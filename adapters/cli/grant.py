@@ -104,7 +104,7 @@ def narrow_grant(
     grant_id: GrantId,
     /,
     *,
-    only: Annotated[str, Parameter(help="The verbs that are left, such as `read,create`.")] = "",
+    only: Annotated[str | None, Parameter(help="The verbs that are left, such as `read,create`.")] = None,
     outputs: Annotated[
         list[str] | None,
         Parameter(name="--output", help="An output root that is left. Repeatable."),
@@ -120,7 +120,7 @@ def narrow_grant(
     from ...domain.errors import DomainError
     from .folders import verbs_of, without_links
 
-    if not only and outputs is None:
+    if only is None and outputs is None:
         raise DomainError("invalid", "there is nothing to narrow the grant to", "add --only or --output")
     paths = None if outputs is None else [without_links(path) for path in outputs]
     with opened(options) as engine:

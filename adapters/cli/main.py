@@ -10,6 +10,7 @@ except KeyboardInterrupt:
     sys.exit(3)
 
 from . import output
+from .argument_text import READ_ALIKE
 from .exit_status import EXPLAINED, OF_ERROR, ExitStatus
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app = App(
     help_epilogue=EXPLAINED,
     version_flags=["--version"],
     version=_version,
+    default_parameter=READ_ALIKE,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )

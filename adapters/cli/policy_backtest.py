@@ -31,7 +31,7 @@ def backtest(
     new: DocumentFile,
     /,
     *,
-    since: SinceOption = "",
+    since: SinceOption | None = None,
     layer: AsOption = "root",
     options: Options = PLAIN_OPTIONS,
 ) -> ExitStatus:
@@ -58,12 +58,12 @@ def backtest(
     return ExitStatus.FAILED if any(is_milder(flip) for flip in report.flips) else ExitStatus.DONE
 
 
-def since_of(text: str) -> datetime | int | None:
+def since_of(text: str | None) -> datetime | int | None:
     """Return from when on something counts: a time, a position, or nothing. Raises `DomainError` invalid."""
     from ...domain.errors import DomainError
     from ...projections.visible_text import visible
 
-    if not text:
+    if text is None:
         return None
     ago = _AGO.fullmatch(text)
     try:

@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from . import output
+from .argument_text import ALSO_EMPTY
 from .opening import opened
 from .options import PLAIN_OPTIONS, Options
 
@@ -47,19 +48,20 @@ NOTHING_ELSE = Asked()
 
 
 def explain(
-    action: Annotated[str, Parameter(help="An action, such as file.write.")] = "",
+    action: Annotated[str | None, Parameter(help="An action, such as file.write.")] = None,
     what: Annotated[
         list[str] | None,
         Parameter(
             help="A path, for a move both; for the network a host or an address; for a connector its name and tool; "
             "after `--` the words of a command.",
             negative="",
+            converter=ALSO_EMPTY,
         ),
     ] = None,
     /,
     *,
     at: Annotated[int, Parameter(help="At this position of the log, in the sessions that were open then.")] = 0,
-    session: Annotated[str, Parameter(help="Only in this session, as it is or was.")] = "",
+    session: Annotated[str | None, Parameter(help="Only in this session, as it is or was.")] = None,
     asked: Asked = NOTHING_ELSE,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
@@ -75,13 +77,13 @@ def explain(
     from ...domain.errors import DomainError
     from .policy_explain_view import explanation_lines, position_lines
 
-    if at or session:
-        inquiry = _inquiry(action, what or [], asked) if action else None
+    if at or session is not None:
+        inquiry = None if action is None else _inquiry(action, what or [], asked)
         with opened(options) as engine:
-            then = engine.inquiries.at(at, inquiry, session=session)
+            then = engine.inquiries.at(at, inquiry, session=session or "")
         _show(then, position_lines(then), options)
         return
-    if not action:
+    if action is None:
         raise DomainError("invalid", "an action is needed, or `--at`", "cowork policy explain file.read PATH")
     inquiry = _here(_inquiry(action, what or [], asked), asked)
     with opened(options, absent_is_empty=True) as engine:
@@ -113,6 +115,8 @@ def _inquiry(action: str, what: Sequence[str], asked: Asked) -> "Inquiry":
     if kind in ("shell.exec", "code.run"):
         folder = asked.folder[0].partition("=")[0] if asked.folder else os.curdir
         return msgspec.structs.replace(plain, path=without_links(folder), command=tuple(what))
+    if "" in what:
+        raise DomainError("invalid", f"an argument of {kind} is empty", "only a command has empty words")
     if kind.startswith("connector."):
         found = msgspec.structs.replace(plain, connector=first, tool=second)
     elif kind in ("file.move", "file.rename"):

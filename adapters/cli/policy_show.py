@@ -46,9 +46,9 @@ def show(
     *,
     rules: Annotated[bool, Parameter(negative="", help="Print each rule as a sentence.")] = False,
     document: Annotated[
-        str,
+        str | None,
         Parameter(help="Print the document of this layer, such as `baseline`, as JSON: to keep it, or to change it."),
-    ] = "",
+    ] = None,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
     """Show the layers of rules that hold here, in their order; the strictest answer of all of them wins.
@@ -63,7 +63,7 @@ def show(
     from ...projections.visible_text import visible_line
     from ..bootstrap import policy_source
 
-    if document:
+    if document is not None:
         output.line(_document(document, options))
         return
     trusted = _trusted(options)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def tighten(
     *,
-    since: SinceOption = "",
+    since: SinceOption | None = None,
     write: Annotated[
         Path | None, Parameter(help="Write the document to this new file, as TOML or JSON by its ending.", negative="")
     ] = None,

@@ -44,7 +44,7 @@ def run(
 
 
 def resume(
-    task_id: TaskId = "",
+    task_id: TaskId | None = None,
     /,
     *,
     answer: AnswerOption = "ask",
@@ -69,17 +69,17 @@ def resume(
         cowork resume task-06bq2wr0t0x5k9qz
         cowork resume task-06bq2wr0t0x5k9qz --report-only --json
     """
-    with opened(options, absent_is_empty=not task_id) as app:
-        if task_id:
+    with opened(options, absent_is_empty=task_id is None) as app:
+        if task_id is not None:
             app.task(task_id)
-        waiting = [task_id] if task_id else app.resumable()
+        waiting = app.resumable() if task_id is None else [task_id]
         if not waiting and not (report_only and options.json):
             if not options.json:
                 output.line("nothing to resume")
             return ExitStatus.DONE
         if report_only:
-            return reported(app, options, waiting, leave_busy=not task_id)
-        return carried(app, options, viewing, answer, task_ids=waiting, leave_busy=not task_id)
+            return reported(app, options, waiting, leave_busy=task_id is None)
+        return carried(app, options, viewing, answer, task_ids=waiting, leave_busy=task_id is None)
 
 
 def reported(app: "Application", options: Options, task_ids: Sequence[str], *, leave_busy: bool) -> ExitStatus:

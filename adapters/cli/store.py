@@ -47,13 +47,12 @@ def collect(
         Parameter(help="For how many days after its end a task's bytes are kept; by default the setting, or 90."),
     ] = None,
     max_bytes: Annotated[
-        str,
+        str | None,
         Parameter(
             help="How much may be kept in all, such as `500MB` or `20GB`: where it is more, the tasks that ended first"
             " lose theirs. By default the setting, or 20 GiB.",
-            show_default=False,
         ),
-    ] = "",
+    ] = None,
     options: Options = PLAIN_OPTIONS,
 ) -> ExitStatus:
     """Let go of contents, deleted files and leftovers that nothing needs any more.

@@ -33,7 +33,7 @@ app.command(show_or_raise_budget, name="budget")
 @app.command(name="list")
 def list_tasks(
     *,
-    status: Annotated[str, Parameter(help="Only tasks with this status, such as `paused`.")] = "",
+    status: Annotated[str | None, Parameter(help="Only tasks with this status, such as `paused`.")] = None,
     all_of_them: Annotated[
         bool, Parameter(name="--all", negative="", help="Also every subagent of tasks that have ended.")
     ] = False,
@@ -49,16 +49,16 @@ def list_tasks(
     from ...projections.visible_text import visible
     from .task_list import print_tasks
 
-    if status and status not in TASK_STATUSES:
+    if status is not None and status not in TASK_STATUSES:
         raise DomainError("invalid", f"`{visible(status)}` is no status", f"one of {', '.join(TASK_STATUSES)}")
     with opened(options, absent_is_empty=True) as engine:
-        where = {"status": status} if status else None
+        where = None if status is None else {"status": status}
         rows = list(reversed(engine.rows("tasks", where, order_by="created_position")))
         tasks = list(_tasks(engine, rows, with_plans=options.json))
     if options.json:
         output.document(tasks)
     else:
-        print_tasks(tasks, all_of_them=all_of_them or bool(status))
+        print_tasks(tasks, all_of_them=all_of_them or status is not None)
 
 
 def _tasks(engine: "Application", rows: "Sequence[Row]", *, with_plans: bool) -> "Iterator[Task]":

@@ -24,25 +24,25 @@ class Additions:
     """How much more room a task gets."""
 
     add_actions: Annotated[int, Parameter(help="So many actions more.")] = 0
-    add_bytes_written: Annotated[str, Parameter(help="So much more to write, such as `10MB`.")] = ""
-    add_bytes_sent: Annotated[str, Parameter(help="So much more to send, such as `500KB`.")] = ""
+    add_bytes_written: Annotated[str | None, Parameter(help="So much more to write, such as `10MB`.")] = None
+    add_bytes_sent: Annotated[str | None, Parameter(help="So much more to send, such as `500KB`.")] = None
     add_files_deleted: Annotated[int, Parameter(help="So many files more to delete.")] = 0
-    add_wall: Annotated[str, Parameter(help="So much more time at work, such as `2h` or `90s`.")] = ""
+    add_wall: Annotated[str | None, Parameter(help="So much more time at work, such as `2h` or `90s`.")] = None
     add_tokens: Annotated[int, Parameter(help="So many tokens more.")] = 0
-    add_cost: Annotated[str, Parameter(help="So much more money, such as `2.50`.")] = ""
+    add_cost: Annotated[str | None, Parameter(help="So much more money, such as `2.50`.")] = None
 
     def usage(self) -> Usage:
         """Return what is added. Raises `DomainError` invalid."""
         from .amounts import micros_in, seconds_in, size_in
 
         return Usage(
-            wall_ms=seconds_in(self.add_wall) * 1000 if self.add_wall else 0,
+            wall_ms=0 if self.add_wall is None else seconds_in(self.add_wall) * 1000,
             actions=self.add_actions,
-            bytes_written=size_in(self.add_bytes_written) if self.add_bytes_written else 0,
-            bytes_sent=size_in(self.add_bytes_sent) if self.add_bytes_sent else 0,
+            bytes_written=0 if self.add_bytes_written is None else size_in(self.add_bytes_written),
+            bytes_sent=0 if self.add_bytes_sent is None else size_in(self.add_bytes_sent),
             files_deleted=self.add_files_deleted,
             tokens=self.add_tokens,
-            cost_micros=micros_in(self.add_cost) if self.add_cost else 0,
+            cost_micros=0 if self.add_cost is None else micros_in(self.add_cost),
         )
 
 

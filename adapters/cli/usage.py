@@ -3,10 +3,11 @@
 import re
 from typing import Final
 
-from cyclopts import CycloptsError, UnusedCliTokensError
+from cyclopts import CoercionError, CycloptsError, UnusedCliTokensError
 
 from ...domain.errors import DomainError
 from ...projections.visible_text import visible
+from .argument_text import TextError
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 
@@ -15,9 +16,20 @@ def usage_error(error: CycloptsError) -> DomainError:
     """Return the parser's complaint as a refusal: its first sentence, and the rest as the hint."""
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return DomainError("invalid", f"unexpected argument `{visible(error.unused_tokens[0])}`", _see(error))
+    if isinstance(error, CoercionError) and isinstance(error.__cause__, TextError):
+        return _text_error(error, error.__cause__)
     first, *rest = _SENTENCE_END.split(" ".join(visible(line) for line in str(error).splitlines()))
     hint = " ".join(_lowered(sentence) for sentence in rest) or _see(error)
     return DomainError("invalid", _lowered(first), hint)
+
+
+def _text_error(error: CoercionError, wrong: TextError) -> DomainError:
+    argument = error.argument
+    keywords = [token.keyword for token in argument.tokens if token.keyword] if argument else []
+    name = keywords[0] if keywords else argument.name.lstrip("-").upper() if argument else "an argument"
+    way_out = "give it a value" if argument and argument.required else "give it a value, or leave it out"
+    hint = wrong.hint or f"{way_out}; a variable of the shell that is not set is empty"
+    return DomainError("invalid", f"`{visible(name)}` {wrong.said}", hint)
 
 
 def _see(error: CycloptsError) -> str:

@@ -1,0 +1,40 @@
+"""Reading the texts of arguments, the same for every command: nothing is never taken for something."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cyclopts import Parameter, Token, convert
+from cyclopts.utils import UNSET
+
+
+class TextError(ValueError):
+    """A text that an argument can't be; the parser knows the argument's name.
+
+    Attributes:
+        said: What follows the name in the sentence.
+        hint: What to do, empty where that is for the parser to say.
+    """
+
+    def __init__(self, said: str, hint: str = "") -> None:
+        super().__init__(said)
+        self.said = said
+        self.hint = hint
+
+
+def _value(expected: Any, tokens: Sequence[Token]) -> Any:
+    """Return what the texts of one argument mean. Raises `TextError`, or what the parser raises."""
+    given = [token for token in tokens if token.value or token.implicit_value is not UNSET]
+    if len(given) < len(tokens):
+        # An empty variable of the environment is the same as none; options that have one are None without it.
+        if all(token.source == "env" for token in tokens):
+            return None
+        # An unset variable of the shell is no wish for everything, nor for the current folder.
+        raise TextError("is empty")
+    return convert(expected, tokens)
+
+
+READ_ALIKE: Final = Parameter(converter=_value)
+"""What every parameter of every command begins with."""
+
+ALSO_EMPTY: Final = convert
+"""How the words of a command are read: one of them may be empty."""

@@ -1,0 +1,77 @@
+"""What is typed is what is meant: an empty argument is nothing, and no command takes it for everything or for here."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.cli.command_line import DELETE, LOOK, CommandLine
+from tests.adapters.cli.in_process import InProcess
+
+
+@pytest.fixture
+def cowork(tmp_path: Path) -> CommandLine:
+    return InProcess(tmp_path)
+
+
+# Empty arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("resume", "", "--answer", "approve"), "`TASK_ID` is empty"),
+        (("run", ""), "`PLAN` is empty"),
+        (("run", "plan.toml", "--folder", ""), "`--folder` is empty"),
+        (("run", "plan.toml", "--folder="), "`--folder` is empty"),
+        (("run", "plan.toml", "--folder", "inbox", "--folder", ""), "`--folder` is empty"),
+        (("run", "plan.toml", "--folder", "=read"), "`=read` names no folder"),
+        (("run", "plan.toml", "--folder", "inbox", "--output", ""), "`--output` is empty"),
+        (("run", "plan.toml", "--folder", "inbox", "--answer", ""), "`--answer` is empty"),
+        (("run", "plan.toml", "--folder", "inbox", "--policy", ""), "`--policy` is empty"),
+        (("run", "plan.toml", "--workspace", ""), "`--workspace` is empty"),
+        (("run", "plan.toml", "--workspace", "w", "--upload", ""), "`--upload` is empty"),
+        (("queue", "plan.toml", "", "--folder", "inbox"), "`PLANS` is empty"),
+        (("audit", "log", "--task", ""), "`--task` is empty"),
+        (("task", "list", "--status", ""), "`--status` is empty"),
+        (("task", "list", "--store", ""), "`--store` is empty"),
+        (("task", "budget", "task-1", "--add-wall", ""), "`--add-wall` is empty"),
+        (("store", "gc", "--max-bytes", ""), "`--max-bytes` is empty"),
+        (("store", "gc", "--keep-days", ""), "`--keep-days` is empty"),
+        (("grant", "narrow", "grant-1", "--only", ""), "`--only` is empty"),
+        (("policy", "approvals", "revoke", ""), "`APPROVAL_ID` is empty"),
+        (("policy", "explain", "file.read", ""), "an argument of file.read is empty"),
+    ],
+)
+def test_an_empty_argument_is_refused_by_its_name_and_nothing_is_done(
+    cowork: CommandLine, arguments: tuple[str, ...], name: str
+) -> None:
+    cowork.fill("a.txt")
+    cowork.plan(DELETE)
+    ended = cowork.run(*arguments)
+    assert ended.status == 2, ended
+    assert ended.says(name), ended.err
+    assert cowork.files() == ["a.txt"]
+    assert not cowork.store.exists()
+
+
+def test_an_empty_task_id_answers_no_question_of_any_task(cowork: CommandLine) -> None:
+    cowork.fill("a.txt")
+    assert cowork.run_plan(DELETE, "--answer", "wait").status == 3
+    ended = cowork.run("resume", "", "--answer", "approve")
+    assert (ended.status, cowork.files()) == (2, ["a.txt"])
+    assert "hint: give it a value, or leave it out" in ended.err
+
+
+def test_an_empty_word_of_a_command_can_be_explained(cowork: CommandLine) -> None:
+    ended = cowork.run("policy", "explain", "shell.exec", "--folder", "inbox", "--", "git", "commit", "-m", "")
+    assert ended.status == 0, ended
+
+
+@pytest.mark.parametrize("name", ["COWORK_STORE", "COWORK_KEEP_DAYS", "COWORK_CONFIG", "COWORK_UNSAFE_AS_ROOT"])
+def test_an_empty_variable_of_the_environment_counts_as_not_set(cowork: CommandLine, name: str) -> None:
+    before = sorted(os.listdir(cowork.folder))
+    ended = cowork.run("run", cowork.plan(LOOK), "--folder", "inbox", env={name: ""})
+    assert ended.status == 0, ended
+    kept = {"home", "plan.toml", "store"}
+    assert set(os.listdir(cowork.folder)) - set(before) <= kept
