@@ -1,10 +1,16 @@
-"""Reading the texts of arguments, the same for every command: nothing is never taken for something."""
+"""Reading the texts of arguments, the same for every command: nothing is never taken for something, nor rounded."""
 
+import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from cyclopts import Parameter, Token, convert
 from cyclopts.utils import UNSET
+
+from ...projections.visible_text import visible
+
+_WHOLE: Final = re.compile(r"[+-]?0*([0-9]+)")
+_NUMBER_MAX: Final = 2**63 - 1
 
 
 class TextError(ValueError):
@@ -30,7 +36,20 @@ def _value(expected: Any, tokens: Sequence[Token]) -> Any:
             return None
         # An unset variable of the shell is no wish for everything, nor for the current folder.
         raise TextError("is empty")
+    if int in (expected, *get_args(expected)):
+        return _whole_number(tokens[0].value)
     return convert(expected, tokens)
+
+
+def _whole_number(text: str) -> int:
+    """Return a number written in digits: the parser itself would round `1.5`, and read `0x10` and other scripts."""
+    match = _WHOLE.fullmatch(text)
+    if match is None:
+        raise TextError(f"is a whole number, not `{visible(text)}`", "write it in digits, as in `12`")
+    # Python converts no text of thousands of digits.
+    if len(match[1]) > len(str(_NUMBER_MAX)) or abs(int(text)) > _NUMBER_MAX:
+        raise TextError(f"can't be `{visible(text)}`", f"numbers go up to {_NUMBER_MAX}")
+    return int(text)
 
 
 READ_ALIKE: Final = Parameter(converter=_value)

@@ -1,4 +1,4 @@
-"""What is typed is what is meant: an empty argument is nothing, and no command takes it for everything or for here."""
+"""What is typed is what is meant: an empty argument is not everything, and a number is not rounded."""
 
 import os
 from pathlib import Path
@@ -75,3 +75,36 @@ def test_an_empty_variable_of_the_environment_counts_as_not_set(cowork: CommandL
     assert ended.status == 0, ended
     kept = {"home", "plan.toml", "store"}
     assert set(os.listdir(cowork.folder)) - set(before) <= kept
+
+
+# Whole numbers
+
+
+@pytest.mark.parametrize("text", ["1.5", "0.4", "-0.5", "0x10", "0b1", "1e3", "1_000", "٣", "abc", "1 000", "--", "²"])
+@pytest.mark.parametrize(
+    "command", [("queue", "plan.toml", "--priority"), ("store", "gc", "--keep-days"), ("work", "--tasks")]
+)
+def test_a_whole_number_is_written_in_digits_and_never_rounded(
+    cowork: CommandLine, command: tuple[str, ...], text: str
+) -> None:
+    cowork.plan(LOOK)
+    *before, name = command
+    ended = cowork.run(*before, f"{name}={text}")
+    assert ended.status == 2, ended
+    assert ended.says(f"`{name}` is a whole number, not `"), ended.err
+    assert not cowork.store.exists()
+
+
+@pytest.mark.parametrize("text", ["9223372036854775808", "-9223372036854775808", "9" * 5000])
+def test_a_number_that_no_log_can_hold_is_refused(cowork: CommandLine, text: str) -> None:
+    ended = cowork.run("queue", cowork.plan(LOOK), "--folder", "inbox", f"--priority={text}")
+    assert ended.status == 2
+    assert ended.says("`--priority` can't be `"), ended.err
+
+
+@pytest.mark.parametrize("text", ["7", "+7", "-7", "007"])
+def test_a_whole_number_may_have_a_sign_and_zeros_before_it(cowork: CommandLine, text: str) -> None:
+    ended = cowork.run("queue", cowork.plan(LOOK), "--folder", "inbox", "--priority", text, "--json")
+    assert ended.status == 0, ended
+    (task,) = cowork.run("task", "list", "--json").json()
+    assert task["priority"] == int(text)
