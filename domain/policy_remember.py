@@ -22,6 +22,7 @@ REMEMBER_SCOPES: Final[tuple[RememberScope, ...]] = get_args(RememberScope)
 
 DAYS_DEFAULT: Final[dict[RememberScope, int]] = {"task": 1, "session": 1, "workspace": 30}
 DAYS_MAX: Final = 365
+USES_MAX: Final = 10_000
 _NEVER: Final = ("file.delete", "file.restore", "code.run", "subagent.spawn")
 
 
@@ -29,14 +30,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a person wants to be remembered: where it holds, and by how much it may be more than the action at hand.
 
     `within` is an absolute folder instead of the very file; `command` the first words of a command instead of all of
-    them; `days` and `uses` bound it (0: the default, and no bound on uses).
+    them; `days` and `uses` bound it; without them it holds for the default of its scope, and for any number of uses.
     """
 
     scope: RememberScope
     within: str = ""
     command: tuple[str, ...] = ()
-    days: int = 0
-    uses: int = 0
+    days: int | None = None
+    uses: int | None = None
     subagents: bool = False
 
 
@@ -52,11 +53,15 @@ def make_approval(
         raise DomainError("denied", "a question about different kinds of actions can't be remembered", "answer it once")
     first = requests[0]
     _refuse_what_is_never_remembered(first.action, decisions)
-    days = wish.days or DAYS_DEFAULT[wish.scope]
+    days = DAYS_DEFAULT[wish.scope] if wish.days is None else wish.days
     if not 0 < days <= DAYS_MAX:
         raise DomainError("invalid", f"`{days}` days is not from 1 to {DAYS_MAX}")
-    if wish.uses < 0:
-        raise DomainError("invalid", f"`{wish.uses}` is not a number of uses")
+    if wish.uses is not None and not 0 < wish.uses <= USES_MAX:
+        raise DomainError("invalid", f"`{wish.uses}` uses is not from 1 to {USES_MAX}", "without it, any number is")
+    if wish.command and first.action != "shell.exec":
+        raise DomainError(
+            "invalid", f"the question is about {first.action}, not about a command", "leave --command out"
+        )
     approval = Approval(
         id=name,
         action=first.action,
@@ -64,7 +69,7 @@ def make_approval(
         risk_tags=tuple(dict.fromkeys(tag for decision in decisions for tag in decision.risk_tags)),
         scope=_scope(wish.scope, first),
         expires_at=now + timedelta(days=days),
-        uses_left=wish.uses or None,
+        uses_left=wish.uses,
         include_subagents=wish.subagents,
     )
     return msgspec.structs.replace(approval, **_resource(requests, wish))

@@ -38,12 +38,19 @@ class RememberOptions:
             "session on this folder. What is kept is shown first."
         ),
     ] = None
-    within: Annotated[str, Parameter(help="With --remember: everything in this folder, not only this very file.")] = ""
+    within: Annotated[
+        str | None, Parameter(help="With --remember: everything in this folder, not only this very file.")
+    ] = None
     command: Annotated[
-        str, Parameter(help="With --remember: every command that begins with these words, not only with all of them.")
-    ] = ""
-    days: Annotated[int, Parameter(help="With --remember: for so many days (default 1; for a folder 30).")] = 0
-    uses: Annotated[int, Parameter(help="With --remember: for so many actions (default: any number).")] = 0
+        str | None,
+        Parameter(help="With --remember: every command that begins with these words, not only with all of them."),
+    ] = None
+    days: Annotated[
+        int | None, Parameter(help="With --remember: for so many days, 1 to 365 (default 1; for a folder 30).")
+    ] = None
+    uses: Annotated[
+        int | None, Parameter(help="With --remember: for so many actions, 1 to 10000 (default: any number).")
+    ] = None
     subagents: Annotated[bool, Parameter(negative="", help="With --remember: for subagents too.")] = False
     preview: Annotated[
         bool, Parameter(negative="", help="With --remember: only show what would be kept; nothing is answered.")
@@ -62,18 +69,26 @@ def wish_of(options: RememberOptions) -> "Wish | None":
         if options != NOTHING_REMEMBERED:
             raise DomainError("invalid", "nothing is to be remembered", "say where it holds: --remember task")
         return None
-    try:
-        words = tuple(shlex.split(options.command))
-    except ValueError as error:
-        raise DomainError("invalid", f"`{options.command}` has an open quote", "close it") from error
     return Wish(
         scope=options.remember,
-        within=os.path.abspath(options.within) if options.within else "",
-        command=words,
+        within="" if options.within is None else os.path.abspath(options.within),
+        command=() if options.command is None else _words(options.command),
         days=options.days,
         uses=options.uses,
         subagents=options.subagents,
     )
+
+
+def _words(command: str) -> tuple[str, ...]:
+    from ...domain.errors import DomainError
+
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise DomainError("invalid", f"`{command}` has an open quote", "close it") from error
+    if not words:
+        raise DomainError("invalid", "`--command` has no words", "write those that the commands begin with")
+    return words
 
 
 def print_offer(offer: "Offer", store: str) -> None:

@@ -198,7 +198,11 @@ async def test_what_was_not_known_is_not_remembered() -> None:
         (Wish(scope="task", within="relative"), "is not an absolute path"),
         (Wish(scope="task", within="/somewhere/else"), "does not lie in"),
         (Wish(scope="task", days=4000), "`4000` days is not from 1 to 365"),
-        (Wish(scope="task", uses=-1), "`-1` is not a number of uses"),
+        (Wish(scope="task", days=0), "`0` days is not from 1 to 365"),
+        (Wish(scope="task", uses=-1), "`-1` uses is not from 1 to 10000"),
+        (Wish(scope="task", uses=0), "`0` uses is not from 1 to 10000"),
+        (Wish(scope="task", uses=10_001), "`10001` uses is not from 1 to 10000"),
+        (Wish(scope="task", command=("git",)), "is about file.write, not about a command"),
     ],
 )
 async def test_a_wish_that_does_not_fit_is_refused_in_a_sentence(rig: Rig, wish: Wish, sentence: str) -> None:

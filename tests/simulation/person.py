@@ -265,7 +265,7 @@ class Person:
         wish = Wish(
             scope=self._random.choice((*REMEMBER_SCOPES, "workspace", "workspace")),
             within="" if self._random.random() < 0.2 else str(self._tree.work),
-            uses=self._random.choice((0, 0, 1, 2)),
+            uses=self._random.choice((None, None, 1, 2)),
         )
         try:
             return on.offer(asked.confirmation_id, wish)

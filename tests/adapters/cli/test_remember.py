@@ -177,3 +177,23 @@ def test_the_key_m_goes_back_and_says_what_can_not_be_remembered(cowork: Command
         assert terminal.ended() == 4
     assert cowork.files() == ["a.txt"]
     assert cowork.run("policy", "approvals", "--json").json() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--uses", "0"), "`0` uses is not from 1 to 10000"),
+        (("--days", "0"), "`0` days is not from 1 to 365"),
+        (("--uses", "10001"), "`10001` uses is not from 1 to 10000"),
+        (("--command", "git status"), "is about file.write, not about a command"),
+        (("--command", " "), "`--command` has no words"),
+    ],
+)
+def test_a_bound_that_bounds_nothing_is_refused_and_nothing_is_kept(
+    asked: CommandLine, more: tuple[str, ...], sentence: str
+) -> None:
+    ended = asked.run(*approve(asked, "--remember", "task", *more))
+    assert ended.status == 2
+    assert sentence in ended.err
+    assert pending(asked) == 2
+    assert asked.run("policy", "approvals", "--json").json() == []
