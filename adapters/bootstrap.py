@@ -86,7 +86,8 @@ def retention(*, keep_days: int | None = None, max_bytes: str | None = None) -> 
     if days is not None and days < 0:
         raise DomainError("invalid", f"nothing can be kept for `{days}` days", "name 0 days or more")
     if days is not None and days > limits.KEEP_DAYS_MAX:
-        raise DomainError("limit", f"nothing is kept for `{days}` days: {limits.KEEP_DAYS_MAX} is the most")
+        most = f"name at most {limits.KEEP_DAYS_MAX} days, which keeps everything"
+        raise DomainError("invalid", f"nothing can be kept for `{days}` days", most)
     return Retention(
         limits.KEEP_DAYS_DEFAULT if days is None else days,
         limits.KEPT_BYTES_MAX_DEFAULT if bytes_max is None else int(bytes_max),

@@ -242,6 +242,14 @@ def plan_collection(
     )
 
 
+def _days_before(now: datetime, days: int) -> datetime:
+    """Return the time so many days ago, or the first that there is: so many days are said for `for ever`."""
+    try:
+        return now - timedelta(days=days)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=now.tzinfo)
+
+
 class _Choice:
     """Chooses the trees that are kept no longer, and keeps count of who needs what."""
 
@@ -249,7 +257,7 @@ class _Choice:
         self._needs = needs
         self._items = {item.name: item for item in contents if not item.going}
         self._retention = retention
-        self._old = now - timedelta(days=retention.keep_days)
+        self._old = _days_before(now, retention.keep_days)
         self._untouched_since = now - UNTOUCHED
         self._needers: Counter[str] = Counter(needs.standing)
         for tree in needs.trees.values():

@@ -230,8 +230,8 @@ COMMAND_LEFT_OUT_MAX: Final = 100
 KEEP_DAYS_DEFAULT: Final = 90
 """For how many days after its end what a task needs to be undone is kept, and what it brought back."""
 
-KEEP_DAYS_MAX: Final = 100 * 365
-"""For how many days the setting may let it be kept."""
+KEEP_DAYS_MAX: Final = 1_000_000
+"""The most days that can be asked for: what is longer than the calendar reaches keeps everything."""
 
 KEPT_BYTES_MAX_DEFAULT: Final = 20 * 1024 * 1024 * 1024
 """How many bytes of contents and deleted files a store keeps before the oldest ended tasks' go."""

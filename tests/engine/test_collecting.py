@@ -27,6 +27,7 @@ from cowork.domain.task import (
 )
 from cowork.engine.collecting import UNTOUCHED, CollectionPlan, Needs, Retention, plan_collection
 from cowork.engine.keeping_ports import KeptItem, KeptKind
+from cowork.engine.limits import KEEP_DAYS_MAX
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=1000)
@@ -206,6 +207,13 @@ def test_what_is_needed_stays_and_what_is_not_goes(data: st.DataObject, keep_day
 
 ALL = Retention(keep_days=0, bytes_max=10**12)
 BLOB = KeptItem(kind="blob", name=BLOBS[0], size=10, touched_at=OLD)
+
+
+@pytest.mark.parametrize("keep_days", [730_000, 999_999, KEEP_DAYS_MAX])
+def test_more_days_than_the_calendar_has_keep_everything(keep_days: int) -> None:
+    works = [Work(number=1, days_ago=5000, is_open=False, writes=(0,))]
+    assert [item.name for item in planned(works, [BLOB], ALL).items] == [BLOB.name]
+    assert planned(works, [BLOB], Retention(keep_days, 10**12)).items == ()
 
 
 def test_an_attempt_that_is_under_way_keeps_what_its_task_needs_after_the_task_was_cancelled() -> None:

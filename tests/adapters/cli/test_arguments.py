@@ -108,3 +108,16 @@ def test_a_whole_number_may_have_a_sign_and_zeros_before_it(cowork: CommandLine,
     assert ended.status == 0, ended
     (task,) = cowork.run("task", "list", "--json").json()
     assert task["priority"] == int(text)
+
+
+@pytest.mark.parametrize(
+    ("days", "status"), [("999999", 0), ("1000000", 0), ("1000001", 2), ("9223372036854775807", 2), ("9" * 23, 2)]
+)
+def test_many_days_are_kept_up_to_a_bound_that_is_said(cowork: CommandLine, days: str, status: int) -> None:
+    assert cowork.run_plan(LOOK).status == 0
+    for ended in (
+        cowork.run("store", "gc", "--keep-days", days, "--dry-run"),
+        cowork.run("store", "gc", "--dry-run", env={"COWORK_KEEP_DAYS": days}),
+    ):
+        assert ended.status == status, ended
+        assert status == 0 or ended.says(days), ended.err
