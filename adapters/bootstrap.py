@@ -129,14 +129,9 @@ def _settings() -> "Settings | None":
     if not any(value and name.upper().startswith("COWORK_") for name, value in os.environ.items()):
         # Nothing is set, so there is nothing to check: loading the checker is half of a short command's time.
         return None
-    from .settings import Settings
+    from .settings import settings_in_environment
 
-    try:
-        return Settings()
-    except ValueError as error:
-        # The lines of the complaint that say which variable, and why.
-        why = visible(" ".join(str(error).split("\n")[1:3]))
-        raise DomainError("invalid", f"a COWORK_ variable of the environment is wrong: {why}") from error
+    return settings_in_environment()
 
 
 def path_resolution() -> str:

@@ -1,10 +1,23 @@
 """Settings of this machine: from the environment (`COWORK_…`), with a default for each."""
 
 from pathlib import Path
+from typing import Final
 
 from platformdirs import user_config_path, user_data_path, user_documents_path
-from pydantic import ByteSize, NonNegativeInt
+from pydantic import ByteSize, NonNegativeInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ..domain.errors import DomainError
+from ..projections.visible_text import visible
+
+_PREFIX: Final = "COWORK_"
+_FORMS: Final = {
+    "keep_days": "a number of days, as in `90`",
+    "max_bytes": "a size, as in `20GB`",
+    "debug": "`1` or `0`",
+    "unsafe_as_root": "`1` or `0`",
+}
+"""What can be written for the settings that can be wrong."""
 
 
 class Settings(BaseSettings):
@@ -18,7 +31,7 @@ class Settings(BaseSettings):
     organisation's policy lies can't be set: who may be bound by it could set it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="COWORK_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore")
 
     store: Path | None = None
     config: Path | None = None
@@ -39,3 +52,14 @@ class Settings(BaseSettings):
     def workspace_folder(self) -> Path:
         """Return the folder in which sessions get theirs: the one that was set, or `cowork` among the documents."""
         return self.workspace if self.workspace is not None else user_documents_path() / "cowork"
+
+
+def settings_in_environment() -> Settings:
+    """Return what is set. Raises `DomainError` invalid with the name of a variable that is wrong, and its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = str(wrong["loc"][0])
+        sentence = f"`{_PREFIX}{name.upper()}` can't be `{visible(str(wrong['input']))}`"
+        raise DomainError("invalid", sentence, f"write {_FORMS.get(name, 'a path')}") from error

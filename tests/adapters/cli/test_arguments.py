@@ -121,3 +121,25 @@ def test_many_days_are_kept_up_to_a_bound_that_is_said(cowork: CommandLine, days
     ):
         assert ended.status == status, ended
         assert status == 0 or ended.says(days), ended.err
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "form"),
+    [
+        ("COWORK_KEEP_DAYS", "abc", "write a number of days, as in `90`"),
+        ("COWORK_KEEP_DAYS", "-1", "write a number of days, as in `90`"),
+        ("COWORK_KEEP_DAYS", "1.5", "write a number of days, as in `90`"),
+        ("COWORK_MAX_BYTES", "5XB", "write a size, as in `20GB`"),
+        ("COWORK_UNSAFE_AS_ROOT", "maybe", "write `1` or `0`"),
+        ("COWORK_DEBUG", "2", "write `1` or `0`"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named_with_its_value_and_what_to_write(
+    cowork: CommandLine, name: str, value: str, form: str
+) -> None:
+    ended = cowork.run("store", "gc", env={name: value})
+    assert ended.status == 2
+    assert ended.err.splitlines() == [f"error: `{name}` can't be `{value}`", f"hint: {form}"]
