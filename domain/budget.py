@@ -10,12 +10,14 @@ import msgspec
 
 from .action import (
     Action,
+    CodeRun,
     ConnectorAction,
     ConnectorRead,
     FileCreate,
     FileDelete,
     FileWrite,
     NetworkRequest,
+    ShellExec,
 )
 from .effect import Result
 from .facts import Facts
@@ -134,21 +136,26 @@ def minus(one: Usage, other: Usage) -> Usage:
     return Usage(**{measure: max(one.of(measure) - other.of(measure), 0) for measure in MEASURES})
 
 
-def find_overrun(budget: Budget, used: Usage, wanted: Usage) -> Overrun | None:
-    """Return the first bound that is passed already, or that `wanted` would pass on top of what was used."""
+def find_overrun(budget: Budget, used: Usage, wanted: Usage, *, tells_sent: bool = False) -> Overrun | None:
+    """Return the first bound that is passed already, or that `wanted` would pass on top of what was used.
+
+    `tells_sent` is about an action that tells afterwards how much it sent, see `tells_what_it_sent`.
+    """
+    afterwards: tuple[Measure, ...] = (*TOLD_AFTERWARDS, "bytes_sent") if tells_sent else TOLD_AFTERWARDS
     for measure in MEASURES:
         bound = budget.of(measure)
         if bound is None:
             continue
         needed = used.of(measure) + wanted.of(measure)
-        # Time, tokens and money are told afterwards: there the bound is reached when nothing is left.
-        is_over = needed > bound if wanted.of(measure) else used.of(measure) >= bound and measure in _TOLD_AFTERWARDS
+        # Of what is told afterwards the bound is reached when nothing is left.
+        is_over = needed > bound if wanted.of(measure) else used.of(measure) >= bound and measure in afterwards
         if is_over:
             return Overrun(measure=measure, bound=bound, needed=needed)
     return None
 
 
-_TOLD_AFTERWARDS: Final[tuple[Measure, ...]] = ("wall_ms", "tokens", "cost_micros")
+TOLD_AFTERWARDS: Final[tuple[Measure, ...]] = ("wall_ms", "tokens", "cost_micros")
+"""What no action reserves anything of: it is known only when it was used."""
 
 
 def narrowest(one: Budget, other: Budget) -> Budget:
@@ -186,6 +193,17 @@ def reservation(action: Action, facts: Facts) -> Usage:
             return Usage(actions=1, bytes_sent=len(text.encode()))
         case _:
             return Usage(actions=1)
+
+
+def tells_what_it_sent(action: Action) -> bool:
+    """Whether an action may send something of which nothing is reserved: a request without a body, a command."""
+    match action:
+        case ShellExec(network=hosts) | CodeRun(network=hosts):
+            return bool(hosts)
+        case NetworkRequest(body=body):
+            return body is None or not body.size
+        case _:
+            return False
 
 
 def settlement(reserved: Usage, result: Result | None, *, succeeded: bool) -> Usage:

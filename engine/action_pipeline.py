@@ -21,7 +21,7 @@ from typing import assert_never
 import msgspec
 
 from ..domain.action import Action
-from ..domain.budget import NO_USAGE, reservation
+from ..domain.budget import NO_USAGE, reservation, tells_what_it_sent
 from ..domain.confirmation import Approved
 from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
@@ -169,12 +169,14 @@ class ActionPipeline:
         task = running(self._known(task_id))
         decided = decide_all(actions, facts, task, view, self._tree)
         proposals, orders = self._judging.judged(task, step, on_ask, view, actions, decided)
-        wanted = reservation(actions[0], decided[0].facts) if len(actions) == 1 else NO_USAGE
+        is_one = len(actions) == 1
+        wanted = reservation(actions[0], decided[0].facts) if is_one else NO_USAGE
+        tells_sent = is_one and tells_what_it_sent(actions[0])
         command = ProposeActions(
             step_id=step.step_id,
             proposals=proposals,
             proposed_by=proposed_by,
-            start=len(actions) == 1 and self._ledger.find_spent(task, wanted) is None,
+            start=is_one and self._ledger.find_spent(task, wanted, tells_sent=tells_sent) is None,
             after=task.actions,
             of_plan=of_plan,
         )
@@ -252,7 +254,8 @@ class ActionPipeline:
         decided = decide_again(action, facts, task, view, self._tree)
         guards = (*view.guards, *self._guard_of_answer(action))
         wanted = NO_USAGE if isinstance(action.phase, Started) else reservation(action.action, decided.facts)
-        spent = self._ledger.find_spent(self._task(task.task_id), wanted)
+        tells_sent = tells_what_it_sent(action.action)
+        spent = self._ledger.find_spent(self._task(task.task_id), wanted, tells_sent=tells_sent)
         orders = self._after_recheck(task, step, action, view, decided.facts, decided.decision)
         if spent is not None and any(isinstance(order.command, StartAction) for order in orders):
             orders = (order_task(task.task_id, ExhaustBudget(spent.of_task, spent.overrun)),)

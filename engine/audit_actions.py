@@ -290,7 +290,7 @@ class Actions:
             action.open = None
             return
         succeeded = isinstance(event, ActionSucceeded)
-        self._budgets.on_settled(task.node, name, event.result, succeeded=succeeded)
+        self._budgets.on_settled(seen, task.node, name, event.result, succeeded=succeeded)
         _close(task, name, "settled")
 
     def _settle_by_word(
@@ -309,7 +309,7 @@ class Actions:
             or (question.answer, question.finding, question.answered_by) != ("approved", finding, event.said_by)
         ):
             self._findings.add(4, seen, f"`{event.said_by}` did not say so of `{name}`")
-        self._budgets.on_settled(task.node, name, event.result, succeeded=succeeded)
+        self._budgets.on_settled(seen, task.node, name, event.result, succeeded=succeeded)
         _close(task, name, "settled")
 
     def _check_effect(

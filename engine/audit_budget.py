@@ -1,11 +1,11 @@
 """Invariant 11: what starts has room in the budget of its task and of every task above it, added up anew.
 
 What an action will take is counted from its start on, and what it took from its end on. Time, tokens and money are told
-afterwards: once their bound is reached, nothing starts that was looked at later.
+afterwards: once their bound is reached, nothing starts that was looked at later. What commands and requests without a
+body send is told afterwards as well: once that bound is reached, none of these starts.
 """
 
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
@@ -14,6 +14,7 @@ from ..domain.budget import (
     MEASURES,
     NO_BUDGET,
     NO_USAGE,
+    TOLD_AFTERWARDS,
     UNITS,
     Budget,
     Measure,
@@ -24,6 +25,7 @@ from ..domain.budget import (
     raised,
     reservation,
     settlement,
+    tells_what_it_sent,
 )
 from ..domain.effect import Result
 from ..domain.facts import Facts
@@ -31,8 +33,6 @@ from ..domain.subagent import SubagentSpawned
 from ..domain.task import TaskBudgetExhausted, TaskBudgetRaised, TaskProgressed, TaskQueued, UsageReported
 from .audit_finding import Findings, Seen
 from .audit_tree import Node
-
-_TOLD_AFTERWARDS: Final[tuple[Measure, ...]] = ("wall_ms", "tokens", "cost_micros")
 
 
 class _Account(msgspec.Struct):
@@ -81,7 +81,8 @@ class Budgets:
         bounds = NO_BUDGET if given is None else narrowest(self._in_force(node.above), event.budget)
         if given is not None and narrowest(bounds, given.budget) != given.budget:
             self._findings.add(11, seen, f"task `{event.task_id}` has another budget than its subagent was given")
-        self._accounts[event.task_id] = _Account(event.budget)
+        account = self._accounts[event.task_id] = _Account(event.budget)
+        _note_sent(seen, account)
 
     def on_raised(self, seen: Seen, event: TaskBudgetRaised) -> None:
         """Fold that a task was given more room."""
@@ -119,14 +120,16 @@ class Budgets:
                     over = f"{needed:,} {UNITS[measure]}, and `{name}` has {bound:,}"
                     self._findings.add(11, seen, f"with `{action_id}`, which started, it is {over}")
                 at = account.reached.get(measure)
-                if at is not None and facts.now > at:
+                is_about = measure in TOLD_AFTERWARDS or tells_what_it_sent(action)
+                if at is not None and facts.now > at and is_about:
                     all_gone = f"all {bound or 0:,} {UNITS[measure]} of `{name}` were used up"
                     self._findings.add(11, seen, f"`{action_id}` started when {all_gone}")
             account.used = plus(before, wanted)
+            _note_sent(seen, account)
         if own is not None:
             own.held[action_id] = wanted
 
-    def on_settled(self, node: Node, action_id: str, result: Result | None, *, succeeded: bool) -> None:
+    def on_settled(self, seen: Seen, node: Node, action_id: str, result: Result | None, *, succeeded: bool) -> None:
         """Count what an action took instead of what it would."""
         own = self._accounts.get(node.task_id)
         held = None if own is None else own.held.pop(action_id, None)
@@ -135,6 +138,7 @@ class Budgets:
         took = settlement(held, result, succeeded=succeeded)
         for _, account in self._upwards(node):
             account.used = plus(minus(account.used, held), took)
+            _note_sent(seen, account)
 
     def on_given_up(self, node: Node, action_id: str) -> None:
         """Count as taken what an attempt held of which nobody knows whether it happened."""
@@ -152,9 +156,17 @@ class Budgets:
             self._findings.add(11, seen, f"`{node.task_id}` says that it used less than nothing")
         for _, account in whose:
             account.used = plus(account.used, told)
-            for measure in _TOLD_AFTERWARDS:
+            for measure in TOLD_AFTERWARDS:
                 if _is_reached(account, measure):
                     account.reached.setdefault(measure, seen.origin.at)
+
+
+def _note_sent(seen: Seen, account: _Account) -> None:
+    """Note since when nothing is left to send; what was reserved and then not sent makes room again."""
+    if not _is_reached(account, "bytes_sent"):
+        account.reached.pop("bytes_sent", None)
+    else:
+        account.reached.setdefault("bytes_sent", seen.origin.at)
 
 
 def _is_reached(account: _Account, measure: Measure) -> bool:

@@ -55,10 +55,12 @@ class Ledger:
             return None
         return Guard(spent.of_task, live.version)
 
-    def find_spent(self, task: Task, wanted: Usage) -> Spent | None:
-        """Return the first budget, from the task upwards, that has no room for what is wanted."""
+    def find_spent(self, task: Task, wanted: Usage, *, tells_sent: bool) -> Spent | None:
+        """Return the first budget, from the task upwards, that has no room for what is wanted; as `find_overrun`."""
         for one in self._upwards(task):
-            over = find_overrun(one.budget, self.used(one), wanted) if one.budget.is_bound else None
+            if not one.budget.is_bound:
+                continue
+            over = find_overrun(one.budget, self.used(one), wanted, tells_sent=tells_sent)
             if over is not None:
                 return Spent(one.task_id, over, Guard(one.task_id, self._handler.known(one.task_id, TASK).version))
         return None

@@ -319,15 +319,15 @@ bounds = st.fixed_dictionaries({measure: st.none() | st.integers(0, 9) for measu
 usages = st.fixed_dictionaries({measure: st.integers(0, 9) for measure in MEASURES})
 
 
-@given(bounds, bounds, usages, usages)
+@given(bounds, bounds, usages, usages, st.booleans())
 def test_what_has_room_in_a_childs_budget_has_room_in_its_parents(
-    held: dict[str, Any], wished: dict[str, Any], used: dict[str, Any], wanted: dict[str, Any]
+    held: dict[str, Any], wished: dict[str, Any], used: dict[str, Any], wanted: dict[str, Any], tells_sent: bool
 ) -> None:
     parent, wish = Budget(**held), Budget(**wished)
     child = narrowest(parent, wish)
     assert narrowest(parent, child) == child
     assert narrowest(child, wish) == child
     before, then = Usage(**used), Usage(**wanted)
-    if find_overrun(child, before, then) is None:
-        assert find_overrun(parent, before, then) is None
-        assert find_overrun(wish, before, then) is None
+    if find_overrun(child, before, then, tells_sent=tells_sent) is None:
+        assert find_overrun(parent, before, then, tells_sent=tells_sent) is None
+        assert find_overrun(wish, before, then, tells_sent=tells_sent) is None

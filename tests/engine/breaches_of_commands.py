@@ -1,12 +1,21 @@
 """Ways of breaking invariant 10: changes that nobody announced, counts that do not fit, connections of nobody's."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from cowork.domain.action import FileRead, Location, digest_of
-from cowork.domain.task import ActionProposed, ActionStarted, ActionSucceeded, ChangesStaged, ConnectionDecided
-from tests.engine.planted import History, added, again, changed, moved, of, place, planted, without
+from cowork.domain.action import FileRead, Location, digest_of, hosts_of
+from cowork.domain.budget import Budget
+from cowork.domain.task import (
+    ActionProposed,
+    ActionStarted,
+    ActionSucceeded,
+    ChangesStaged,
+    ConnectionDecided,
+    TaskQueued,
+)
+from tests.engine.planted import History, added, again, at_time, changed, moved, of, place, planted, without
 
 
 def _staged(h: History, nth: int = 0) -> int:
@@ -140,3 +149,10 @@ def a_connection_to_an_address_that_is_not_said(h: History) -> History:
 @planted(10)
 def a_refused_connection_that_was_made(h: History) -> History:
     return changed(h, place(h, ConnectionDecided, nth=1), address="192.0.2.7")
+
+
+@planted(11)
+def a_command_with_hosts_of_a_task_that_may_send_nothing(h: History) -> History:
+    proposed: Any = h[place(h, ActionProposed, lambda event: bool(hosts_of(event.action)))].event
+    queued = place(h, TaskQueued, lambda event: event.task_id == proposed.task_id)
+    return at_time(changed(h, queued, budget=Budget(bytes_sent=0)), queued, -timedelta(hours=1))

@@ -48,6 +48,7 @@ class Run:
         self.permit = permit
         self.failed: tuple[ReasonCode, str, int] | None = None
         self.changes: list[StagedChange] = []
+        self.sent = 0
         self._rig = rig
         self._files = FileExecutor(rig.blobs, rig.state)
         self._stdout = b""
@@ -111,7 +112,9 @@ class Run:
     def result(self, exit_code: int) -> Result:
         """Return what the command brought back."""
         kept, nothing = self._rig.blobs.put(self._stdout), self._rig.blobs.put(b"")
-        report = CommandReport(exit_code=exit_code, stdout=Output(content=kept), stderr=Output(content=nothing))
+        report = CommandReport(
+            exit_code=exit_code, stdout=Output(content=kept), stderr=Output(content=nothing), bytes_sent=self.sent
+        )
         return Result(summary=f"exit {exit_code}", digest=kept.digest, size=kept.size, command=report)
 
 

@@ -40,6 +40,7 @@ from cowork.engine.ports import Outcome, Permit
 from cowork.engine.session_view import SessionViews
 from cowork.projections.registry import PROJECTIONS
 from tests.engine.breaking import Died, Executing, Interrupted, die, with_executor
+from tests.engine.commands import Run, with_commands
 from tests.engine.planted_trees import nested, spawn, step
 from tests.engine.rig import PERSON, Rig, Says, create, delete, read, write
 
@@ -323,6 +324,39 @@ async def test_a_child_can_not_outspend_its_parent(rig: Rig) -> None:
     written = sum(len(text) for name, text in rig.files().items() if name.startswith("x"))
     assert written == 20
     assert {one.of_task for one in rig.events(TaskBudgetExhausted)} == {plan}
+    rig.assert_clean()
+
+
+async def send(run: Run) -> None:
+    await run.connect("api.example")
+    run.sent = 60
+
+
+async def write_both_files(run: Run) -> None:
+    await run.write("a.txt", "changed")
+    await run.write("b.txt", "changed")
+
+
+async def test_once_all_was_sent_that_may_be_nothing_begins_that_may_send_and_files_are_still_changed(rig: Rig) -> None:
+    with_commands(rig, send=send, stay=write_both_files)
+    sending = {"argv": ["send"], "network": ["api.example"]}
+    steps = (
+        step("one", "shell.exec", **sending),
+        step("two", "shell.exec", "one", **sending),
+        step("stays", "shell.exec", "two", argv=["stay"], writes="staged"),
+        step("file", "file.create", "stays", path="c.txt", content="c"),
+        step("three", "shell.exec", "file", **sending),
+    )
+    helper = spawn("helper", *steps, hosts=["api.example"], budget={"bytes_sent": 100})
+    task = await rig.run(helper, rules=ALLOWED, hosts=("api.example",))
+    assert task.status == "budget_exhausted"
+    (stopped,) = {(one.measure, one.bound, one.needed) for one in rig.events(TaskBudgetExhausted)}
+    assert stopped == ("bytes_sent", 100, 120)
+    assert {name: text for name, text in rig.files().items() if "/" not in name} == {
+        "a.txt": "changed",
+        "b.txt": "changed",
+        "c.txt": "c",
+    }
     rig.assert_clean()
 
 

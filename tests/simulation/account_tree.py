@@ -6,10 +6,11 @@ but the shapes of events.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import msgspec
 
-from cowork.domain.action import Action, FileCreate, FileWrite, NetworkRequest, SubagentSpawn
+from cowork.domain.action import Action, FileCreate, FileWrite, NetworkRequest, SubagentSpawn, hosts_of
 from cowork.domain.budget import Budget
 from cowork.domain.confirmation import ConfirmationApproved
 from cowork.domain.event import Event, Recorded
@@ -75,6 +76,7 @@ class TreeAccount:
         self._approved: set[str] = set()
         self._starts: dict[int, ActionStarted] = {}
         self._ended_at: dict[str, int] = {}
+        self._sent: list[tuple[str, datetime, int]] = []
         self._outcomes: dict[str, list[tuple[int, int]]] = {}
 
     def run(self, log: Sequence[Recorded[Event]], *, at_rest: bool) -> list[str]:
@@ -172,6 +174,8 @@ class TreeAccount:
                 self._start(one.position, event)
             case ActionSucceeded() | ActionFailed() | ActionOutcomeUnknown():
                 self._outcomes.setdefault(event.action_id, []).append((event.attempt, one.position))
+                if not isinstance(event, ActionOutcomeUnknown) and event.result is not None and event.result.command:
+                    self._sent.append((event.task_id, one.origin.at, event.result.command.bytes_sent))
                 self._end(event)
             case ActionDeclined(action_id=name):
                 self._ends.add(name)
@@ -197,6 +201,17 @@ class TreeAccount:
         for above in self._above(event.task_id):
             if above.stands in ("ended", "cancelled", "paused", "interrupted"):
                 self._said.append(f"{event.action_id} started, and {above.task_id} above it was {above.stands}")
+        action = self._actions[event.action_id]
+        if event.facts is not None and (isinstance(action, NetworkRequest) or hosts_of(action)):
+            self._check_sent(event, event.facts.now)
+
+    def _check_sent(self, event: ActionStarted, looked_at: datetime) -> None:
+        """What commands had sent when this action was looked at: with nothing left, it may not begin to send."""
+        for one in (self._tasks[event.task_id], *self._above(event.task_id)):
+            its = (entry for entry in self._sent if f"{entry[0]}-".startswith(f"{one.task_id}-"))
+            sent = sum(size for _, at, size in its if at < looked_at)
+            if one.budget.bytes_sent is not None and sent >= one.budget.bytes_sent:
+                self._said.append(f"{event.action_id} started, and {one.task_id} had no bytes left to send")
 
     def _end(self, event: ActionSucceeded | ActionFailed | ActionOutcomeUnknown) -> None:
         if event.action_id in self._ends:

@@ -9,7 +9,7 @@ from cowork.domain import subagent, task, task_action, task_steering
 from cowork.domain.budget import NO_USAGE, Usage, plus
 from cowork.domain.scope import Scope
 from cowork.domain.task import Awaiting, OpenAction, Ready, Task
-from cowork.engine import beginning, performing, session_view, undo, undo_made
+from cowork.engine import action_pipeline, audit_budget, beginning, performing, session_view, undo, undo_made
 from cowork.engine.claims import Claims
 from cowork.engine.command_handler import TASK, CommandHandler
 from cowork.engine.ledger import Ledger
@@ -72,6 +72,12 @@ def let_subagents_spend(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "used", used)
 
 
+def send_without_end(patch: pytest.MonkeyPatch) -> None:
+    """What commands and requests without a body sent counts against nothing that tells it only afterwards."""
+    for module in (action_pipeline, audit_budget):
+        patch.setattr(module, "tells_what_it_sent", lambda _action: False)
+
+
 def begin_steps_of_any_plan(patch: pytest.MonkeyPatch) -> None:
     """A step begins as it was in the plan before, although the task was steered meanwhile."""
     of_this_plan = task_action.not_begun
@@ -124,6 +130,7 @@ MUTATIONS_OF_TREES: tuple[Mutation, ...] = (
     Mutation(claim_nothing, "was at the same place as"),
     Mutation(reserve_nothing, "actions, and took "),
     Mutation(let_subagents_spend, "actions, and took "),
+    Mutation(send_without_end, "had no bytes left to send", commands=True),
     Mutation(begin_steps_of_any_plan, "is not what its step says", often=("steer",)),
     Mutation(own_nothing, ", which process "),
     Mutation(steer_half_away, "was let go by another plan", often=("steer",), commands=True),
