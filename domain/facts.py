@@ -1,7 +1,8 @@
 """What was found out about an action before it was decided: values only, recorded with the decision."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -79,6 +80,20 @@ class Input(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="c
         return FileState("file", size=self.size, links=self.links)
 
 
+_BETWEEN_NAMES: Final = ", "
+
+
+def names_of(task_ids: Iterable[str]) -> str:
+    """Return tasks' ids as `claimed_by` has them, always in the same order."""
+    return _BETWEEN_NAMES.join(sorted(set(task_ids)))
+
+
+def writing_too(task_ids: Iterable[str]) -> str:
+    """Return a sentence that says who else is writing."""
+    names = sorted(set(task_ids))
+    return f"{' and '.join(f'`{name}`' for name in names)} {'is' if len(names) == 1 else 'are'} writing there, too"
+
+
 class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """The facts that policy may ask about. An absent fact is unknown, and never helps an action along.
 
@@ -87,7 +102,8 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     whether an executor for the kind is installed; `preview` a text diff for the person (not a fact of policy).
     `labels` name the untrusted origins of the input, None where they can't be told; `depth` is that of the subagent
     that asks, 0 for the session's own agent; `usage` is what each limit of the policy has counted so far.
-    `claimed_by` names the other agent of the same task that is writing at one of the places, empty where none is.
+    `claimed_by` names the other agents of the same task that are writing at the places, by the ids of their tasks,
+    with a comma and a space between them; empty where none is.
     `confinement` and `inputs` are of commands: what would hold it, and the files that its arguments name. `kept` is of
     putting back: what is in quarantine, absent where it is not there.
     """
@@ -107,3 +123,8 @@ class Facts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     confinement: Confinement | None = None
     inputs: tuple[Input, ...] = ()
     kept: FileState | None = None
+
+    @property
+    def claimants(self) -> frozenset[str]:
+        """The tasks that `claimed_by` names."""
+        return frozenset(self.claimed_by.split(_BETWEEN_NAMES)) if self.claimed_by else frozenset()

@@ -18,7 +18,7 @@ from .action import Action, connections_of
 from .action_invariant import Refusal, find_refusal
 from .baseline import FLOOR
 from .canonical_json import canonical_json, sha256_of
-from .facts import Facts
+from .facts import Facts, writing_too
 from .policy_approval import Approval, find_approval
 from .policy_decision import INVARIANT, Decision, ReadyFrame, judge, ready_frame
 from .policy_document import Layer, Verdict, kinds_named
@@ -143,7 +143,7 @@ def _claimed(said: Decision, facts: Facts) -> Decision:
         said,
         verdict="allow_with_confirm",
         rule_id=CLAIMED,
-        reason=f"`{facts.claimed_by}` is writing there, too",
+        reason=writing_too(facts.claimants),
         layer=INVARIANT,
         rememberable=False,
         approval_id="",

@@ -58,7 +58,7 @@ from .ledger import Ledger
 from .performing import Performing
 from .ports import Clock, FileFinder, Finding, Guard
 from .session_view import SessionView, SessionViews
-from .shown_state import is_as_shown, what_changed
+from .shown_state import is_as_shown, knows_writers, what_changed
 from .tree_facts import TreeFacts
 
 
@@ -274,6 +274,7 @@ class ActionPipeline:
         self, task: Task, step: Step, action: OpenAction, view: SessionView, facts: Facts, decision: Decision
     ) -> tuple[Order, ...]:
         """Return what to record instead of, or as, the start of an action whose recheck gave this decision."""
+        was_unknown = False
         match action.phase:
             case Started():
                 return (order_task(task.task_id, _retried(action, facts, decision)),)
@@ -286,8 +287,9 @@ class ActionPipeline:
                 answer = self._handler.load(asked, CONFIRMATION).state
                 if not isinstance(answer, Approved):
                     raise DomainError("denied", f"action `{action.action_id}` was not approved")
-                is_same = is_as_shown(shown.facts, facts) and facts.claimed_by in ("", shown.facts.claimed_by)
-                if decision.verdict != "deny" and (is_same or answer.request.purpose == "unknown_outcome"):
+                was_unknown = answer.request.purpose == "unknown_outcome"
+                is_same = is_as_shown(shown.facts, facts) or was_unknown
+                if decision.verdict != "deny" and is_same and knows_writers(shown.facts, facts):
                     return (order_task(task.task_id, _start(action, asked, facts)),)
                 if decision.verdict != "deny" and _has_moved_on(action, shown.facts, facts):
                     # Asking again would offer to put an old copy over what somebody did meanwhile.
@@ -303,7 +305,9 @@ class ActionPipeline:
                 order_task(task.task_id, DeclineAction(action_id=action.action_id, reason_code=code, reason=reason)),
             )
         changed = what_changed(action, facts)
-        return self._judging.asked_again(task, step, action, view, facts, decision, changed, unknown_outcome=False)
+        return self._judging.asked_again(
+            task, step, action, view, facts, decision, changed, unknown_outcome=was_unknown
+        )
 
     # After a crash
 
@@ -368,7 +372,7 @@ def _retried(action: OpenAction, facts: Facts, decision: Decision) -> TaskComman
         )
     # What a person approved is tried again only on what they were shown, even where nobody would be asked any more.
     was_approved, shown = bool(action.phase.confirmation_id), action.phase.judgement.facts
-    has_changed = was_approved and not is_as_shown(shown, facts)
+    has_changed = was_approved and not (is_as_shown(shown, facts) and knows_writers(shown, facts))
     if has_changed or _has_moved_on(action, shown, facts) or (needs_answer(decision) and not was_approved):
         since = "it was approved" if was_approved or not action.staged_by else "the command saw it"
         return RecordFailure(

@@ -124,7 +124,7 @@ class Actions:
             case ActionConfirmationRequired():
                 action.phase = "asked"
                 action.asked = event.confirmation_id
-                action.claimed_by = event.facts.claimed_by
+                action.claimants = event.facts.claimants
 
     def _decide_again(self, seen: Seen, task: TaskSeen, action: ActionSeen, event: Judged) -> None:
         self._findings.count("decisions")
@@ -189,8 +189,8 @@ class Actions:
             self._check_rights(seen, task, action, name, held, facts, has_leave=has_leave)
         self._tree.on_start(seen, task.node, name)
         self._budgets.on_start(seen, task.node, name, action.action, facts)
-        knew = action.by_person and bool(action.claimed_by)
-        self._claims.on_start(seen, task.node, name, action.action, facts, was_asked=knew)
+        shown = action.claimants if action.by_person else frozenset[str]()
+        self._claims.on_start(seen, task.node, name, action.action, facts, shown=shown)
         task.plans.on_start(seen, name)
         if isinstance(action.action, SubagentSpawn):
             task.node.has_children = True

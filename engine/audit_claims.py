@@ -93,9 +93,9 @@ class Claims:
             held.add(event.task_id, path)
 
     def on_start(
-        self, seen: Seen, node: Node, action_id: str, action: Action, facts: Facts, *, was_asked: bool
+        self, seen: Seen, node: Node, action_id: str, action: Action, facts: Facts, *, shown: frozenset[str]
     ) -> None:
-        """Check what an action writes. `was_asked` says that a person knew of the other agent and said yes."""
+        """Check what an action writes. `shown` are the other agents that a person knew of who said yes."""
         places = [at for at, verb in _written(action, facts) if verb]
         paths = tuple(self._paths(places))
         held = self._trees.setdefault(root_task_id(node.task_id), _Held())
@@ -103,8 +103,8 @@ class Claims:
             for path, place in zip(paths, places, strict=False):
                 if not held.holds(node.task_id, path):
                     self._findings.add(12, seen, f"`{action_id}` writes `{place.path}` without having claimed it")
-        other = next((name for path in paths for name in self._others(held, node, path)), "")
-        if other and not was_asked:
+        other = next((name for path in paths for name in self._others(held, node, path) if name not in shown), "")
+        if other:
             self._findings.add(12, seen, f"`{action_id}` writes where `{other}` does, and nobody was asked")
         if paths:
             self._writing.setdefault(node.task_id, {})[action_id] = paths

@@ -27,7 +27,7 @@ class AttemptSeen(msgspec.Struct, frozen=True):
 
 
 class ActionSeen(msgspec.Struct):
-    """An action that was proposed. `claimed_by` is the other agent that its last question named."""
+    """An action that was proposed. `claimants` are the other agents that its last question named."""
 
     action: Action
     digest: str
@@ -35,7 +35,7 @@ class ActionSeen(msgspec.Struct):
     phase: Phase = "proposed"
     facts: Facts | None = None
     asked: str = ""
-    claimed_by: str = ""
+    claimants: frozenset[str] = frozenset()
     by_person: bool = False
     approval_id: str = ""
     attempts: int = 0

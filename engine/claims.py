@@ -28,10 +28,10 @@ class _Tree:
         self._below: dict[_Path, dict[str, int]] = {}
         self._of: dict[str, set[_Path]] = {}
 
-    def others(self, task_id: str, path: _Path) -> list[str]:
+    def others(self, task_id: str, path: _Path) -> set[str]:
         """Return the other tasks that have claimed the place, one above it or one below it."""
         found = {holder for depth in range(len(path) + 1) for holder in self._at.get(path[:depth], ())}
-        return sorted((found | set(self._below.get(path, ()))) - {task_id})
+        return found.union(self._below.get(path, ())) - {task_id}
 
     def add(self, task_id: str, path: _Path) -> None:
         """Note that the task has claimed the place."""
@@ -67,24 +67,24 @@ class Claims:
         self._views = views
         self._trees: dict[str, _Tree] = {}
 
-    def claim(self, task: Task, action: Action, facts: Facts) -> str:
-        """Hold what the action would write for the task; return who else does, by the id of their task, or nothing.
+    def claim(self, task: Task, action: Action, facts: Facts) -> frozenset[str]:
+        """Hold what the action would write for the task; return everybody else who does, by the ids of their tasks.
 
         What a task above this one has finished writing is its subagents' to go on with.
         """
         if not task.is_in_tree:
-            return ""
+            return frozenset()
         scope = self._views.view(task.session_id).scope
         tree = self._tree(task, scope)
         above = list(self._under_way_above(task, scope))
-        other = ""
+        others: set[str] = set()
         for path in _written(action, facts, scope):
             # What a task above wrote before it had subagents is on record as an attempt, and not as a claim.
-            at_it = [holder for holder, theirs in above if _meet(path, theirs)]
-            beside = [holder for holder in tree.others(task.task_id, path) if not task.task_id.startswith(f"{holder}-")]
-            other = other or next(iter((*at_it, *beside)), "")
+            others.update(holder for holder, theirs in above if _meet(path, theirs))
+            beside = tree.others(task.task_id, path)
+            others.update(holder for holder in beside if not task.task_id.startswith(f"{holder}-"))
             tree.add(task.task_id, path)
-        return other
+        return frozenset(others)
 
     def _under_way_above(self, task: Task, scope: Scope) -> Iterator[tuple[str, _Path]]:
         """Yield what attempts of the tasks above this one are writing, or may have written, as far as anybody knows."""

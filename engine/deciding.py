@@ -6,7 +6,7 @@ import msgspec
 
 from ..domain.action import Action, kind_of
 from ..domain.approvals import UseApproval, after_use
-from ..domain.facts import Facts
+from ..domain.facts import Facts, names_of
 from ..domain.ids import root_task_id
 from ..domain.policy import broken_evaluation
 from ..domain.policy_approval import Approval
@@ -65,10 +65,10 @@ def _decided(
     decision = _decide(action, facts, task, view, approvals)
     if decision.verdict == "deny":
         return Decided(facts, decision)
-    other = tree.claim(task, action, facts)
-    if not other:
+    others = tree.claim(task, action, facts)
+    if not others:
         return Decided(facts, decision)
-    claimed = msgspec.structs.replace(facts, claimed_by=other)
+    claimed = msgspec.structs.replace(facts, claimed_by=names_of(others))
     return Decided(claimed, _decide(action, claimed, task, view, approvals))
 
 

@@ -1,7 +1,7 @@
 """What a person was shown of the world, held against the world as it is now."""
 
 from ..domain.action import locations_of
-from ..domain.facts import ABSENT, Facts, FileState, is_same_object
+from ..domain.facts import ABSENT, Facts, FileState, is_same_object, writing_too
 from ..domain.task import OpenAction, Proposed
 
 
@@ -16,6 +16,11 @@ def is_as_shown(shown: Facts, now: Facts) -> bool:
         and _same(shown.kept, now.kept)
         and (shown.confinement, shown.inputs) == (now.confinement, now.inputs)
     )
+
+
+def knows_writers(shown: Facts, now: Facts) -> bool:
+    """Whether a person was shown everybody else who writes at the same places; who has gone since does not matter."""
+    return now.claimants <= shown.claimants
 
 
 def _same(before: FileState | None, now: FileState | None) -> bool:
@@ -36,8 +41,8 @@ def what_changed(action: OpenAction, facts: Facts) -> str:
         return f"what is kept of it has changed ({_in_words(shown.kept)}, now {_in_words(facts.kept)})"
     if shown.confinement != facts.confinement:
         return "the sandbox that would hold it has changed"
-    if facts.claimed_by not in ("", shown.claimed_by):
-        return f"`{facts.claimed_by}` is writing there, too"
+    if not knows_writers(shown, facts):
+        return writing_too(facts.claimants - shown.claimants)
     held = dict.fromkeys(shown.inputs)
     for one in (*facts.inputs, *shown.inputs):
         if one not in held or one not in facts.inputs:

@@ -25,7 +25,7 @@ class TreeFacts:
         self._claims = claims
         self._locks: dict[str, anyio.Lock] = {}
 
-    def claim(self, task: Task, action: Action, facts: Facts) -> str:
+    def claim(self, task: Task, action: Action, facts: Facts) -> frozenset[str]:
         """See `Claims.claim`."""
         return self._claims.claim(task, action, facts)
 

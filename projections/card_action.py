@@ -61,9 +61,9 @@ def _acts(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
 def _other_writers(items: Sequence[QuestionItem], places: CardPlaces) -> list[str]:
     """Return who else of the same task writes where; nothing where nobody does."""
     written = [
-        f"{visible(item.facts.claimed_by)}, which has not ended, writes at {_around(item.action, places)}"
+        f"{visible(name)}, which has not ended, writes at {_around(item.action, places)}"
         for item in items
-        if item.facts.claimed_by
+        for name in sorted(item.facts.claimants)
     ]
     return block("beside", list(dict.fromkeys(written)))
 

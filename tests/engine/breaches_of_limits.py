@@ -246,6 +246,14 @@ def two_writers_and_nobody_was_asked(h: History) -> Breach:
     return [*h[:index], msgspec.structs.replace(h[index], event=allowed), *h[index + 1 :]], start
 
 
+@planted_in_tree(12)
+def a_writer_of_whom_the_answer_says_nothing(h: History) -> Breach:
+    index = place(h, ActionConfirmationRequired, lambda event: event.decision.rule_id == CLAIMED)
+    asked: Any = h[index].event
+    start = place(h, ActionStarted, lambda event: event.action_id == asked.action_id)
+    return changed(h, index, facts=msgspec.structs.replace(asked.facts, claimed_by="task-other")), start
+
+
 # 13: plans and interrupts
 
 

@@ -206,6 +206,14 @@ def test_a_place_where_another_agent_writes_names_that_agent() -> None:
     )
 
 
+def test_a_place_where_several_others_write_names_them_all() -> None:
+    card = card_of([FileDelete(at=A)], file_facts(claimed_by="task-1-s3, task-1-s4"))
+    assert lines_of(card, "action")[-2:] == [
+        "beside      task-1-s3, which has not ended, writes at 2023/a.docx, above it or beneath it",
+        "            task-1-s4, which has not ended, writes at 2023/a.docx, above it or beneath it",
+    ]
+
+
 def test_of_many_places_those_where_others_write_are_named_one_by_one() -> None:
     free, taken = file_facts(batch=3), file_facts(batch=3, claimed_by="task-1-s3")
     places = [Location("g1", f"{name}.txt") for name in "abc"]

@@ -72,7 +72,7 @@ class TreeAccount:
         self._spawned: set[str] = set()
         self._gone: set[str] = set()
         self._asked: dict[str, str] = {}
-        self._claimed_by: dict[str, str] = {}
+        self._shown: dict[str, frozenset[str]] = {}
         self._approved: set[str] = set()
         self._starts: dict[int, ActionStarted] = {}
         self._ended_at: dict[str, int] = {}
@@ -115,7 +115,7 @@ class TreeAccount:
                 self._gone.add(f"task-{name.partition('-')[2]}")
             case ActionConfirmationRequired(action_id=name, confirmation_id=asked, facts=facts):
                 self._asked[name] = asked
-                self._claimed_by[name] = facts.claimed_by
+                self._shown[name] = frozenset(facts.claimed_by.split(", "))
             case ConfirmationApproved(confirmation_id=name):
                 self._approved.add(name)
             case _:
@@ -261,15 +261,15 @@ class TreeAccount:
 
     def _collisions(self, number: int, attempt: Attempt) -> Iterator[str]:
         """Another task of the tree that was at the same place before, and had not ended when this attempt started."""
-        if self._claimed_by.get(attempt.action_id) and self._asked.get(attempt.action_id) in self._approved:
-            return
+        name = attempt.action_id
+        shown = self._shown.get(name, frozenset()) if self._asked.get(name) in self._approved else frozenset[str]()
         for other in self._truth.attempts[:number]:
             if root_task_id(other.task_id) != root_task_id(attempt.task_id) or other.task_id == attempt.task_id:
                 continue
             if attempt.task_id.startswith(f"{other.task_id}-") and self._was_over(other, attempt.position):
                 continue
             is_live = self._ended_at.get(other.task_id, attempt.position) >= attempt.position
-            if is_live and meet(other.writes, attempt.writes):
+            if is_live and other.task_id not in shown and meet(other.writes, attempt.writes):
                 yield f"{attempt.action_id} was at the same place as {other.action_id}, and nobody was asked"
 
     def _was_over(self, attempt: Attempt, position: int) -> bool:

@@ -45,7 +45,7 @@ def keep_what_was_given(patch: pytest.MonkeyPatch) -> None:
 
 def claim_nothing(patch: pytest.MonkeyPatch) -> None:
     """Nobody looks who else of the tree writes at a place."""
-    patch.setattr(Claims, "claim", lambda _self, _task, _action, _facts: "")
+    patch.setattr(Claims, "claim", lambda _self, _task, _action, _facts: frozenset())
 
 
 def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
