@@ -32,7 +32,8 @@ def bind_text(text: str, scope: Scope) -> Location:
     """Return the place that a path in a plan means.
 
     Relative paths lie below the first grant; `name:path` below the grant of that name; an absolute path below the
-    grant whose folder holds it. What lies nowhere has no grant id, and is denied.
+    grant whose folder holds it. What lies nowhere has no grant id, and is denied; so does what lies in a folder of those
+    above a subagent that it was not given.
     """
     if text.startswith("/"):
         for folder in scope.folders:
@@ -45,6 +46,8 @@ def bind_text(text: str, scope: Scope) -> Location:
         for folder in scope.folders:
             if folder.name == name:
                 return Location(folder.grant_id, _tidy(rest or "."))
+        if any(folder.name == name for one in scope.above for folder in one.folders):
+            return Location("", text)
     if not scope.folders:
         return Location("", text)
     return Location(scope.folders[0].grant_id, _tidy(text))

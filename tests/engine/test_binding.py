@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cowork.domain.action import FileDelete, FileMove, FileRead, FileRename, Location
 from cowork.domain.path import components
 from cowork.domain.plan import Batch
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope, attenuate
 from cowork.engine.binding import bind, bind_text, expand, name_without_grant
 
 
@@ -42,6 +42,16 @@ SCOPE = Scope((folder("g1", "inbox"), folder("g2", "photos")))
 )
 def test_a_text_means_one_place_and_nothing_in_it_is_expanded(text: str, place: Location) -> None:
     assert bind_text(text, SCOPE) == place
+
+
+def test_a_folder_that_only_those_above_have_is_none_of_a_subagents_own() -> None:
+    photos = Scope((folder("g2", "photos"),))
+    child = attenuate(SCOPE, photos)
+    grandchild = attenuate(child, photos)
+    for scope in (child, grandchild):
+        assert bind_text("inbox:a", scope) == Location("", "inbox:a")
+        assert bind_text("photos:a", scope) == Location("g2", "a")
+        assert bind_text("other:a", scope) == Location("g2", "other:a")
 
 
 def test_without_grants_every_place_lies_nowhere() -> None:
