@@ -124,15 +124,22 @@ def _part(wish: FolderFields, scope: Scope) -> FolderScope:
         raise DomainError(
             "denied", f"`{wish.path}` can't be given for {', '.join(missing)}: the task itself has no such right"
         )
-    outputs = tuple(_held(path, scope)[1].path for path in wish.outputs)
-    outside = next((path for path in outputs if not is_beneath(path, at.path)), None)
-    if outside is not None:
-        raise DomainError("invalid", f"the output `{outside}` does not lie in `{wish.path}`")
+    outputs = tuple(_output(path, wish.path, at, held, scope) for path in wish.outputs)
     kept = outputs or tuple(root for root in held.output_roots if is_beneath(root, at.path))
     inside = (at.path,) if held.is_output(at.path) and not outputs else ()
     return msgspec.structs.replace(
         held, verbs=tuple(dict.fromkeys(wish.verbs)), output_roots=kept or inside, within=(normal(at.path),)
     )
+
+
+def _output(path: str, part: str, part_at: Location, held: FolderScope, scope: Scope) -> str:
+    """Return the path in its folder of a place where results go, which lies in a part that is given."""
+    of, at = _held(path, scope)
+    if of.grant_id != held.grant_id or not is_beneath(at.path, part_at.path):
+        raise DomainError("invalid", f"the output `{path}` does not lie in `{part}`")
+    if not held.is_output(at.path):
+        raise DomainError("denied", f"`{path}` can't be given as an output: the task itself has no such output")
+    return at.path
 
 
 def _together(parts: list[FolderScope]) -> FolderScope:

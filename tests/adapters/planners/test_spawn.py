@@ -1,0 +1,58 @@
+"""What a subagent is given of what its parent has: what the plan says, and only where the parent has it."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cowork.adapters.planners.spawn import PlannedSpawns
+from cowork.domain.action import SubagentSpawn
+from cowork.domain.errors import DomainError
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def folder(name: str, *outputs: str) -> FolderScope:
+    return FolderScope(
+        grant_id=f"grant-{name}",
+        name=name,
+        root_path=f"/home/ada/{name}",
+        verbs=VERBS,
+        output_roots=outputs,
+        identity=FolderIdentity(1, 2),
+    )
+
+
+HELD = Scope(folders=(folder("box", "out"), folder("photos", "out")))
+
+
+def given(scope: Scope = HELD, **wished: Any) -> Scope:
+    """Return what is given to a subagent that wishes for this."""
+    steps = json.dumps([{"id": "x", "action": {"kind": "file.read", "path": "a"}}])
+    action = SubagentSpawn(title="helper", scope=json.dumps(wished), steps=steps)
+    return PlannedSpawns().read(action, scope, NOW).scope
+
+
+def refusal(scope: Scope = HELD, **wished: Any) -> str:
+    with pytest.raises(DomainError) as refused:
+        given(scope, **wished)
+    return refused.value.message
+
+
+def test_results_go_where_the_plan_says_within_what_the_parent_has() -> None:
+    (photos,) = given(folders=[{"path": "photos:", "verbs": ["create"], "outputs": ["photos:out/deep"]}]).folders
+    assert (photos.grant_id, photos.output_roots) == ("grant-photos", ("out/deep",))
+
+
+@pytest.mark.parametrize("output", ["photos:out", "/home/ada/photos/out"])
+def test_an_output_of_another_folder_is_none_of_this_one(output: str) -> None:
+    said = refusal(folders=[{"path": "box:out", "verbs": ["create"], "outputs": [output]}])
+    assert said == f"the output `{output}` does not lie in `box:out`"
+
+
+@pytest.mark.parametrize("output", ["a", "."])
+def test_an_output_that_the_parent_does_not_have_is_refused(output: str) -> None:
+    said = refusal(folders=[{"path": ".", "verbs": ["create"], "outputs": [output]}])
+    assert said == f"`{output}` can't be given as an output: the task itself has no such output"
