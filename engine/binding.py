@@ -32,7 +32,7 @@ def bind_text(text: str, scope: Scope) -> Location:
     """Return the place that a path in a plan means.
 
     Relative paths lie below the first grant; `name:path` below the grant of that name; an absolute path below the
-    grant whose folder holds it. What lies nowhere has no grant id, and is denied; so does what lies in a folder of those
+    grant whose folder holds it. What lies nowhere has no grant id, and is denied; nor has what lies in a folder of those
     above a subagent that it was not given.
     """
     if text.startswith("/"):

@@ -9,7 +9,7 @@ import pytest
 from cowork.adapters.planners.spawn import PlannedSpawns
 from cowork.domain.action import SubagentSpawn
 from cowork.domain.errors import DomainError
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
