@@ -32,8 +32,8 @@ def bind_text(text: str, scope: Scope) -> Location:
     """Return the place that a path in a plan means.
 
     Relative paths lie below the first grant; `name:path` below the grant of that name; an absolute path below the
-    grant whose folder holds it. What lies nowhere has no grant id, and is denied; nor has what lies in a folder of those
-    above a subagent that it was not given.
+    grant whose folder holds it. What lies nowhere has no grant id, and is denied; nor has what lies in a folder of one
+    above a subagent that the subagent was not given.
     """
     if text.startswith("/"):
         for folder in scope.folders:
