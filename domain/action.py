@@ -64,13 +64,15 @@ class FileRead(_Action, frozen=True, kw_only=True, tag="file.read"):
 class FileWrite(_Action, frozen=True, kw_only=True, tag="file.write"):
     """Write a whole file, replacing what is there. `mode` sets its permission bits; without it they stay.
 
-    With a `base` (`sha256:<hex>`) it replaces a file that holds just that, and is refused where anything else stands.
+    With a `base` (`sha256:<hex>`) it replaces a file that holds just that, and is refused where anything else stands;
+    with a `base_mode`, one that has just those permission bits.
     """
 
     at: Location
     content: Content
     mode: int | None = None
     base: str = ""
+    base_mode: int | None = None
 
 
 class FileCreate(_Action, frozen=True, kw_only=True, tag="file.create"):
@@ -239,6 +241,11 @@ def locations_of(action: Action) -> tuple[Location, ...]:
             return (cwd,)
         case NetworkRequest() | ConnectorRead() | ConnectorAction() | SubagentSpawn():
             return ()
+
+
+def sets_mode(action: Action) -> bool:
+    """Whether the action sets permission bits, in place of those that a file has."""
+    return isinstance(action, (FileWrite, FileCreate)) and action.mode is not None
 
 
 def hosts_of(action: Action) -> tuple[str, ...]:

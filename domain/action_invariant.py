@@ -176,6 +176,9 @@ def _find_refusal_of_target(action: Action, facts: Facts) -> Refusal | None:
             return _refused(
                 "conflict", "target-changed", f"`{at.path}` is no longer what it was when this was asked for"
             )
+        case FileWrite(at=at, base_mode=mode) if mode is not None and target.mode != mode:
+            said = f"the mode of `{at.path}` is no longer what it was when this was asked for"
+            return _refused("conflict", "target-changed", said)
         case FileRestore():
             return _find_refusal_of_restoring(action, facts.kept, target)
         case FileCreate(at=at) if target.kind != "absent":

@@ -44,6 +44,11 @@ def is_same_object(before: FileState, now: FileState) -> bool:
     )
 
 
+def is_same_target(before: FileState, now: FileState, *, with_mode: bool) -> bool:
+    """The same, of what an action is about to change: its permission bits count as well where the action sets them."""
+    return is_same_object(before, now) and (not with_mode or before.mode == now.mode)
+
+
 class Obstacle(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Why a place can't be used, found while looking it up: the code, and a sentence for people."""
 

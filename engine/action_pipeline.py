@@ -20,12 +20,12 @@ from typing import assert_never
 
 import msgspec
 
-from ..domain.action import Action
+from ..domain.action import Action, FileWrite, sets_mode
 from ..domain.budget import NO_USAGE, reservation, tells_what_it_sent
 from ..domain.confirmation import Approved
 from ..domain.errors import DomainError, ErrorCode
 from ..domain.event import Event, Recorded
-from ..domain.facts import Facts
+from ..domain.facts import ABSENT, Facts
 from ..domain.plan import Batch, Listed, OnAsk, Step
 from ..domain.policy_decision import Decision
 from ..domain.reason import ReasonCode
@@ -288,7 +288,7 @@ class ActionPipeline:
                 if not isinstance(answer, Approved):
                     raise DomainError("denied", f"action `{action.action_id}` was not approved")
                 was_unknown = answer.request.purpose == "unknown_outcome"
-                is_same = is_as_shown(shown.facts, facts) or was_unknown
+                is_same = is_as_shown(action.action, shown.facts, facts) or was_unknown
                 if decision.verdict != "deny" and is_same and knows_writers(shown.facts, facts):
                     return (order_task(task.task_id, _start(action, asked, facts)),)
                 if decision.verdict != "deny" and _has_moved_on(action, shown.facts, facts):
@@ -372,7 +372,8 @@ def _retried(action: OpenAction, facts: Facts, decision: Decision) -> TaskComman
         )
     # What a person approved is tried again only on what they were shown, even where nobody would be asked any more.
     was_approved, shown = bool(action.phase.confirmation_id), action.phase.judgement.facts
-    has_changed = was_approved and not (is_as_shown(shown, facts) and knows_writers(shown, facts))
+    is_same = is_as_shown(action.action, shown, facts) and knows_writers(shown, facts)
+    has_changed = was_approved and not is_same
     if has_changed or _has_moved_on(action, shown, facts) or (needs_answer(decision) and not was_approved):
         since = "it was approved" if was_approved or not action.staged_by else "the command saw it"
         return RecordFailure(
@@ -387,12 +388,16 @@ def _has_moved_on(action: OpenAction, seen: Facts, now: Facts) -> bool:
     """Whether a change that a command made to its copy is about to be made to something that the command never saw.
 
     Policy lets a plan's own step replace whatever is there. What a command made of a file is made of what was in it.
+    An undo names the content that it replaces, and gives back a mode only in place of the one that it has seen.
     """
-    return bool(action.staged_by) and not is_as_shown(seen, now)
+    if action.staged_by:
+        return not is_as_shown(action.action, seen, now)
+    is_undo = isinstance(action.action, FileWrite) and bool(action.action.base)
+    return is_undo and sets_mode(action.action) and (seen.target or ABSENT).mode != (now.target or ABSENT).mode
 
 
 def _moved_on(task: Task, action: OpenAction, facts: Facts) -> tuple[Order, ...]:
-    reason = f"{what_changed(action, facts)} since the command saw it"
+    reason = f"{what_changed(action, facts)} since {'the command saw it' if action.staged_by else 'it was decided on'}"
     conflict = DeclineAction(action_id=action.action_id, reason_code="conflict", reason=reason)
     return (order_task(task.task_id, conflict),)
 

@@ -6,10 +6,10 @@ Invariants 1 (leave to start), 2 (outcomes), 3 (decisions and effects), 8 (nothi
 
 from typing import TypeAlias
 
-from ..domain.action import Location, SubagentSpawn, digest_of, locations_of
+from ..domain.action import Location, SubagentSpawn, digest_of, locations_of, sets_mode
 from ..domain.action_invariant import required_verbs
 from ..domain.effect import Effect
-from ..domain.facts import ABSENT, Facts, FileState, is_same_object
+from ..domain.facts import ABSENT, Facts, FileState, is_same_target
 from ..domain.ids import root_task_id
 from ..domain.path import components, find_problem, is_beneath
 from ..domain.policy import EVALUATION_BROKE
@@ -255,7 +255,7 @@ class Actions:
         if now is None:
             self._findings.add(1, seen, f"`{event.action_id}` was approved, and started without a second look")
         elif shown is not None and not (
-            _is_same(shown.target, now.target)
+            _is_same(shown.target, now.target, with_mode=sets_mode(action.action))
             and _is_same(shown.destination, now.destination)
             and _is_same(shown.kept, now.kept)
             and (shown.confinement, shown.inputs) == (now.confinement, now.inputs)
@@ -366,5 +366,5 @@ def _holds(named: Location, place: Location) -> bool:
     return named.grant_id == place.grant_id and is_beneath(place.path, named.path)
 
 
-def _is_same(before: FileState | None, now: FileState | None) -> bool:
-    return is_same_object(before or ABSENT, now or ABSENT)
+def _is_same(before: FileState | None, now: FileState | None, *, with_mode: bool = False) -> bool:
+    return is_same_target(before or ABSENT, now or ABSENT, with_mode=with_mode)

@@ -10,10 +10,10 @@ from typing import Literal, assert_never
 import anyio
 import msgspec
 
-from ..domain.action import Action, digest_of
+from ..domain.action import Action, digest_of, sets_mode
 from ..domain.errors import DomainError
 from ..domain.event import Event, Recorded
-from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_object
+from ..domain.facts import ABSENT, Facts, FileState, Obstacle, is_same_target
 from ..domain.plan import Step
 from ..domain.task import (
     ActionStarted,
@@ -211,16 +211,17 @@ def _held_against(change: StagedChange, facts: Facts) -> Facts:
         return facts
     if change.obstacle is not None:
         return msgspec.structs.replace(facts, obstacle=change.obstacle)
-    if _is_what_was_seen(change.base, facts.target or ABSENT):
+    if _is_what_was_seen(change, facts.target or ABSENT):
         return facts
     place = change.action.at.path
     return msgspec.structs.replace(facts, obstacle=Obstacle("conflict", f"`{place}` changed while the command ran"))
 
 
-def _is_what_was_seen(base: FileState, now: FileState) -> bool:
+def _is_what_was_seen(change: StagedChange, now: FileState) -> bool:
+    base = change.base
     if base.kind == "folder" and now.kind == "folder":
         return (base.device, base.inode, base.entries) == (now.device, now.inode, now.entries)
-    return is_same_object(base, now)
+    return is_same_target(base, now, with_mode=sets_mode(change.action))
 
 
 def _without_changes(done: Done, why: str) -> Done:

@@ -15,6 +15,7 @@ from ..domain.action import (
     ShellExec,
     kind_of,
     locations_of,
+    sets_mode,
 )
 from ..domain.facts import ABSENT, Confinement, Facts
 from ..domain.glob import parse_glob
@@ -27,6 +28,7 @@ from .ports import Clock, Executor
 from .resume_changes import find_move, find_move_since
 from .resume_past import Past
 from .resume_report import FileChange, FileMove
+from .shown_state import mode_change_words
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,8 +177,13 @@ def _changes(item: _Item, now: Facts) -> Iterator[FileChange]:
     for place, (before, after) in zip(locations_of(item.action), seen, strict=False):
         if before is not None and after is None:
             yield _unreadable(item, place, before.digest, now)
-        elif before is not None and (move := find_move(before, after or ABSENT)) is not None:
-            yield _changed(item, place, move, before.digest, (after or ABSENT).digest)
+        elif before is not None:
+            now_there = after or ABSENT
+            if (move := find_move(before, now_there)) is not None:
+                yield _changed(item, place, move, before.digest, now_there.digest)
+            elif sets_mode(item.action) and before.mode != now_there.mode:
+                modes = mode_change_words(before, now_there)
+                yield _changed(item, place, "changed", before.digest, now_there.digest, modes)
     yield from _changes_of_inputs(item, item.then, now)
 
 

@@ -18,7 +18,8 @@ from .undo_tree import FolderKey, Node, Path, Tree
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to do. `digest` is what is to stand there: a file's new content, or what is put back.
 
-    `base` is what must stand there before; `needs` are the deeds, by their number, without which it is not to be done.
+    `base` is what must stand there before, `base_mode` which permission bits it must have where they are replaced;
+    `needs` are the deeds, by their number, without which it is not to be done.
     """
 
     deed: UndoDeed
@@ -27,6 +28,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""
     digest: str = ""
     mode: int | None = None
+    base_mode: int | None = None
     kept: str = ""
     folder: FolderKey | None = None
     needs: tuple[int, ...] = ()
@@ -258,7 +260,9 @@ class _Planning:
             what: UndoDeed = "merge" if wanted.is_merged else "write_back"
             if wanted.digest == node.digest:
                 what = "set_mode"
-            deed = Deed(deed=what, at=path, base=node.digest, digest=wanted.digest, mode=wanted.mode, needs=needs)
+            deed = Deed(deed=what, at=path, base=node.digest, digest=wanted.digest, needs=needs)
+            if wanted.mode is not None:
+                deed = msgspec.structs.replace(deed, mode=wanted.mode, base_mode=node.mode)
             self.deeds.append(deed)
         node.digest = wanted.digest
 

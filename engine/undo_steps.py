@@ -69,7 +69,7 @@ def action_of(deed: Deed, folders: Folders, size_of: Callable[[str], int]) -> Ac
         return FileRename(at=same, to=to) if deed.at[:-1] == deed.to[:-1] else FileMove(at=at, to=to)
     if deed.digest:
         content = Content(deed.digest, size_of(deed.digest))
-        return FileWrite(at=at, content=content, mode=deed.mode, base=deed.base)
+        return FileWrite(at=at, content=content, mode=deed.mode, base=deed.base, base_mode=deed.base_mode)
     return FileDelete(at=at, base=deed.base)
 
 

@@ -70,9 +70,9 @@ class Run:
         """Make a new file in the copy of the folder."""
         await self._stage(FileCreate(at=self.place(path), content=self._rig.content(text), mode=mode))
 
-    async def write(self, path: str, text: str) -> None:
+    async def write(self, path: str, text: str, *, mode: int | None = None) -> None:
         """Replace a file in the copy of the folder."""
-        await self._stage(FileWrite(at=self.place(path), content=self._rig.content(text)))
+        await self._stage(FileWrite(at=self.place(path), content=self._rig.content(text), mode=mode))
 
     async def delete(self, path: str) -> None:
         """Delete a file of the copy."""

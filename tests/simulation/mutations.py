@@ -32,7 +32,7 @@ from tests.simulation.mutation import Mutation
 
 def skip_the_second_look(patch: pytest.MonkeyPatch) -> None:
     """An approval counts whatever stands there now."""
-    patch.setattr(action_pipeline, "is_as_shown", lambda _shown, _now: True)
+    patch.setattr(action_pipeline, "is_as_shown", lambda _action, _shown, _now: True)
 
 
 def act_before_recording(patch: pytest.MonkeyPatch) -> None:
