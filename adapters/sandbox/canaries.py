@@ -18,6 +18,7 @@ from .bubblewrap import find_programs
 from .executor import CommandExecutor
 from .filters import load_filter
 from .trial import Trial
+from .watching import StagedLimits, find_lack_of_room
 
 _FOLDER: Final = "commands"
 _DISK: Final = "/var/tmp"  # noqa: S108 - a folder in it is made with a name that nobody can foresee
@@ -30,12 +31,16 @@ class SandboxSelfTest:
     on the disk and not in memory, whose file systems can't all carry a copy.
     """
 
-    def __init__(self, state_dir: Path | None = None) -> None:
+    def __init__(self, state_dir: Path | None = None, *, limits: StagedLimits | None = None) -> None:
         self._state_dir = state_dir
+        self._limits = limits or StagedLimits()
         self._runs = 0
 
     def fingerprint(self) -> str:
-        """Return `sha256:<hex>` of programs, kernel, filters, user, version and disk."""
+        """Return `sha256:<hex>` of programs, kernel, filters, user, version and disk, and whether there is room on it.
+
+        Who has made room is not denied by a test of before.
+        """
         try:
             programs = find_programs()
             parts = [programs.identity, programs.bubblewrap, programs.python, f"landlock {programs.landlock}"]
@@ -46,6 +51,7 @@ class SandboxSelfTest:
         if self._state_dir is not None:
             with suppress(OSError):
                 parts.append(f"disk {self._state_dir.stat().st_dev}")
+                parts += [lack] if (lack := find_lack_of_room(self._state_dir, self._limits)) is not None else []
         for setting in ("user/max_user_namespaces", "kernel/apparmor_restrict_unprivileged_userns"):
             with suppress(OSError):
                 parts.append(f"{setting} {Path('/proc/sys', setting).read_text(encoding='ascii').strip()}")
@@ -55,6 +61,10 @@ class SandboxSelfTest:
         """Try everything out. Never raises for a missing or broken sandbox: that is a result."""
         try:
             await anyio.to_thread.run_sync(find_programs)
+            folder = self._state_dir or _disk() or tempfile.gettempdir()
+            if (lack := find_lack_of_room(folder, self._limits)) is not None:
+                # Every command would be stopped at once, and what is said of that would be a guess about the kernel.
+                return _missing(lack, "make room on it: `cowork store gc --dry-run` shows what the store can let go of")
             self._runs += 1
             with ExitStack() as stack:
                 state_dir = self._state_dir or Path(

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -41,11 +42,18 @@ async def watch_copy(upper: str, limits: StagedLimits) -> str:
         await anyio.sleep(max(_PAUSE_S, (anyio.current_time() - began) * _SHARE))
 
 
-def find_excess(upper: str, limits: StagedLimits) -> str | None:
-    """Return which bound a copy is over, as a sentence, or None."""
-    disk = os.statvfs(upper)
+def find_lack_of_room(folder: str | Path, limits: StagedLimits) -> str | None:
+    """Return that the disk of that folder has too little room for a command, as a sentence, or None."""
+    disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < limits.free_bytes_min:
         return f"the disk of the store has less than {limits.free_bytes_min:,} bytes left"
+    return None
+
+
+def find_excess(upper: str, limits: StagedLimits) -> str | None:
+    """Return which bound a copy is over, as a sentence, or None."""
+    if (lack := find_lack_of_room(upper, limits)) is not None:
+        return lack
     size = 0
     try:
         for files, status in enumerate(_below(upper), 1):

@@ -14,6 +14,7 @@ from cowork.adapters.sandbox import bubblewrap, canaries, starting, trial
 from cowork.adapters.sandbox.bubblewrap import find_programs, trusted_program
 from cowork.adapters.sandbox.canaries import SandboxSelfTest
 from cowork.adapters.sandbox.view import Descriptors, Person, arguments_of_view
+from cowork.adapters.sandbox.watching import StagedLimits
 from cowork.domain.errors import DomainError
 from tests.adapters.sandbox.ground import Ground
 
@@ -42,6 +43,16 @@ async def test_every_wall_holds_on_this_machine(ground: Ground) -> None:
 async def test_the_result_is_the_same_every_time(ground: Ground) -> None:
     self_test = SandboxSelfTest(ground.base / "state")
     assert await self_test.run() == await self_test.run() == await SandboxSelfTest().run()
+
+
+async def test_a_disk_without_room_is_said_with_what_helps_and_tried_again_once_there_is(ground: Ground) -> None:
+    full = SandboxSelfTest(ground.base / "state", limits=StagedLimits(free_bytes_min=1 << 60))
+    for canary in await full.run():
+        assert (canary.name, canary.standing) == ("sandbox", "absent")
+        assert canary.detail.startswith("the disk of the store has less than ")
+        assert canary.hint == "make room on it: `cowork store gc --dry-run` shows what the store can let go of"
+    assert full.fingerprint() != SandboxSelfTest(ground.base / "state").fingerprint()
+    ground.require_no_residue()
 
 
 async def test_it_takes_less_than_a_second_when_nothing_else_runs(ground: Ground) -> None:
