@@ -5,6 +5,7 @@ dropped and the command goes on to its end: a task does not depend on somebody w
 log. A disk that is full under a redirected output is said once on standard error and ends in status 1.
 """
 
+import codecs
 import errno
 import os
 import sys
@@ -29,7 +30,7 @@ def document(value: object) -> None:
     """Write a value as one indented JSON document."""
     import msgspec
 
-    line(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    exactly(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def raw(data: bytes) -> None:
@@ -46,7 +47,16 @@ def object_line(value: object) -> None:
     """Write a value as JSON on one line."""
     import msgspec
 
-    line(msgspec.json.encode(value).decode())
+    exactly(msgspec.json.encode(value))
+
+
+def exactly(text: bytes) -> None:
+    """Write a line for programs, UTF-8 whatever the encoding: the escapes of `prepare` are none of JSON or TOML."""
+    encoding = sys.stdout.encoding
+    if encoding is None or codecs.lookup(encoding).name == "utf-8":
+        line(text.decode())
+    else:
+        raw(text + b"\n")
 
 
 def flush() -> None:

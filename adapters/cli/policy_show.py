@@ -47,7 +47,7 @@ def show(
     rules: Annotated[bool, Parameter(negative="", help="Print each rule as a sentence.")] = False,
     document: Annotated[
         str | None,
-        Parameter(help="Print the document of this layer, such as `baseline`, as JSON: to keep it, or to change it."),
+        Parameter(help="Print the document of this layer, such as `baseline`, to keep it or to change it."),
     ] = None,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
@@ -64,7 +64,7 @@ def show(
     from ..bootstrap import policy_source
 
     if document is not None:
-        output.line(_document(document, options))
+        output.exactly(_document(document, options).encode())
         return
     trusted = _trusted(options)
     layers = [_shown(layer, path, with_rules=rules) for layer, path in _layers(trusted)]

@@ -1,15 +1,16 @@
 """Mistakes on the command line, said as every other refusal is: a lower-case sentence, a hint, status 2."""
 
 import re
+from difflib import get_close_matches
 from typing import Final
 
-from cyclopts import CoercionError, CycloptsError, UnusedCliTokensError
+from cyclopts import CoercionError, CycloptsError, UnknownCommandError, UnusedCliTokensError
 
 from ...domain.errors import DomainError
 from ...projections.visible_text import visible
 from .argument_text import TextError
 
-_SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
+_SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])|(?<=\") (?=Did you mean)")
 
 
 def usage_error(error: CycloptsError) -> DomainError:
@@ -18,9 +19,20 @@ def usage_error(error: CycloptsError) -> DomainError:
         return DomainError("invalid", f"unexpected argument `{visible(error.unused_tokens[0])}`", _see(error))
     if isinstance(error, CoercionError) and isinstance(error.__cause__, TextError):
         return _text_error(error, error.__cause__)
+    if isinstance(error, UnknownCommandError):
+        return _unknown_command(error)
     first, *rest = _SENTENCE_END.split(" ".join(visible(line) for line in str(error).splitlines()))
-    hint = " ".join(_lowered(sentence) for sentence in rest) or _see(error)
+    hint = "; ".join(_lowered(sentence) for sentence in rest) or _see(error)
     return DomainError("invalid", _lowered(first), hint)
+
+
+def _unknown_command(error: UnknownCommandError) -> DomainError:
+    """The parser's own words list the first eight commands and end in a comma."""
+    unknown = error.unused_tokens[0] if error.unused_tokens else ""
+    names = [name for name in error.app or () if not name.startswith("-")]
+    near = get_close_matches(unknown, names, n=1)
+    known = f"did you mean `{near[0]}`? {_see(error)}" if near else f"the commands are {', '.join(names)}"
+    return DomainError("invalid", f"unknown command `{visible(unknown)}`", known)
 
 
 def _text_error(error: CoercionError, wrong: TextError) -> DomainError:

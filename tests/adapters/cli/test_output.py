@@ -62,6 +62,19 @@ def test_what_the_encoding_lacks_is_written_as_an_escape(cowork: CommandLine) ->
     assert "M\\xe4rz.txt" in run.out
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+def test_json_is_utf_8_whatever_the_encoding(cowork: CommandLine, encoding: str) -> None:
+    cowork.fill("März.txt")
+    env = {"PYTHONIOENCODING": encoding}
+    cowork.run("run", cowork.plan(DELETE_ALL), "--folder", "inbox", "--answer", "wait")
+    (question,) = cowork.run("confirmation", "list", "--json", env=env).json()
+    assert "März.txt" in question["card"]["headline"]
+    events = cowork.run("replay", question["taskId"], "--json", env=env).lines()
+    assert any("März.txt" in str(event) for event in events)
+    document = cowork.run("policy", "show", "--document", "baseline", "--json", env=env).json()
+    assert document["rules"]
+
+
 def test_with_json_an_error_is_also_an_object_on_standard_output(cowork: CommandLine) -> None:
     cowork.run_plan(LOOK)
     run = cowork.run("task", "show", "task-nope", "--json")
@@ -84,7 +97,7 @@ def test_with_json_an_error_is_also_an_object_on_standard_output(cowork: Command
         (["task", "list", "--jsno"], "unknown option: --jsno"),
         (["task", "show"], "TASK_ID requires an argument"),
         (["run", "plan.toml", "--answer", "maybe"], "invalid value `maybe`"),
-        (["replay", "task-x", "--at", "soon"], "invalid value"),
+        (["replay", "task-x", "--at", "soon"], "`--at` is a whole number"),
         (["resume", "a", "b"], "unexpected argument `"),
         (["task", "show", "\x1b[2J", "\x1b[2J"], "unexpected argument `"),
     ],
@@ -125,3 +138,29 @@ def test_a_bug_is_one_sentence_with_a_trace_in_a_file(cowork: CommandLine) -> No
     )
     assert "Traceback" in loud.stderr
     assert len(list((cowork.store / "logs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["rnu"], "did you mean `run`? see `cowork --help`"),
+        (["task", "lits"], "did you mean `list`? see `cowork task --help`"),
+        (["grant", "frobnicate"], "the commands are list, narrow, revoke"),
+        (
+            ["run", "plan.toml", "--answer", "wiat"],
+            "choose from: `ask`, `approve`, `reject`, `wait`; did you mean `wait`?",
+        ),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_what_may_be_meant(
+    cowork: CommandLine, arguments: list[str], hint: str
+) -> None:
+    ended = cowork.run(*arguments)
+    assert ended.status == 2
+    assert ended.err.splitlines()[1] == f"hint: {hint}"
+
+
+def test_an_unknown_command_is_answered_with_all_that_there_are(cowork: CommandLine) -> None:
+    hint = cowork.run("frobnicate").err.splitlines()[1]
+    commands = hint.removeprefix("hint: the commands are ").split(", ")
+    assert (commands[0], commands[-1], len(commands)) == ("run", "demo", 17)
