@@ -50,7 +50,8 @@ def _needs_words(one: PlanDependency) -> str:
 
 def _group_row(group: TimelineGroup) -> tuple[str, ...]:
     details = next((event.details for event in reversed(group.events) if event.details), "")
-    return f"  {visible(group.step_id)}", group.outcome, group.kind, group.label, visible(details)
+    # Of an action the group's name is its id, which `task output` and `undo` want whole.
+    return f"  {visible(group.group)}", visible(group.step_id), group.outcome, group.kind, group.label, visible(details)
 
 
 def _subagent_row(group: TimelineGroup) -> tuple[str, ...]:

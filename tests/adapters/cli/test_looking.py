@@ -58,6 +58,18 @@ def _is_time(text: str) -> bool:
     return text.endswith("Z") and datetime.fromisoformat(text).tzinfo is not None
 
 
+@pytest.mark.parametrize("columns", ["40", "200"])
+def test_a_task_shows_the_whole_ids_of_its_actions(cowork: CommandLine, columns: str) -> None:
+    cowork.fill("a.txt")
+    assert cowork.run_plan(LOOK).status == 0
+    task_id = cowork.only_task()["taskId"]
+    shown = cowork.run("task", "show", task_id, env={"COLUMNS": columns}).out
+    (row,) = shown.partition("\nactions\n")[2].splitlines()
+    assert row.split()[:4] == [f"{task_id}.1", "list", "succeeded", "file.list"]
+    found = cowork.run("task", "output", row.split()[0])
+    assert (found.status, "a.txt" in found.out) == (0, True), found
+
+
 def test_tasks_are_listed_shown_and_summarised_in_the_shapes_of_the_contract(done: CommandLine) -> None:
     (task,) = done.run("task", "list", "--json").json()
     shown = done.run("task", "show", task["taskId"], "--json").json()
