@@ -5,6 +5,7 @@ turn comes. A request is one action, or a pattern that stands for many.
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
@@ -78,10 +79,11 @@ def check_plan(plan: Plan) -> None:
     for step in plan.steps:
         for need in needs[step.step_id]:
             if need not in needs:
+                near = get_close_matches(need, needs, n=1)
                 raise DomainError(
                     "invalid",
                     f"step `{step.step_id}` needs `{need}`, which is not in the plan",
-                    f"the plan's steps are: {', '.join(needs)}",
+                    f"did you mean `{near[0]}`?" if near else f"the plan's steps are: {', '.join(needs)}",
                 )
     cycle = find_cycle(needs)
     if cycle:

@@ -44,13 +44,21 @@ class PlanFile:
             answer_within_s=fields.answer_within_s,
             source_digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
         )
-        if len(steps) > limits.PLAN_STEPS_MAX:
-            raise DomainError("limit", f"a plan has at most {limits.PLAN_STEPS_MAX} steps, this one has {len(steps)}")
-        check_plan(plan)
-        for step in steps:
-            if isinstance(step.request, SubagentSpawn):
-                check_spawn(step.request)
+        try:
+            _check(plan)
+        except DomainError as error:
+            raise DomainError(error.code, f"the plan `{self._path}`: {error.message}", error.hint) from error
         return PlannedTask(plan, tuple(contents.values()), budget_of(fields.budget), fields.priority)
+
+
+def _check(plan: Plan) -> None:
+    if len(plan.steps) > limits.PLAN_STEPS_MAX:
+        most = limits.PLAN_STEPS_MAX
+        raise DomainError("limit", f"a plan has at most {most} steps, this one has {len(plan.steps)}")
+    check_plan(plan)
+    for step in plan.steps:
+        if isinstance(step.request, SubagentSpawn):
+            check_spawn(step.request)
 
 
 def _read(path: Path) -> bytes:
@@ -107,5 +115,5 @@ def _checked(value: dict[str, Any], path: Path) -> PlanFields:
     try:
         return PlanFields.model_validate(value)
     except ValidationError as error:
-        sentence, hint = in_one_sentence(error, value)
+        sentence, hint = in_one_sentence(error, value, PlanFields)
         raise DomainError("invalid", f"the plan `{path}`: {sentence}", hint) from error

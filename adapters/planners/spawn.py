@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from ...domain.action import Action, ActionKind, Location, SubagentSpawn
 from ...domain.errors import DomainError
@@ -35,12 +35,18 @@ class FolderFields(BaseModel):
     outputs: list[Name] = Field(default_factory=list)
 
 
+def _form(value: object) -> str:
+    return "a name" if isinstance(value, str) else "a table"
+
+
 class ScopeFields(BaseModel):
     """What a subagent is given of what its parent has. What is not named is not given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folders: list[Name | FolderFields] = Field(default_factory=list)
+    folders: list[
+        Annotated[Annotated[Name, Tag("a name")] | Annotated[FolderFields, Tag("a table")], Discriminator(_form)]
+    ] = Field(default_factory=list)
     hosts: list[Name] = Field(default_factory=list)
     connectors: list[Name] = Field(default_factory=list)
     kinds: list[ActionKind] | None = None
@@ -94,7 +100,7 @@ def _planned(action: SubagentSpawn) -> tuple[_Spawn, PlannedTask]:
     try:
         fields = _Spawn.model_validate(value)
     except ValidationError as error:
-        sentence, hint = in_one_sentence(error, value)
+        sentence, hint = in_one_sentence(error, value, _Spawn)
         raise DomainError("invalid", f"subagent `{action.title}`: {sentence}", hint) from error
     contents: dict[str, bytes] = {}
     steps = tuple(step_of(step, contents) for step in fields.step)

@@ -167,21 +167,21 @@ def test_a_step_says_whether_the_changes_of_its_command_go_together(tmp_path: Pa
         (ONE_STEP.format('kind = "file.read", path = "x", mode = "644"'), "unknown field `mode`"),
         (
             CHANGES.format('"some"', 'kind = "shell.exec", argv = ["x"], writes = "staged"'),
-            "`changes` can't be `'some'`",
+            "`changes` can't be `some`",
         ),
-        (CHANGES.format("true", 'kind = "shell.exec", argv = ["x"], writes = "staged"'), "`changes` can't be `True`"),
+        (CHANGES.format("true", 'kind = "shell.exec", argv = ["x"], writes = "staged"'), "`changes` can't be `true`"),
         (CHANGES.format('"each"', 'kind = "shell.exec", argv = ["x"]'), "step `a`: `changes` goes with a command"),
         (CHANGES.format('"together"', 'kind = "file.delete", match = "*"'), "step `a`: `changes` goes with a command"),
         (ONE_STEP.format('kind = "shell.exec", argv = ["x"], changes = "each"'), "unknown field `changes`"),
-        (ONE_STEP.format('kind = "shell.exec", argv = ["x"], writes = "all"'), "`writes` can't be `'all'`"),
-        (ONE_STEP.format('kind = "shell.exec", argv = []'), "`argv` can't be `[]`"),
-        (ONE_STEP.format('kind = "code.run", python_file = "x.py"'), "`python` is missing"),
-        (ONE_STEP.format('kind = "shell.exec", argv = "ls"'), "`argv` can't be `'ls'`"),
+        (ONE_STEP.format('kind = "shell.exec", argv = ["x"], writes = "all"'), "`writes` can't be `all`"),
+        (ONE_STEP.format('kind = "shell.exec", argv = []'), "`argv` is empty"),
+        (ONE_STEP.format('kind = "code.run", python_file = "x.py"'), "unknown field `python_file`"),
+        (ONE_STEP.format('kind = "shell.exec", argv = "ls"'), '`argv` can\'t be `"ls"`'),
         (ONE_STEP.format('kind = "file.list", path = 3'), "`path` can't be `3`"),
         (ONE_STEP.format('kind = "file.list", path = "."') * 2, "two steps have the id `a`"),
         ('[[step]]\nid="a"\nneeds=["z"]\naction={kind="file.list",path="."}', "needs `z`, which is not in the plan"),
         ('[[step]]\nid="a"\nneeds=["a"]\naction={kind="file.list",path="."}', "in a circle: `a` -> `a`"),
-        ('on_ask = "maybe"\n' + ONE_STEP.format('kind = "file.list", path = "."'), "`on_ask` can't be `'maybe'`"),
+        ('on_ask = "maybe"\n' + ONE_STEP.format('kind = "file.list", path = "."'), "`on_ask` can't be `maybe`"),
     ],
 )
 def test_a_bad_plan_is_refused_in_one_sentence_with_the_value(tmp_path: Path, text: str, said: str) -> None:
@@ -190,6 +190,83 @@ def test_a_bad_plan_is_refused_in_one_sentence_with_the_value(tmp_path: Path, te
     assert error.code == "invalid"
     assert said in error.message
     assert "\n" not in error.message.partition("is not TOML")[0]
+
+
+LIST = 'kind = "file.list", path = "."'
+TYPO_IN_A_SUBAGENT = (
+    'kind = "subagent.spawn", title = "t", scope = {{ {} }}, step = [{{ id = "q", action = {{ {} }} }}]'
+)
+
+
+def spawning(scope: str, action: str = LIST) -> str:
+    return ONE_STEP.format(TYPO_IN_A_SUBAGENT.format(scope, action))
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ('titel = "x"\n' + ONE_STEP.format(LIST), "unknown field `titel`", "did you mean `title`?"),
+        (ONE_STEP.format(LIST).replace("[step]", "[steps]"), "unknown field `steps`", "did you mean `step`?"),
+        (ONE_STEP.format(LIST) + 'need = ["b"]\n', "step `a`: unknown field `need`", "did you mean `needs`?"),
+        (ONE_STEP.format('kind = "file.list", pth = "."'), "unknown field `pth` (and 1 more)", "did you mean `path`?"),
+        (ONE_STEP.format('kind = "file.list", qq = "."'), "the field `path` is missing (and 1 more)", "add `path`"),
+        ('priority = "5"\n' + ONE_STEP.format(LIST), '`priority` can\'t be `"5"`: it is a whole number', ""),
+        (ONE_STEP.format(LIST + ", recursiv = true"), "unknown field `recursiv`", "did you mean `recursive`?"),
+        (ONE_STEP.format(LIST + ", to = 1"), "unknown field `to`", "the fields here are: kind, path, recursive"),
+        (ONE_STEP.format(LIST).replace("[[step]]", "[step]"), "this is a single table", "write `[[step]]`"),
+        (ONE_STEP.format('kind = "file.moov"'), "unknown kind `file.moov`", "did you mean `file.move`?"),
+        (ONE_STEP.format("kind = 1"), "`kind` can't be `1`: it is a text", ""),
+        ('on_ask = "wiat"\n' + ONE_STEP.format(LIST), "`on_ask` can't be `wiat`", "did you mean `wait`?"),
+        ("on_ask = true\n" + ONE_STEP.format(LIST), "`on_ask` can't be `true`", "it is one of: wait, skip, fail"),
+        ("title = 2024-01-01\n" + ONE_STEP.format(LIST), "`title` can't be `2024-01-01`: it is a text, in quotes", ""),
+        ("budget = [1]\n" + ONE_STEP.format(LIST), "`budget` can't be `[1]`: it is a table, in `{` and `}`", ""),
+        ("budget = { action = 1 }\n" + ONE_STEP.format(LIST), "unknown field `action`", "did you mean `actions`?"),
+        ("priority = 1001\n" + ONE_STEP.format(LIST), "`priority` can't be `1001`: it is at most 1000", ""),
+        ("priority = 1.5\n" + ONE_STEP.format(LIST), "`priority` can't be `1.5`: it is a whole number", ""),
+        (ONE_STEP.format(LIST).replace('"a"', '""'), "`id` is empty", ""),
+        (ONE_STEP.format(LIST) + 'needs = "b"\n', '`needs` can\'t be `"b"`: it is a list, in `[` and `]`', ""),
+        (ONE_STEP.format(LIST).replace('"a"', '"look"') + 'needs = ["lok"]\n', "needs `lok`", "did you mean `look`?"),
+        (spawning('folders = [{ pth = "." }]'), "subagent `t`: unknown field `pth` (and 1 more)", "did you mean"),
+        (spawning('folders = [{ path = ".", verb = [] }]'), "unknown field `verb`", "did you mean `verbs`?"),
+        (spawning('folders = [{ path = ".", verbs = ["raed"] }]'), "`verbs` can't be `raed`", "did you mean `read`?"),
+        (spawning("folders = [1]"), "`folders` can't be `1`: it is a table, in `{` and `}`", ""),
+        (spawning('kinds = ["file.lsit"]'), "subagent `t`: `kinds` can't be `file.lsit`", "did you mean `file.list`?"),
+        (spawning('folder = ["."]'), "unknown field `folder`", "did you mean `folders`?"),
+        (
+            spawning("", 'kind = "file.lst"'),
+            "subagent `t`: step `q`: unknown kind `file.lst`",
+            "did you mean `file.list`?",
+        ),
+    ],
+)
+def test_a_mistake_is_named_as_it_was_written_with_what_may_be_meant(
+    tmp_path: Path, text: str, said: str, hint: str
+) -> None:
+    error = refusal(written(tmp_path, text))
+    assert error.message.startswith(f"the plan `{tmp_path / 'plan.toml'}`: ")
+    assert said in error.message
+    assert error.hint.startswith(hint)
+    assert (error.hint == "") is (hint == "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'title = "x"',
+        ONE_STEP.format(LIST) * 2,
+        ONE_STEP.format(LIST) + 'needs = ["a"]\n',
+        ONE_STEP.format(LIST) + 'needs = ["z"]\n',
+        ONE_STEP.format('kind = "subagent.spawn", title = "t"'),
+    ],
+)
+def test_every_refusal_of_a_plan_names_its_file(tmp_path: Path, text: str) -> None:
+    assert refusal(written(tmp_path, text)).message.startswith(f"the plan `{tmp_path / 'plan.toml'}`: ")
+
+
+def test_what_no_plan_can_write_is_not_offered(tmp_path: Path) -> None:
+    hint = refusal(written(tmp_path, ONE_STEP.format('kind = "qqq"'))).hint
+    assert hint.startswith("the kinds are: file.list, ")
+    assert "file.restore" not in hint
 
 
 def test_a_key_given_twice_is_refused_and_never_overwritten(tmp_path: Path) -> None:
