@@ -3,6 +3,8 @@
 import hashlib
 import json
 import tomllib
+from datetime import date, time
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,28 @@ def _parsed(data: bytes, path: Path) -> dict[str, Any]:
         raise DomainError("invalid", f"the plan `{path}` is not {form}: {error}", f"mend the {form}") from error
     if not isinstance(value, dict):
         raise DomainError("invalid", f"the plan `{path}` is not an object", 'begin with {"title": …, "step": […]}')
+    _check_values(value, path)
     return value
+
+
+def _check_values(value: object, path: Path) -> None:
+    """Refuse what JSON has no spelling for: what a plan says of subagents and connectors is kept as JSON."""
+    left = [value]
+    while left:
+        match left.pop():
+            case dict() as table:
+                left += table.values()
+            case list() as some:
+                left += some
+            case date() | time() as moment:
+                said = f"the plan `{path}` has a date or time, which no field takes: `{moment.isoformat()}`"
+                raise DomainError("invalid", said, "write it in quotes")
+            case float() as number if not isfinite(number):
+                raise DomainError(
+                    "invalid", f"the plan `{path}` has a number that is none: `{number}`", "name a number"
+                )
+            case _:
+                pass
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

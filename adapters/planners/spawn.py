@@ -12,8 +12,9 @@ from ...domain.action import Action, ActionKind, Location, SubagentSpawn
 from ...domain.errors import DomainError
 from ...domain.path import find_problem, is_beneath, normal
 from ...domain.plan import Plan, check_plan
-from ...domain.policy_host import is_listed, parse_entry, parse_host
+from ...domain.policy_host import entry_of_both, parse_entry
 from ...domain.scope import VERBS, FolderScope, GrantedHost, PartVerbs, Scope, Verb
+from ...domain.subagent import DEPTH_MAX
 from ...engine import limits
 from ...engine.planning_ports import PlannedTask, SubagentRequest
 from .plan_model import BudgetFields, Name, StepFields, Text
@@ -87,8 +88,20 @@ class PlannedSpawns:
 
 
 def check_spawn(action: SubagentSpawn) -> None:
-    """Check what a plan says of a subagent, before anything runs. Raises `DomainError` invalid or limit."""
-    _planned(action)
+    """Check what a plan says of a subagent and of all beneath it, before anything runs.
+
+    Raises `DomainError` invalid or limit.
+    """
+    _check_beneath(action, depth=1)
+
+
+def _check_beneath(action: SubagentSpawn, *, depth: int) -> None:
+    if depth > DEPTH_MAX:
+        raise DomainError("limit", f"subagent `{action.title}`: subagents may be nested at most {DEPTH_MAX} deep")
+    _, planned = _planned(action)
+    for step in planned.plan.steps:
+        if isinstance(step.request, SubagentSpawn):
+            _check_beneath(step.request, depth=depth + 1)
 
 
 def _planned(action: SubagentSpawn) -> tuple[_Spawn, PlannedTask]:
@@ -177,8 +190,7 @@ def _held(path: str, scope: Scope) -> tuple[FolderScope, Location]:
 def _host(name: str, scope: Scope) -> GrantedHost:
     if parse_entry(name) is None:
         raise DomainError("invalid", f"`{name}` is not a host")
-    host = parse_host(name)
     for held in scope.hosts:
-        if not held.revoked and (held.host == name or (host is not None and is_listed(host, (held.host,)))):
+        if not held.revoked and entry_of_both(name, held.host) == name:
             return GrantedHost(grant_id=held.grant_id, host=name)
     raise DomainError("denied", f"`{name}` can't be given: the task itself has no such host")

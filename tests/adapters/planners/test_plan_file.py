@@ -281,6 +281,94 @@ def test_half_of_a_character_is_refused(tmp_path: Path) -> None:
     assert "half of a character: `\\ud800`" in refusal(written(tmp_path, text, "plan.json")).message
 
 
+SPAWN = """
+[[step]]
+id = "s"
+[step.action]
+kind = "subagent.spawn"
+title = "outer"
+scope = {{ folders = ["a"] }}
+[[step.action.step]]
+id = "first"
+action = {{ kind = "file.read", path = "a" }}
+[[step.action.step]]
+id = "second"
+[step.action.step.action]
+kind = "subagent.spawn"
+title = "inner"
+{}
+"""
+A_READ = 'action = { kind = "file.read", path = "a" }'
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        (f'scope = {{ foldrs = ["a"] }}\nstep = [{{ id = "x", {A_READ} }}]', "unknown field `foldrs`"),
+        (f'step = [{{ id = "x", needs = ["x"], {A_READ} }}]', "in a circle: `x` -> `x`"),
+        ("step = []", "the plan has no steps"),
+        ('step = [{ id = "x", action = { kind = "file.frob" } }]', "unknown kind `file.frob`"),
+    ],
+)
+def test_what_is_wrong_with_a_subagent_of_a_subagent_is_found_before_anything_runs(
+    tmp_path: Path, inner: str, said: str
+) -> None:
+    error = refusal(written(tmp_path, SPAWN.format(inner)))
+    assert error.code == "invalid"
+    assert "subagent `inner`: " in error.message
+    assert said in error.message
+
+
+@pytest.mark.parametrize(("depth", "is_refused"), [(8, False), (9, True), (40, True)])
+def test_subagents_nested_too_deep_are_refused_before_anything_runs(
+    tmp_path: Path, depth: int, *, is_refused: bool
+) -> None:
+    steps = [{"id": "x", "action": {"kind": "file.read", "path": "a"}}]
+    for level in range(depth, 0, -1):
+        action = {"kind": "subagent.spawn", "title": f"level {level}", "scope": {"folders": ["a"]}, "step": steps}
+        steps = [{"id": "x", "action": action}]
+    path = written(tmp_path, json.dumps({"step": steps}), "plan.json")
+    if is_refused:
+        assert refusal(path).code == "limit"
+        assert refusal(path).message == "subagent `level 9`: subagents may be nested at most 8 deep"
+    else:
+        assert len(plan_of(path).plan.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2026-01-01", "a date or time, which no field takes: `2026-01-01`"),
+        ("2026-01-01T00:00:00Z", "`2026-01-01T00:00:00+00:00`"),
+        ("07:32:00", "`07:32:00`"),
+        ("nan", "a number that is none: `nan`"),
+        ("[1, { b = -inf }]", "a number that is none: `-inf`"),
+    ],
+)
+@pytest.mark.parametrize(
+    "action",
+    [
+        'kind = "subagent.spawn", title = "t", scope = {{ deadline_s = {} }}, step = [{{ id = "x", action = {{}} }}]',
+        'kind = "subagent.spawn", title = "t", step = [{{ id = "x", action = {{ kind = "file.read", path = {} }} }}]',
+        'kind = "connector.read", connector = "c", tool = "t", arguments = {{ a = {} }}',
+        'kind = "file.read", path = {}',
+    ],
+)
+def test_what_json_has_no_spelling_for_is_refused_in_one_sentence(
+    tmp_path: Path, action: str, value: str, said: str
+) -> None:
+    error = refusal(written(tmp_path, ONE_STEP.format(action.format(value))))
+    assert error.code == "invalid"
+    assert said in error.message
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_a_number_that_is_none_is_refused_in_json_too(tmp_path: Path, number: str) -> None:
+    action = f'{{"kind": "connector.read", "connector": "c", "tool": "t", "arguments": {{"a": {number}}}}}'
+    text = f'{{"step": [{{"id": "a", "action": {action}}}]}}'
+    assert "a number that is none" in refusal(written(tmp_path, text, "plan.json")).message
+
+
 def test_a_missing_file_a_folder_and_a_binary_are_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
 

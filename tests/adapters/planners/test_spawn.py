@@ -9,7 +9,7 @@ import pytest
 from cowork.adapters.planners.spawn import PlannedSpawns
 from cowork.domain.action import SubagentSpawn
 from cowork.domain.errors import DomainError
-from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, Scope
+from cowork.domain.scope import VERBS, FolderIdentity, FolderScope, GrantedHost, Scope, attenuate
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -56,3 +56,36 @@ def test_an_output_of_another_folder_is_none_of_this_one(output: str) -> None:
 def test_an_output_that_the_parent_does_not_have_is_refused(output: str) -> None:
     said = refusal(folders=[{"path": ".", "verbs": ["create"], "outputs": [output]}])
     assert said == f"`{output}` can't be given as an output: the task itself has no such output"
+
+
+@pytest.mark.parametrize(
+    ("granted", "wished"),
+    [
+        ("*.example.com", "*.a.example.com"),
+        ("*.example.com", "*.Example.com"),
+        ("*.example.com:*", "a.example.com:*"),
+        ("*.example.com:*", "*.example.com:8443"),
+        ("example.com:*", "example.com"),
+        ("example.com", "example.com:443"),
+        ("192.0.2.7:80", "192.0.2.7:80"),
+    ],
+)
+def test_a_narrower_host_than_the_parent_has_is_given(granted: str, wished: str) -> None:
+    held = Scope(hosts=(GrantedHost(grant_id="g", host=granted),))
+    assert [one.host for one in given(held, hosts=[wished]).hosts] == [wished]
+    assert attenuate(held, given(held, hosts=[wished])).open_hosts == (wished,)
+
+
+@pytest.mark.parametrize(
+    ("granted", "wished"),
+    [
+        ("*.a.example.com", "*.example.com"),
+        ("a.example.com", "a.example.com:*"),
+        ("example.com:443", "example.com:8443"),
+        ("*.example.com", "example.com"),
+        ("example.com", "example.org"),
+    ],
+)
+def test_a_wider_host_than_the_parent_has_is_refused(granted: str, wished: str) -> None:
+    held = Scope(hosts=(GrantedHost(grant_id="g", host=granted),))
+    assert refusal(held, hosts=[wished]) == f"`{wished}` can't be given: the task itself has no such host"
