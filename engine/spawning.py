@@ -4,12 +4,15 @@ Ids follow from the action, and the beginning is one commit: after a crash a sub
 and never twice.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ..domain.action import SubagentSpawn
 from ..domain.budget import Budget, narrowest
 from ..domain.effect import Effect, Result
 from ..domain.errors import DomainError, ErrorCode
+from ..domain.event import Event, Recorded
 from ..domain.ids import child_task_id, subagent_id
 from ..domain.plan import Plan
 from ..domain.reason import ReasonCode
@@ -41,7 +44,8 @@ from .session_view import SessionViews
 class SubagentReport(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     """What a subagent did, for its parent: kept in the blob store as JSON, whole or not, however it ended.
 
-    `changes` are those of the actions that succeeded, in order; `more_changes` counts those beyond the bound.
+    `changes` are those of the actions that succeeded, its subagents' included, in order; `more_changes` counts those
+    beyond the bound. `steps` and `actions` are its own.
     """
 
     task_id: str
@@ -192,10 +196,12 @@ class Spawning:
         return True
 
     def report(self, child: Task) -> SubagentReport:
-        """Return what a subagent did so far, from its own events."""
-        events = [one.event for one in self._store.read_stream(child.task_id)]
-        changes = [effect for one in events if isinstance(one, ActionSucceeded) for effect in one.effects]
-        reasons = [one.reason for one in events if isinstance(one, TaskEnded)]
+        """Return what a subagent did so far, from its own events and those of all beneath it."""
+        log = sorted(self._of_tree(child), key=lambda one: one.position)
+        done = (one.event for one in log)
+        changes = [effect for event in done if isinstance(event, ActionSucceeded) for effect in event.effects]
+        own = (one.event for one in log if one.stream == child.task_id)
+        reasons = [event.reason for event in own if isinstance(event, TaskEnded)]
         return SubagentReport(
             task_id=child.task_id,
             subagent_id=child.subagent_id,
@@ -207,6 +213,13 @@ class Spawning:
             changes=tuple(changes[: limits.REPORTED_CHANGES_MAX]),
             more_changes=max(len(changes) - limits.REPORTED_CHANGES_MAX, 0),
         )
+
+    def _of_tree(self, task: Task) -> Iterator[Recorded[Event]]:
+        yield from self._store.read_stream(task.task_id)
+        for name in task.children:
+            state = self._handler.load(name, TASK).state
+            if isinstance(state, Task):
+                yield from self._of_tree(state)
 
 
 def _as_patient(plan: Plan, parent: Task) -> Plan:

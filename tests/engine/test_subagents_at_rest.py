@@ -1,5 +1,6 @@
 """Subagents that came to rest: what lets them go on, and that nobody waits for ever, or in circles, for one of them."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from cowork.domain.action import SubagentSpawn, locations_of
 from cowork.domain.budget import Usage
 from cowork.domain.policy_document import Rule, layer_of_rules
-from cowork.domain.task import TaskBudgetExhausted
+from cowork.domain.subagent import SubagentReported
+from cowork.domain.task import ActionSucceeded, TaskBudgetExhausted
 from cowork.engine.answering import Answer
 from cowork.engine.ports import Outcome, Permit
 from tests.engine.breaking import Executing, with_executor
@@ -30,6 +32,21 @@ def rig(tmp_path: Path) -> Rig:
 def two_deep(*steps: dict[str, Any]) -> SubagentSpawn:
     """Return a subagent that does nothing but start one that takes these steps."""
     return spawn("outer", nested("in", spawn("inner", *steps)))
+
+
+async def test_what_a_subagent_of_a_subagent_changed_is_in_the_report_of_both(rig: Rig) -> None:
+    inner = spawn("inner", step("x", "file.create", path="x.txt", content="x"), step("y", "file.read", path="a.txt"))
+    outer = spawn("outer", nested("in", inner), step("z", "file.delete", "in", path="b.txt"))
+    task = await rig.run(outer, rules=ALLOWED)
+    assert task.status == "completed"
+    assert [one.report for one in rig.events(SubagentReported)] == [
+        "subagent “inner”: completed, 2 actions, 1 change to files",
+        "subagent “outer”: completed, 2 actions, 2 changes to files",
+    ]
+    outcome = next(one for one in rig.events(ActionSucceeded) if one.action_id == f"{task.task_id}.1")
+    assert outcome.result is not None
+    changes = json.loads(rig.blobs.get(outcome.result.digest))["changes"]
+    assert [change["at"]["path"] for change in changes] == ["x.txt", "b.txt"]
 
 
 async def test_one_that_was_paused_beneath_one_that_waits_goes_on_with_the_tree(rig: Rig) -> None:
