@@ -9,10 +9,14 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ...domain.budget import BUDGET_MAX
+from ...domain.path import PATH_BYTES_MAX
 from ...domain.plan import BatchKind, OnAsk
+from ...engine import limits
 
 Text: TypeAlias = Annotated[str, StringConstraints(strict=True)]
 Name: TypeAlias = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+Place: TypeAlias = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=PATH_BYTES_MAX)]
+Url: TypeAlias = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=limits.URL_LENGTH_MAX)]
 JsonText: TypeAlias = Annotated[str, Field(strict=True)]
 
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=BUDGET_MAX)]
@@ -143,7 +147,7 @@ class RequestFields(_Closed):
 
     kind: Literal["network.request"]
     method: Name
-    url: Name
+    url: Url
     headers: dict[Text, Text] = Field(default_factory=dict)
     body: Text | None = None
 

@@ -17,7 +17,7 @@ from ...domain.scope import VERBS, FolderScope, GrantedHost, PartVerbs, Scope, V
 from ...domain.subagent import DEPTH_MAX
 from ...engine import limits
 from ...engine.planning_ports import PlannedTask, SubagentRequest
-from .plan_model import BudgetFields, Name, StepFields, Text
+from .plan_model import BudgetFields, Name, Place, StepFields, Text
 from .plan_steps import budget_of, step_of
 from .validation_words import in_one_sentence
 
@@ -31,13 +31,13 @@ class FolderFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Name
+    path: Place
     verbs: list[Verb] = Field(default_factory=_read_only, min_length=1)
-    outputs: list[Name] = Field(default_factory=list)
+    outputs: list[Place] = Field(default_factory=list)
 
 
 def _form(value: object) -> str:
-    return "a name" if isinstance(value, str) else "a table"
+    return "a place" if isinstance(value, str) else "a table"
 
 
 class ScopeFields(BaseModel):
@@ -46,7 +46,7 @@ class ScopeFields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folders: list[
-        Annotated[Annotated[Name, Tag("a name")] | Annotated[FolderFields, Tag("a table")], Discriminator(_form)]
+        Annotated[Annotated[Place, Tag("a place")] | Annotated[FolderFields, Tag("a table")], Discriminator(_form)]
     ] = Field(default_factory=list)
     hosts: list[Name] = Field(default_factory=list)
     connectors: list[Name] = Field(default_factory=list)

@@ -110,6 +110,16 @@ def test_putting_back_and_bases_are_the_engines_own_and_in_no_plan(tmp_path: Pat
         assert refused.value.code == "invalid"
 
 
+@pytest.mark.parametrize(("length", "is_refused"), [(8192, False), (8193, True)])
+def test_a_url_may_be_as_long_as_one_that_is_asked_for(tmp_path: Path, length: int, *, is_refused: bool) -> None:
+    url = "https://example.org/".ljust(length, "q")
+    path = written(tmp_path, ONE_STEP.format(f'kind = "network.request", method = "GET", url = "{url}"'))
+    if is_refused:
+        assert "at most 8192 characters" in refusal(path).message
+    else:
+        assert len(plan_of(path).plan.steps) == 1
+
+
 def test_a_move_of_one_path_is_one_action(tmp_path: Path) -> None:
     text = ONE_STEP.format('kind = "file.move", path = "a", to = "photos:b"')
 

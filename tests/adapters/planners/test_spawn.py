@@ -46,6 +46,14 @@ def test_results_go_where_the_plan_says_within_what_the_parent_has() -> None:
     assert (photos.grant_id, photos.output_roots) == ("grant-photos", ("out/deep",))
 
 
+def test_a_place_may_be_as_long_as_a_path() -> None:
+    path = "/".join(["out", *["d" * 100] * 4])
+    for wish in (path, {"path": path, "verbs": ["read"], "outputs": [f"{path}/x"]}):
+        (box,) = given(folders=[wish]).folders
+        assert box.within == (path,)
+    assert refusal(folders=[{"path": "d" * 4097}]).startswith("subagent `helper`: ")
+
+
 @pytest.mark.parametrize("output", ["photos:out", "/home/ada/photos/out"])
 def test_an_output_of_another_folder_is_none_of_this_one(output: str) -> None:
     said = refusal(folders=[{"path": "box:out", "verbs": ["create"], "outputs": [output]}])
