@@ -107,11 +107,9 @@ class PlaceLooker:
     def _read(self, at: Location, scope: Scope, bytes_max: int, kept: str) -> bytes:
         try:
             with ExitStack() as held:
-                folder: int | None = self._root(at, scope, {}, held)
-                name = _name(at)
-                if kept and folder is not None:
-                    name = kept_name(kept)
-                    folder = held.enter_context(self._world.quarantine.find(folder, name))
+                root = self._root(at, scope, {}, held)
+                name = kept_name(kept) if kept else _name(at)
+                folder = held.enter_context(self._world.quarantine.find(root, name)) if kept else root
                 if folder is None or look(self._world, folder, name, digest=False).kind != "file":
                     raise PathError("conflict", f"`{kept or at.path}` is no file any more")
                 with opened(self._world.resolver.open(folder, name, ENTRY)) as entry:

@@ -14,7 +14,7 @@ from ...domain.action import ACTION_TYPES, ActionKind
 PLANNED_KINDS: Final[tuple[ActionKind, ...]] = tuple(kind for kind in ACTION_TYPES if kind != "file.restore")
 """What a plan can write: putting something back is the engine's own."""
 
-BRANCHES: Final = frozenset([*ACTION_TYPES, "a name", "a table"])
+BRANCHES: Final = frozenset([*ACTION_TYPES, "a place", "a table"])
 """What chooses among the forms that a value may have: it stands in the place as well, and is no field."""
 
 _SHOWN_MAX: Final = 60
