@@ -262,6 +262,10 @@ class Application:
         """Stop a task now, in the middle of what is under way, whichever process is running it."""
         await self._stopping.interrupt(task_id, by=by, reason=reason)
 
+    def halt(self) -> None:
+        """Come to rest after what is under way, and leave the tasks as they are: for where no stop can be recorded."""
+        self._scheduler.halt()
+
     async def steer(self, task_id: str, planned: PlannedTask, *, by: str) -> None:
         """Let a task follow another plan from here on; what was begun stays. See `Stopping.steer`."""
         for content in planned.contents:

@@ -98,15 +98,18 @@ class WorkQueue:
     ) -> None:
         """Carry tasks on, `at_once` of them, until `stop`; with `until_idle`, until nothing is left to do.
 
-        A task that can't be carried on is tried again later. Raises `DomainError` damaged, when what was under way has
-        its outcome, and invalid for a number that can't be.
+        A task that can't be carried on is tried again later. Raises `DomainError` damaged, or unavailable where tasks
+        can't be looked for, when what was under way has its outcome; and invalid for a number that can't be.
         """
         if not 1 <= at_once <= limits.TASKS_AT_ONCE_MAX:
             raise DomainError("invalid", f"a worker carries 1 to {limits.TASKS_AT_ONCE_MAX} tasks on, not {at_once}")
         async with anyio.create_task_group() as group:
             while not self._stopping:
                 self._changed = anyio.Event()
-                self._begin(group, listener, at_once)
+                try:
+                    self._begin(group, listener, at_once)
+                except DomainError as error:
+                    self._give_up(error)
                 if until_idle and not self._active:
                     break
                 with anyio.move_on_after(limits.QUEUE_INTERVAL_S):
@@ -117,17 +120,20 @@ class WorkQueue:
     def _begin(self, group: anyio.abc.TaskGroup, listener: QueueListener, at_once: int) -> None:
         """Begin with as many tasks as there is room for."""
         for row in self._candidates() if len(self._active) < at_once else ():
-            slots = ExitStack()
-            if not self._takes_slot(slots, "queue", limits.TASKS_AT_ONCE_MAX):
-                return
-            task = self._take(row, slots)
-            if task is None:
-                slots.close()
-                continue
-            self._active.add(task.task_id)
-            group.start_soon(self._carry, task, slots, listener)
+            with ExitStack() as slots:
+                if not self._takes_slot(slots, "queue", limits.TASKS_AT_ONCE_MAX):
+                    return
+                task = self._take(row, slots)
+                if task is not None:
+                    self._active.add(task.task_id)
+                    group.start_soon(self._carry, task, slots.pop_all(), listener)
             if len(self._active) >= at_once:
                 return
+
+    def _give_up(self, error: DomainError) -> None:
+        """Come to rest, and let the error be the last word."""
+        self._failure = self._failure or error
+        self.stop()
 
     def _take(self, row: Mapping[str, object], slots: ExitStack) -> Task | None:
         """Make a task this worker's; None where it is somebody else's, or there is nothing to do for it."""
@@ -157,8 +163,7 @@ class WorkQueue:
                 listener.rested(task)
         except DomainError as error:
             if error.code == "damaged":
-                self._failure = error
-                self.stop()
+                self._give_up(error)
             elif error.code != "conflict":
                 # Ended or stopped meanwhile is no reason to say anything; this is: it is set aside, not given up.
                 listener.refused(task.task_id, error)

@@ -37,7 +37,8 @@ def _kept(trace: str, arguments: list[str]) -> str:
     text = f"{now.isoformat()}\ncowork {' '.join(map(visible, arguments))}\n\n{trace}"
     for folder in (_log_folder(arguments), Path(tempfile.gettempdir())):
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Not with its parents: a store that is not there is not made by an error.
+            folder.mkdir(mode=0o700, exist_ok=True)
             path = folder / name
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError:

@@ -63,6 +63,7 @@ class Carrier:
         self._asker = self._choose_asker(options, viewing, answer)
         self._task_id = ""
         self.interrupted_by = ""
+        self._unrecorded: DomainError | None = None
         app.listen(self.view.on_events)
         app.watch(self.view.on_output)
 
@@ -112,6 +113,7 @@ class Carrier:
                 tasks.cancel_scope.cancel()
         self.view.close()
         output.flush()
+        refused = refused or self._unrecorded
         if refused is not None:
             raise refused
         return statuses
@@ -195,7 +197,9 @@ class Carrier:
         except DomainError as error:
             # It has ended in the meantime: then there is nothing to stop.
             if error.code != "conflict":
-                raise
+                self._unrecorded = self._unrecorded or error
+                self._say("that can't be recorded: the task comes to rest after what is under way, and stays as it is")
+                self._app.halt()
         finally:
             if self._terminal_asker is not None:
                 self._terminal_asker.interrupt()

@@ -1,6 +1,7 @@
 """The queue: who goes first, how many at once, what may go on by itself, and what is left for a person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import pytest
 from cowork.adapters.event_store.memory import MemoryEventStore
 from cowork.domain.budget import Usage
 from cowork.domain.errors import DomainError
-from cowork.domain.task import ActionStarted, Task, TaskResumed, TaskStarted
+from cowork.domain.task import ActionStarted, ActionSucceeded, Task, TaskResumed, TaskStarted
 from cowork.engine import limits
 from cowork.engine.application import Application
 from cowork.engine.ports import Outcome, Permit
 from tests.engine.breaking import Died, Executing, fall_over, with_executor
-from tests.engine.rig import PERSON, Rig, create, delete, read
+from tests.engine.rig import PERSON, HandLocks, Rig, create, delete, read
 
 pytestmark = pytest.mark.anyio
 
@@ -250,6 +251,47 @@ async def test_a_worker_that_is_stopped_lets_what_is_under_way_end_and_begins_no
     assert [status for _, status in again.rested_as] == ["completed"] * 2
     assert len(rig.events(ActionStarted)) == 31
     assert rig.events(TaskResumed) == [], "nobody paused it"
+    rig.assert_clean()
+
+
+class Unreadable(HandLocks):
+    """Locks that nobody can take any more from some moment on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_lost = False
+        self.was_asked = anyio.Event()
+
+    @contextmanager
+    def hold(self, task_id: str) -> Iterator[bool]:
+        if self.is_lost:
+            self.was_asked.set()
+            raise DomainError("unavailable", "the lock can't be opened")
+        with super().hold(task_id) as mine:
+            yield mine
+
+
+async def test_a_worker_that_can_not_look_for_more_lets_what_is_under_way_end(rig: Rig) -> None:
+    locks = Unreadable()
+    rig.locks = locks
+    task_id = await rig.start(read("a.txt"))
+    later = await rig.start(read("b.txt"), priority=-5)
+
+    class Losing(Executing):
+        async def perform(self, permit: Permit) -> Outcome:
+            locks.is_lost = True
+            await locks.was_asked.wait()
+            return await super().perform(permit)
+
+    heard = Heard()
+    app = with_executor(rig, Losing(rig))
+    # There is one more to look for, again and again, because another process has it.
+    with rig.locks.hold(later), anyio.fail_after(30), pytest.raises(DomainError, match="can't be opened"):
+        await app.work_queue().run(heard, at_once=2)
+    assert [one for one, _ in heard.rested_as] == [task_id]
+    assert len(rig.events(ActionSucceeded)) == 1
+    locks.is_lost = False
+    assert [status for _, status in (await worked(rig)).rested_as] == ["completed"] * 2
     rig.assert_clean()
 
 

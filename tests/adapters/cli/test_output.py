@@ -124,7 +124,15 @@ def test_a_bug_is_one_sentence_with_a_trace_in_a_file(cowork: CommandLine) -> No
         "main()\n"
     )
     command = [str(COWORK.parent / "python"), "-c", broken, "task", "show", "task-1", "--json"]
-    run = subprocess.run(command, env=cowork.environment(), capture_output=True, text=True, check=False)
+    aside = cowork.folder / "aside"
+    aside.mkdir()
+    env = cowork.environment({"TMPDIR": str(aside)})
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 70
+    assert not cowork.store.exists(), "an error makes no store"
+    assert str(next(aside.iterdir())) in run.stderr
+    cowork.store.mkdir()
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 70
     sentence, hint = run.stderr.splitlines()
     assert sentence == "error: cowork has a bug: ZeroDivisionError: one"

@@ -2,12 +2,25 @@
 
 import random
 import signal
+import sqlite3
 import time
 
 import pytest
 
+from cowork.adapters.event_store.sqlite_store import FILE_LOOK_EVERY_S
 from tests.adapters.cli.command_line import DELETE_ALL, CommandLine
 
+SLEEP = """title = "Sleep"
+[[step]]
+id = "sleep"
+action = { kind = "shell.exec", argv = ["sleep", "1"], writes = "none" }
+[[step]]
+id = "after"
+needs = ["sleep"]
+action = { kind = "file.list", path = "." }
+"""
+LOOKED_FOR_S = 2 * FILE_LOOK_EVERY_S
+"""After how long a store that was moved away is missed."""
 FILES = [f"{number:03}.txt" for number in range(150)]
 
 
@@ -35,6 +48,55 @@ def test_a_signal_pauses_the_task_after_the_action_at_hand(cowork: CommandLine, 
 
 
 _OUTCOMES = ("action_started", "action_succeeded")
+
+
+def test_a_signal_that_can_not_be_recorded_brings_the_run_to_rest_all_the_same(cowork: CommandLine) -> None:
+    cowork.fill("a.txt")
+    process = cowork.start("run", cowork.plan(SLEEP), "--folder", "inbox", "--answer", "approve", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while "task.action_started" not in process.stdout.readline():
+        assert process.poll() is None
+    other = sqlite3.connect(cowork.store / "events.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        process.send_signal(signal.SIGTERM)
+        while "that can't be recorded" not in process.stderr.readline():
+            assert process.poll() is None
+    finally:
+        other.close()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert err.splitlines()[-2].startswith("error: the event store")
+    assert cowork.only_task()["status"] == "running"
+    assert cowork.run("resume").status == 0
+    assert [one["event"] for one in cowork.events(cowork.only_task()["taskId"])].count("task.action_succeeded") == 2
+
+
+@pytest.mark.parametrize("how", ["moved", "locked"])
+def test_a_signal_that_can_not_be_recorded_closes_the_question(cowork: CommandLine, how: str) -> None:
+    cowork.fill("a.txt")
+    other = None
+    with cowork.terminal("run", cowork.plan(DELETE_ALL), "--folder", "inbox") as terminal:
+        terminal.read_until("a approve once")
+        if how == "moved":
+            cowork.store.rename(cowork.folder / "elsewhere")
+            time.sleep(LOOKED_FOR_S)
+        else:
+            other = sqlite3.connect(cowork.store / "events.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+        terminal.send(signal.SIGTERM)
+        assert terminal.ended() == 1, terminal.text
+        assert "cowork has a bug" not in terminal.text
+        assert terminal.text.count("error: the event store") == 1
+    if other is None:
+        assert not cowork.store.exists()
+        (cowork.folder / "elsewhere").rename(cowork.store)
+    else:
+        other.close()
+    assert cowork.question()["status"] == "pending"
+    assert cowork.run("resume", "--answer", "approve").status == 0
+    assert cowork.files() == []
 
 
 def test_signals_at_random_moments_leave_a_store_that_is_whole_and_work_that_can_be_finished(

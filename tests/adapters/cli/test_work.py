@@ -95,6 +95,19 @@ def test_bad_input_is_refused_and_nothing_is_queued(
     assert tasks(cowork) == {}
 
 
+def test_a_worker_that_can_not_take_a_task_says_why_and_fails(cowork: CommandLine) -> None:
+    cowork.run("queue", cowork.plan(LOOK), "--folder", "inbox")
+    locks = cowork.store / "locks"
+    locks.mkdir(exist_ok=True)
+    locks.chmod(0o500)
+    try:
+        worked = cowork.run("work", "--once")
+    finally:
+        locks.chmod(0o700)
+    assert (worked.status, worked.says("can't be opened: Permission denied")) == (1, True), worked
+    assert cowork.run("work", "--once").status == 0
+
+
 def test_a_worker_waits_for_more_until_it_is_told_to_end(tmp_path: Path) -> None:
     cowork = CommandLine(tmp_path)
     worker = cowork.start("work", "--json")
