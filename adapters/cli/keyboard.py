@@ -1,6 +1,10 @@
-"""Single keys from the terminal, without echo, with nothing that was typed too early and with a way to be woken."""
+"""Single keys from the terminal, without echo, with nothing that was typed too early and with a way to be woken.
+
+A terminal that is gone, at whatever moment, is the end of the input and no error.
+"""
 
 import codecs
+import errno
 import os
 import select
 import sys
@@ -9,7 +13,7 @@ import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 SETTLING_S: Final = 0.4
 """How long no key may have been pressed before one counts as an answer to what has just appeared."""
@@ -39,16 +43,21 @@ class Keyboard:
     @contextmanager
     def keys(self) -> Iterator[None]:
         """Have keys come one at a time and unseen for the length of the block; Ctrl-C still interrupts."""
-        before = termios.tcgetattr(self._fd)
+        before: list[Any] | None = None
         try:
-            tty.setcbreak(self._fd, termios.TCSADRAIN)
+            with _while_it_is_there():
+                before = termios.tcgetattr(self._fd)
+                tty.setcbreak(self._fd, termios.TCSADRAIN)
             yield
         finally:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
+            if before is not None:
+                with _while_it_is_there():
+                    termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
 
     def forget(self) -> None:
         """Drop what was typed before now."""
-        termios.tcflush(self._fd, termios.TCIFLUSH)
+        with _while_it_is_there():
+            termios.tcflush(self._fd, termios.TCIFLUSH)
 
     def settle(self) -> None:
         """Drop what was typed before now, and wait until no key has been pressed for `SETTLING_S`.
@@ -59,7 +68,8 @@ class Keyboard:
         quiet_from = time.monotonic()
         while (left := quiet_from + SETTLING_S - time.monotonic()) > 0:
             if self._ready(left):
-                os.read(self._fd, 1024)
+                if not self._read():
+                    return
                 quiet_from = time.monotonic()
 
     def key(self, timeout_s: float) -> str | None:
@@ -79,14 +89,31 @@ class Keyboard:
         until = time.monotonic() + timeout_s
         while (left := until - time.monotonic()) > 0:
             if self._ready(left):
-                read = os.read(self._fd, 1024)
+                read = self._read()
                 text = self._decoder.decode(read)
                 if text or not read:
                     return text
         return None
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, 1024)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return b""
 
     def _ready(self, timeout_s: float) -> bool:
         readable, _, _ = select.select([self._fd, self._woken], [], [], max(0.0, timeout_s))
         if self._woken in readable:
             raise Woken
         return self._fd in readable
+
+
+@contextmanager
+def _while_it_is_there() -> Iterator[None]:
+    try:
+        yield
+    except termios.error as error:
+        if error.args[0] != errno.EIO:
+            raise

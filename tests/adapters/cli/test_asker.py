@@ -1,7 +1,6 @@
 """A question in a terminal: nothing is cut, nothing is approved by accident, and Ctrl-C leaves it open."""
 
 import signal
-import time
 
 import pytest
 
@@ -242,14 +241,15 @@ def test_whoever_stops_a_task_at_a_question_is_not_asked_the_next_one(
     assert _answers(cowork) == ["pending", "pending"]
 
 
-def test_a_terminal_that_goes_away_leaves_the_question_open(one_file: CommandLine) -> None:
-    with _run(one_file) as terminal:
+@pytest.mark.parametrize("command", ["run", "resume", "digest"])
+def test_a_terminal_that_goes_away_leaves_the_question_open(one_file: CommandLine, command: str) -> None:
+    if command != "run":
+        one_file.run_plan(DELETE, "--answer", "wait")
+    with _run(one_file) if command == "run" else one_file.terminal(command) as terminal:
         terminal.read_until(KEYS)
         terminal.hang_up()
-        until = time.monotonic() + 10
-        while terminal.process.poll() is None and time.monotonic() < until:
-            time.sleep(0.1)
-        assert terminal.process.poll() is not None
+        assert terminal.process.wait(10) == (0 if command == "digest" else 3)
+    assert not (one_file.store / "logs").exists(), "it was taken for a bug"
     assert one_file.only_task()["status"] in ("paused", "awaiting_confirmation")
     assert one_file.question()["status"] == "pending"
     assert one_file.files() == ["a.txt"]
