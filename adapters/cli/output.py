@@ -70,12 +70,28 @@ def was_lost() -> bool:
 
 
 def prepare() -> None:
-    """Make both streams able to take every text: what their encoding lacks is written as an escape."""
+    """Make both streams able to take every text: what their encoding lacks is written as an escape.
+
+    A stream that the command was started without leads nowhere: else the first file that is opened would be it.
+    """
     import io
 
+    _fill_gaps()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _fill_gaps() -> None:
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is taken, which is this one: those beneath it have been filled.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - it takes no name
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
 
 
 def _write(stream: TextIO, text: str) -> None:

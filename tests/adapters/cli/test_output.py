@@ -55,6 +55,37 @@ def test_output_that_a_full_disk_loses_is_said_and_is_a_failure(cowork: CommandL
     assert run.stderr == "error: the output can't be written: No space left on device\n"
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_without_one_of_its_streams_does_its_work(cowork: CommandLine, closed: str) -> None:
+    cowork.plan(LOOK)
+    command = f'"$0" run plan.toml --folder inbox {closed}'
+    run = subprocess.run(
+        ["sh", "-c", command, str(COWORK)],
+        cwd=cowork.folder,
+        env=cowork.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, ""), run
+    assert ("completed" in run.stdout) == (closed in ("<&-", "2>&-")), run
+    assert cowork.only_task()["status"] == "completed"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_refusal_that_nobody_can_read_keeps_its_status(cowork: CommandLine, closed: str) -> None:
+    run = subprocess.run(
+        ["sh", "-c", f'"$0" task show nope {closed}', str(COWORK)],
+        cwd=cowork.folder,
+        env=cowork.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (2, ""), run
+    assert run.stderr.startswith("error: ") == (closed == ">&-")
+
+
 def test_what_the_encoding_lacks_is_written_as_an_escape(cowork: CommandLine) -> None:
     cowork.fill("März.txt")
     run = cowork.run("run", cowork.plan(DELETE_ALL), "--folder", "inbox", env={"PYTHONIOENCODING": "ascii"})
