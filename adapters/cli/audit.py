@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from . import output
 from .exit_status import ExitStatus
 from .opening import opened
-from .options import PLAIN_OPTIONS, Options
+from .options import PLAIN_OPTIONS, Id, Options
 
 if TYPE_CHECKING:
     from ...engine.application import Application, AuditReport
@@ -19,7 +19,7 @@ app = App(name="audit", help="Read the audit log, and check that it keeps what t
 @app.command(name="log")
 def print_log(
     *,
-    task: Annotated[str | None, Parameter(help="Only what this task did.")] = None,
+    task: Annotated[Id | None, Parameter(help="Only what this task did.")] = None,
     options: Options = PLAIN_OPTIONS,
 ) -> None:
     """Print the audit log: a line for each action with its decision, its rule and its outcome, and for the rest.

@@ -80,8 +80,22 @@ AnswerOption: TypeAlias = Annotated[
     ),
 ]
 
-TaskId: TypeAlias = Annotated[str, Parameter(help="The task's id, as `cowork task list` prints it.")]
-ConfirmationId: TypeAlias = Annotated[
-    str, Parameter(help="The question's id, as `cowork confirmation list` prints it.")
-]
-GrantId: TypeAlias = Annotated[str, Parameter(help="The grant's id, as `cowork grant list` prints it.")]
+
+def can_be_id(_: object, value: object) -> None:
+    """Refuse bytes that are no text where an id is named. Raises `DomainError` invalid."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError as error:
+        from ...domain.errors import DomainError
+        from ...projections.visible_text import visible
+
+        said = f"`{visible(str(value))}` is no id: it is not text in UTF-8"
+        raise DomainError("invalid", said, "ids are as `cowork` prints them") from error
+
+
+Id: TypeAlias = Annotated[str, Parameter(validator=can_be_id)]
+"""What names something on record. Every command takes its ids as one."""
+
+TaskId: TypeAlias = Annotated[Id, Parameter(help="The task's id, as `cowork task list` prints it.")]
+ConfirmationId: TypeAlias = Annotated[Id, Parameter(help="The question's id, as `cowork confirmation list` prints it.")]
+GrantId: TypeAlias = Annotated[Id, Parameter(help="The grant's id, as `cowork grant list` prints it.")]

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from . import output
 from .opening import opened, person
-from .options import PLAIN_OPTIONS, Options
+from .options import PLAIN_OPTIONS, Id, Options
 
 if TYPE_CHECKING:
     from ...domain.approvals import Remembered
@@ -122,7 +122,7 @@ _SCOPES = {"task": "task", "session": "session", "workspace": "folder"}
 
 @app.command(name="revoke")
 def revoke_approval(
-    approval_id: Annotated[str, Parameter(help="The approval's id, as `cowork policy approvals list` prints it.")],
+    approval_id: Annotated[Id, Parameter(help="The approval's id, as `cowork policy approvals list` prints it.")],
     /,
     *,
     reason: Annotated[str, Parameter(help="Why, for the record.")] = "",

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from . import output
 from .argument_text import ALSO_EMPTY
 from .opening import opened
-from .options import PLAIN_OPTIONS, Options
+from .options import PLAIN_OPTIONS, Id, Options
 
 if TYPE_CHECKING:
     from ...domain.action import ActionKind
@@ -61,7 +61,7 @@ def explain(
     /,
     *,
     at: Annotated[int, Parameter(help="At this position of the log, in the sessions that were open then.")] = 0,
-    session: Annotated[str | None, Parameter(help="Only in this session, as it is or was.")] = None,
+    session: Annotated[Id | None, Parameter(help="Only in this session, as it is or was.")] = None,
     asked: Asked = NOTHING_ELSE,
     options: Options = PLAIN_OPTIONS,
 ) -> None:

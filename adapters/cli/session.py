@@ -10,7 +10,7 @@ from ...projections.active_grants import Session
 from ...projections.session_departures import SessionDepartures
 from . import output
 from .opening import opened, person
-from .options import PLAIN_OPTIONS, Options
+from .options import PLAIN_OPTIONS, Id, Options
 
 if TYPE_CHECKING:
     from ...domain.event import Event, Recorded
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = App(name="session", help="List, show and end sessions, and see what left them.")
 
-SessionId: TypeAlias = Annotated[str, Parameter(help="The session's id, as `cowork session list` prints it.")]
+SessionId: TypeAlias = Annotated[Id, Parameter(help="The session's id, as `cowork session list` prints it.")]
 
 
 class MemoryOfSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from . import output
 from .opening import opened
-from .options import PLAIN_OPTIONS, Options
+from .options import PLAIN_OPTIONS, Id, Options
 
 if TYPE_CHECKING:
     from ...domain.action import Content
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_output(
-    action_id: Annotated[str, Parameter(help="The action's id, as `cowork task show` and `replay` print it.")],
+    action_id: Annotated[Id, Parameter(help="The action's id, as `cowork task show` and `replay` print it.")],
     /,
     *,
     stderr: Annotated[

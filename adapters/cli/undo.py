@@ -9,7 +9,7 @@ from . import output
 from .exit_status import ExitStatus
 from .layout import plural
 from .opening import opened, person
-from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerOption, Options, Viewing
+from .options import DEFAULT_VIEWING, PLAIN_OPTIONS, AnswerOption, Id, Options, Viewing
 from .run import carried
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WORDS: Final[dict["UndoDeed", str]] = {
 
 
 def undo(
-    name: Annotated[str, Parameter(help="The id of a task that has ended, or of one of its actions.")],
+    name: Annotated[Id, Parameter(help="The id of a task that has ended, or of one of its actions.")],
     /,
     *,
     dry_run: Annotated[
