@@ -277,10 +277,12 @@ def _answer(command: Approve | Reject, state: ConfirmationState) -> Confirmation
             f"look at it again with `cowork confirmation show {request.confirmation_id}`",
         )
     if command.now >= request.expires_at:
+        # A question what became of an attempt has no rejection that its expiry could count as.
+        counts_as = "" if request.purpose == "unknown_outcome" else "it counts as rejected; to have it done, "
         raise DomainError(
             "expired",
             f"confirmation `{request.confirmation_id}` expired at {request.expires_at:%Y-%m-%d %H:%M:%S} UTC",
-            "run `cowork resume` to be asked again",
+            f"{counts_as}run the task again and answer in time",
         )
     if isinstance(command, Reject):
         return ConfirmationRejected(

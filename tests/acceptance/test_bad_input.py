@@ -364,6 +364,7 @@ def test_a_question_whose_time_is_over_can_not_be_approved(cowork: CommandLine) 
     run = cowork.run("confirmation", "approve", question["confirmationId"], "--digest", question["digest"])
     assert run.status == 5
     assert run.says("expired at")
+    assert "hint: it counts as rejected; to have it done, run the task again and answer in time\n" in run.err
     resumed = cowork.run("resume", "--answer", "approve")
     assert resumed.status == 4, resumed
     assert "nobody answered in time" in resumed.out
@@ -409,6 +410,32 @@ def test_a_name_that_nothing_has_is_said_back_visibly(cowork: CommandLine, comma
     assert "\x1b" not in run.err
     assert "\u202e" not in run.err
     assert cowork.run("audit", "log", "--json").out == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["undo", "--dry-run"],
+        ["task", "show"],
+        ["task", "cancel"],
+        ["task", "output"],
+        ["task", "budget"],
+        ["resume"],
+        ["replay"],
+        ["audit", "log", "--task"],
+        ["confirmation", "show"],
+        ["grant", "revoke"],
+        ["session", "show"],
+        ["policy", "approvals", "revoke"],
+    ],
+    ids=" ".join,
+)
+def test_an_id_that_is_no_text_is_refused(cowork: CommandLine, command: list[str]) -> None:
+    cowork.run_plan(LOOK)
+    run = cowork.run(*command, os.fsdecode(b"task-\xff"))
+    assert run.status == 2, run
+    assert run.says("is no id: it is not text in UTF-8"), run.err
+    assert "`task-\\" in run.err
 
 
 def test_a_store_that_does_not_exist_is_empty_to_look_at_and_is_not_made_by_looking(
