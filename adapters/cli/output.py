@@ -83,15 +83,17 @@ def prepare() -> None:
 
 
 def _fill_gaps() -> None:
-    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+    for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
             # The lowest free number is taken, which is this one: those beneath it have been filled.
             os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(descriptor, True)  # noqa: FBT003 - it takes no name
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+    # Python leaves a stream out whose descriptor was closed, whatever its type says.
+    sys.stdin = sys.stdin or os.fdopen(0, "r", encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _write(stream: TextIO, text: str) -> None:
