@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from . import output
 from .attempt_finding import NOTED, NOTHING_FOUND, FindingOptions, Said, check_fits, said_in
 from .exit_status import ExitStatus
-from .opening import opened, person, store_folder
+from .opening import on_record, opened, person, store_folder
 from .options import PLAIN_OPTIONS, ConfirmationId, Options
 from .remember import NOTHING_REMEMBERED, RememberOptions, is_wanted, print_offer, wish_of
 
@@ -224,7 +224,8 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
             finding=answering.said or "",
         )
         anyio.run(lambda: engine.answer(confirmation_id, digest, answer))
-        answered = _question(engine, confirmation_id)
+        with on_record():
+            answered = _question(engine, confirmation_id)
     if options.json:
         output.document(answered if offer is None else RememberedAnswer(confirmation=answered, remembered=offer))
     else:

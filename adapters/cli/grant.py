@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from . import output
-from .opening import opened, person
+from .opening import on_record, opened, person
 from .options import PLAIN_OPTIONS, GrantId, Options
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def narrow_grant(
     with opened(options) as engine:
         verbs = verbs_of(only)
         anyio.run(lambda: engine.narrow(grant_id, verbs=verbs, output_paths=paths, by=person()))
-        (grant,) = [one for one in _grants(engine) if one.id == grant_id]
+        with on_record():
+            (grant,) = [one for one in _grants(engine) if one.id == grant_id]
     if options.json:
         output.document(grant)
     else:
@@ -152,7 +153,8 @@ def revoke_grant(
 
     with opened(options) as engine:
         anyio.run(lambda: engine.revoke(grant_id, by=person(), reason=reason))
-        grants: list[FolderGrant | HostGrant] = [*_grants(engine), *_hosts(engine)]
+        with on_record():
+            grants: list[FolderGrant | HostGrant] = [*_grants(engine), *_hosts(engine)]
     (grant,) = [one for one in grants if one.id == grant_id]
     if options.json:
         output.document(grant)

@@ -48,6 +48,20 @@ def opened(options: Options, *, create: bool = False, absent_is_empty: bool = Fa
         yield app
 
 
+@contextmanager
+def on_record() -> Iterator[None]:
+    """Show what has just been recorded: where that fails, the error says that it is on record nevertheless."""
+    from ...domain.errors import DomainError
+
+    try:
+        yield
+    except DomainError as error:
+        if error.code != "unavailable":
+            raise
+        said = f"this is recorded, but the overview of it can't be brought up to date: {error.message}"
+        raise DomainError("unavailable", said, error.hint) from error
+
+
 def user_name() -> str:
     """Return the name of the account, or its number where it has no name."""
     try:

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from ...projections.active_grants import Session
 from ...projections.session_departures import SessionDepartures
 from . import output
-from .opening import opened, person
+from .opening import on_record, opened, person
 from .options import PLAIN_OPTIONS, Id, Options
 
 if TYPE_CHECKING:
@@ -98,7 +98,9 @@ def end_session(
     with opened(options) as engine:
         _row(engine, session_id)
         anyio.run(lambda: engine.end_session(session_id, by=person(), reason=reason))
-        _print(_shown(engine, session_id), options)
+        with on_record():
+            shown = _shown(engine, session_id)
+        _print(shown, options)
 
 
 def _row(engine: "Application", session_id: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """`cowork task budget`: how much a task and its subagents may use up, what they have used, and giving it more room."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from ...domain.budget import Budget, Usage
 from ...domain.task import TaskStatus
 from ...projections.usage_report import TaskUsage
 from . import output
-from .opening import opened, person
+from .opening import on_record, opened, person
 from .options import PLAIN_OPTIONS, Options, TaskId
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def show_or_raise_budget(
         if additions != NOTHING_ADDED:
             more = additions.usage()
             anyio.run(lambda: engine.top_up(task_id, more, by=person()))
-        budgets = list(_budgets(engine, task_id))
+        with on_record() if additions != NOTHING_ADDED else nullcontext():
+            budgets = list(_budgets(engine, task_id))
     if options.json:
         output.document(budgets)
         return

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import Parameter
 
 from . import output
-from .opening import opened, person
+from .opening import on_record, opened, person
 from .options import PLAIN_OPTIONS, Options, TaskId
 from .task_rows import summary_in, task_in
 
@@ -49,11 +49,12 @@ def interrupt_task(task_id: TaskId, /, *, reason: ReasonOption = "", options: Op
 
 
 def _print_stopped(engine: "Application", task_id: str, options: Options, how: str) -> None:
-    task = task_in(engine, task_id)
+    with on_record():
+        task = task_in(engine, task_id)
+        below = [row for row in _below(engine, task) if row["status"] == "paused"]
     if options.json:
         output.document(task)
         return
-    below = [row for row in _below(engine, task) if row["status"] == "paused"]
     output.line(f"task {task_id} is {how}{_with_subagents(len(below))}; go on with: cowork resume {task_id}")
 
 
@@ -79,8 +80,9 @@ def cancel_task(task_id: TaskId, /, *, reason: ReasonOption = "", options: Optio
 
     with opened(options) as engine:
         anyio.run(lambda: engine.cancel(task_id, by=person(), reason=reason))
-        task = task_in(engine, task_id)
-        changes = len(summary_in(engine, task).file_changes)
+        with on_record():
+            task = task_in(engine, task_id)
+            changes = len(summary_in(engine, task).file_changes)
     if options.json:
         output.document(task)
         return
@@ -117,7 +119,8 @@ def message_task(
 
     with opened(options) as engine:
         anyio.run(lambda: engine.say(task_id, text, strategy, by=person()))
-        task = task_in(engine, task_id)
+        with on_record():
+            task = task_in(engine, task_id)
     if options.json:
         output.document(task)
         return

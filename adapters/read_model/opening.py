@@ -1,5 +1,6 @@
 """Opening `read.db`: made where there is none, set aside where it is damaged or not ours, by one process at a time."""
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -11,6 +12,7 @@ from typing import Final
 from .schema import APPLICATION_ID
 
 _DAMAGE: Final = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
+_NO_ROOM: Final = frozenset([errno.ENOSPC, errno.EDQUOT])
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
 
@@ -25,6 +27,17 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
         # A mistake in the use of the module, which has no result code.
         return False
     return error.sqlite_errorcode & 0xFF in _DAMAGE
+
+
+def hint_of(error: sqlite3.Error | OSError) -> str:
+    """Return what to do where the file can't be used."""
+    # Without a number it is the module's own error.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        return "make room on its disk; nothing of the log is lost"
+    if code == sqlite3.SQLITE_IOERR:
+        return "see that its disk works and has room; nothing of the log is lost"
+    return "it can be deleted at any time: it is made again from the log"
 
 
 @contextmanager

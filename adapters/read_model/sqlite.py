@@ -13,7 +13,7 @@ from ...projections.row import RowChange, Scalar, Table
 from .coalesce import Batch
 from .dump import dump_tables
 from .lookup import Lookup
-from .opening import ForeignFileError, connect, is_damage, opening_lock, set_aside
+from .opening import ForeignFileError, connect, hint_of, is_damage, opening_lock, set_aside
 from .schema import (
     create_progress,
     delete_statement,
@@ -243,11 +243,7 @@ class SqliteReadModel:
         raise self._unavailable(error) from error
 
     def _unavailable(self, error: sqlite3.Error | OSError) -> DomainError:
-        return DomainError(
-            "unavailable",
-            f"the read model `{self.path}` can't be used: {error}",
-            "it can be deleted at any time: it is made again from the log",
-        )
+        return DomainError("unavailable", f"the read model `{self.path}` can't be used: {error}", hint_of(error))
 
 
 def _begun_anew(projection: str) -> DomainError:
