@@ -57,6 +57,7 @@ from ..domain.task import (
 from .audit_course import CourseEvent, choose_course
 from .audit_row import life_row
 from .fold import OnEvent, nothing, when
+from .measure import count_words
 from .outcome import outcome_of_step_left_out
 from .row import Changes, Put, Scalar, Table, json_text
 from .scope_words import rights_words
@@ -164,7 +165,7 @@ def _planning(recorded: Recorded[TaskPlanningStarted]) -> Changes:
 
 def _planned(recorded: Recorded[TaskPlanned]) -> Changes:
     plan = recorded.event.plan
-    return (life_row(recorded, "task.planned", target=plan.title, reason=f"{len(plan.steps)} steps"),)
+    return (life_row(recorded, "task.planned", target=plan.title, reason=count_words(len(plan.steps), "step")),)
 
 
 def _task_started(recorded: Recorded[TaskStarted]) -> Changes:

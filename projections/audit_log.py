@@ -39,7 +39,7 @@ def _choose(event: type[AnyEvent]) -> OnEvent:
     assert_never(event)
 
 
-AUDIT_LOG: Final = Fold("audit_log", 4, (LIFE, SUBJECTS), _choose)
+AUDIT_LOG: Final = Fold("audit_log", 5, (LIFE, SUBJECTS), _choose)
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -12,6 +12,7 @@ from ..domain.session_memory import MemoryDestroyed, MemoryWritten
 from ..domain.topics import MachineEvent
 from .audit_row import life_row
 from .fold import OnEvent, nothing, when
+from .measure import count_words
 from .row import Changes, json_text
 
 
@@ -61,19 +62,25 @@ def _sandbox_checked(recorded: Recorded[SandboxChecked]) -> Changes:
 
 def _collection_started(recorded: Recorded[CollectionStarted]) -> Changes:
     event = recorded.event
-    said = f"{event.tasks} tasks, {event.blobs} contents, {event.quarantined} deleted files: {event.freed_bytes} bytes"
+    what = (
+        count_words(event.tasks, "task"),
+        count_words(event.blobs, "content"),
+        count_words(event.quarantined, "deleted file"),
+    )
+    said = f"{', '.join(what)}: {count_words(event.freed_bytes, 'byte')}"
     return (life_row(recorded, "store.collection_started", reason=said),)
 
 
 def _collection_finished(recorded: Recorded[CollectionFinished]) -> Changes:
     event = recorded.event
-    said = f"{event.freed_bytes} bytes are gone, {event.left_bytes} are left"
+    are = "is" if event.freed_bytes == 1 else "are"
+    said = f"{count_words(event.freed_bytes, 'byte')} {are} gone, {event.left_bytes:,} left"
     return (life_row(recorded, "store.collection_finished", reason=said),)
 
 
 def _memory_destroyed(recorded: Recorded[MemoryDestroyed]) -> Changes:
     event = recorded.event
-    said = f"{event.entries} entries, {event.held_bytes} bytes"
+    said = f"{count_words(event.entries, 'entry', 'entries')}, {count_words(event.held_bytes, 'byte')}"
     return (life_row(recorded, "memory.destroyed", target=event.session_id, reason=said),)
 
 

@@ -38,9 +38,9 @@ def words_of(action: Action, names: PlaceNames) -> str:
         case FileRead(at=at):
             return f"read {_place(at, names)}"
         case FileWrite(at=at, content=content, mode=mode):
-            return f"write {_place(at, names)} ({content.size} bytes{executable_word(mode)})"
+            return f"write {_place(at, names)} ({plural(content.size, 'byte')}{executable_word(mode)})"
         case FileCreate(at=at, content=content, mode=mode):
-            return f"create {_place(at, names)} ({content.size} bytes{executable_word(mode)})"
+            return f"create {_place(at, names)} ({plural(content.size, 'byte')}{executable_word(mode)})"
         case FileRename(at=at, to=to):
             return f"rename {_place(at, names)} to {_place(to, names)}"
         case FileMove(at=at, to=to):

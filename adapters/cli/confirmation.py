@@ -183,6 +183,18 @@ class Answering:
     said: Said | None = None
 
 
+def _refuse_short(digest: str) -> None:
+    """Raise `DomainError` invalid for too few digits: they are no answer to another question."""
+    from ...domain.confirmation import DIGEST_PREFIX_MIN
+    from ...domain.errors import DomainError
+    from ...projections.visible_text import visible
+
+    plain = digest.strip().lower().removeprefix("sha256:").replace(" ", "")
+    if len(plain) < DIGEST_PREFIX_MIN:
+        sentence = f"`{visible(digest)}` is too short for a digest"
+        raise DomainError("invalid", sentence, f"give at least {DIGEST_PREFIX_MIN} digits, as the question shows them")
+
+
 def _answer(confirmation_id: str, digest: str, answering: Answering, options: Options) -> ExitStatus:
     import anyio
 
@@ -204,6 +216,7 @@ def _answer(confirmation_id: str, digest: str, answering: Answering, options: Op
                 "an answer needs the digest of what it is about",
                 f"cowork confirmation {verb} {question.confirmation_id} --digest {_short(question.digest)}",
             )
+        _refuse_short(digest)
         if answering.approve:
             check_fits(question, answering.said, _short(question.digest))
         offer = None if wish is None else engine.offer(confirmation_id, wish)

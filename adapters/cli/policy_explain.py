@@ -60,7 +60,9 @@ def explain(
     ] = None,
     /,
     *,
-    at: Annotated[int, Parameter(help="At this position of the log, in the sessions that were open then.")] = 0,
+    at: Annotated[
+        int | None, Parameter(help="At this position of the log, in the sessions that were open then.")
+    ] = None,
     session: Annotated[Id | None, Parameter(help="Only in this session, as it is or was.")] = None,
     asked: Asked = NOTHING_ELSE,
     options: Options = PLAIN_OPTIONS,
@@ -77,10 +79,12 @@ def explain(
     from ...domain.errors import DomainError
     from .policy_explain_view import explanation_lines, position_lines
 
-    if at or session is not None:
+    if at is not None and at < 1:
+        raise DomainError("invalid", f"`{at}` is no position of the log", "positions begin with 1")
+    if at is not None or session is not None:
         inquiry = None if action is None else _inquiry(action, what or [], asked)
         with opened(options) as engine:
-            then = engine.inquiries.at(at, inquiry, session=session or "")
+            then = engine.inquiries.at(at or 0, inquiry, session=session or "")
         _show(then, position_lines(then), options)
         return
     if action is None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ...domain.errors import DomainError
 from . import output
 from .exit_status import ExitStatus
 from .opening import opened
@@ -34,6 +35,8 @@ def replay(
     cowork replay task-06bq2wr0t0x5k9qz --at 42
     cowork replay task-06bq2wr0t0x5k9qz --step
     """
+    if at is not None and at < 1:
+        raise DomainError("invalid", f"`{at}` is no position of the log", "positions begin with 1")
     with opened(options) as engine:
         if options.json:
             _print_json(engine, task, at)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class Additions:
     """How much more room a task gets."""
 
-    add_actions: Annotated[int, Parameter(help="So many actions more.")] = 0
+    add_actions: Annotated[int | None, Parameter(help="So many actions more.")] = None
     add_bytes_written: Annotated[str | None, Parameter(help="So much more to write, such as `10MB`.")] = None
     add_bytes_sent: Annotated[str | None, Parameter(help="So much more to send, such as `500KB`.")] = None
-    add_files_deleted: Annotated[int, Parameter(help="So many files more to delete.")] = 0
+    add_files_deleted: Annotated[int | None, Parameter(help="So many files more to delete.")] = None
     add_wall: Annotated[str | None, Parameter(help="So much more time at work, such as `2h` or `90s`.")] = None
-    add_tokens: Annotated[int, Parameter(help="So many tokens more.")] = 0
+    add_tokens: Annotated[int | None, Parameter(help="So many tokens more.")] = None
     add_cost: Annotated[str | None, Parameter(help="So much more money, such as `2.50`.")] = None
 
     def usage(self) -> Usage:
@@ -38,11 +38,11 @@ class Additions:
 
         return Usage(
             wall_ms=0 if self.add_wall is None else seconds_in(self.add_wall) * 1000,
-            actions=self.add_actions,
+            actions=self.add_actions or 0,
             bytes_written=0 if self.add_bytes_written is None else size_in(self.add_bytes_written),
             bytes_sent=0 if self.add_bytes_sent is None else size_in(self.add_bytes_sent),
-            files_deleted=self.add_files_deleted,
-            tokens=self.add_tokens,
+            files_deleted=self.add_files_deleted or 0,
+            tokens=self.add_tokens or 0,
             cost_micros=0 if self.add_cost is None else micros_in(self.add_cost),
         )
 

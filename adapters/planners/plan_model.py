@@ -242,7 +242,7 @@ class PlanFields(_Closed):
 
     title: Text = ""
     on_ask: OnAsk = "wait"
-    answer_within_s: Annotated[int, Field(strict=True, gt=0)] | None = None
+    answer_within_s: Annotated[int, Field(strict=True, gt=0, le=limits.CONFIRMATION_TTL_MAX_S)] | None = None
     budget: BudgetFields = BudgetFields()
     priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = 0
     step: list[StepFields] = Field(default_factory=list)

@@ -333,3 +333,22 @@ def test_json_of_a_list_is_one_document_even_when_it_is_empty(cowork: CommandLin
     cowork.run_plan(LOOK)
     for command in (["confirmation", "list"], ["grant", "list"], ["task", "list", "--status", "failed"]):
         assert json.loads(cowork.run(*command, "--json").out) == []
+
+
+@pytest.mark.parametrize("at", ["0", "-5"])
+@pytest.mark.parametrize("command", [("replay", "task-1"), ("policy", "explain")])
+def test_a_position_before_the_first_is_refused(cowork: CommandLine, command: tuple[str, ...], at: str) -> None:
+    cowork.run_plan(LOOK)
+    ended = cowork.run(*command, "--at", at)
+    assert ended.status == 2
+    assert ended.says(f"`{at}` is no position of the log")
+
+
+def test_one_byte_and_one_step_are_one(cowork: CommandLine) -> None:
+    plan = '[[step]]\nid = "a"\naction = { kind = "file.create", path = "n.txt", content = "x" }\n'
+    assert cowork.run_plan(plan, "--answer", "approve").status == 0
+    told = cowork.run("audit", "log").out + cowork.run("replay", cowork.only_task()["taskId"]).out
+    assert "1 step" in told
+    assert "(1 byte)" in told
+    assert "1 steps" not in told
+    assert "1 bytes" not in told

@@ -71,14 +71,27 @@ def test_the_digest_may_be_whole_or_as_the_card_shows_it(asked: CommandLine, dig
     assert run.json()["status"] == "approved"
 
 
-@pytest.mark.parametrize("digest", ["00000000", "short", ""])
+@pytest.mark.parametrize("digest", ["00000000", ""])
 def test_another_digest_is_a_conflict_and_answers_nothing(asked: CommandLine, digest: str) -> None:
     question = asked.question()
     whole: str = question["digest"]
-    given = whole[7:14] if digest == "short" else digest or f"{whole}00"
+    given = digest or f"{whole}00"
     run = asked.run("confirmation", "approve", question["confirmationId"], "--digest", given)
     assert run.status == 5
     assert run.says("is not the digest of what")
+    assert asked.question() == question
+
+
+@pytest.mark.parametrize("prefix", ["", "sha256:"])
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_a_digest_with_too_few_digits_is_said_to_be_too_short(asked: CommandLine, verb: str, prefix: str) -> None:
+    question = asked.question()
+    digits = question["digest"][7:14]
+    given = f"{prefix}{digits[:4]} {digits[4:]}"
+    run = asked.run("confirmation", verb, question["confirmationId"], "--digest", given)
+    assert run.status == 2
+    assert run.says(f"`{given}` is too short for a digest")
+    assert "hint: give at least 8 digits" in run.err
     assert asked.question() == question
 
 

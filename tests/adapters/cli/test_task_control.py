@@ -258,6 +258,8 @@ def test_a_task_whose_budget_is_used_up_goes_on_with_more(cowork: CommandLine) -
     [
         (["--add-tokens", "5"], "has no bound on tokens"),
         (["--add-actions", "-3"], "raised by something"),
+        (["--add-actions", "0"], "raised by something"),
+        (["--add-wall", "0s"], "raised by something"),
         (["--add-bytes-written", "10 parsecs"], "`10 parsecs` is not a size"),
         (["--add-wall", "soon"], "`soon` is not a span of time"),
         (["--add-cost", "-1"], "`-1` is not an amount of money"),

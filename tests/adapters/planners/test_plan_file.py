@@ -232,6 +232,7 @@ def spawning(scope: str, action: str = LIST) -> str:
         ("budget = [1]\n" + ONE_STEP.format(LIST), "`budget` can't be `[1]`: it is a table, in `{` and `}`", ""),
         ("budget = { action = 1 }\n" + ONE_STEP.format(LIST), "unknown field `action`", "did you mean `actions`?"),
         ("priority = 1001\n" + ONE_STEP.format(LIST), "`priority` can't be `1001`: it is at most 1000", ""),
+        ("answer_within_s = 2592001\n" + ONE_STEP.format(LIST), "`2592001`: it is at most 2592000", ""),
         ("priority = 1.5\n" + ONE_STEP.format(LIST), "`priority` can't be `1.5`: it is a whole number", ""),
         (ONE_STEP.format(LIST).replace('"a"', '""'), "`id` is empty", ""),
         (ONE_STEP.format(LIST) + 'needs = "b"\n', '`needs` can\'t be `"b"`: it is a list, in `[` and `]`', ""),
