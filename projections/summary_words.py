@@ -68,6 +68,9 @@ _ADVICE_BY_CODE: Final = {
     "unknown": "nothing, unless it is still wanted: then run the task again",
     "io": "see to what the operating system refused, then run the task again",
 }
+_ENDS_OF_SUBAGENTS: Final = ("subagent", "blocked", "withdrawn")
+"""How the action ends that started a subagent; with any other code there is none, and no summary of it."""
+
 _ADVICE_BY_OUTCOME: Final[dict[Outcome, str]] = {
     "rejected": "nothing, unless you change your mind: then run the task again",
     "expired": "run the task again and answer in time",
@@ -142,7 +145,8 @@ def followup_words(row: Row, outcome: Outcome, names: PlaceNames) -> str:
 def advice_words(row: Row, outcome: Outcome) -> str:
     """Return what a person can do about an action that ended in this way, or whose outcome is unknown."""
     code, action_id = text_of(row, "outcome_code"), text_of(row, "action_id")
-    if text_of(row, "kind") == "subagent.spawn" and number_of(row, "started_position"):
+    is_spawn = text_of(row, "kind") == "subagent.spawn" and number_of(row, "started_position")
+    if is_spawn and (not code or code in _ENDS_OF_SUBAGENTS):
         return f"cowork task summary {child_task_id(action_id)} says what it did and left undone"
     if outcome == "unknown" and not number_of(row, "ended_position") and text_of(row, "confirmation_id"):
         asked = text_of(row, "confirmation_id")

@@ -3,7 +3,7 @@
 import msgspec
 
 from cowork.domain import subagent, task
-from cowork.domain.action import Content, FileCreate, FileDelete, FileMove, FileWrite, Location
+from cowork.domain.action import Content, FileCreate, FileDelete, FileMove, FileWrite, Location, SubagentSpawn
 from cowork.domain.budget import Budget, Overrun, Usage
 from cowork.domain.effect import Result
 from cowork.domain.ids import subagent_id
@@ -134,6 +134,19 @@ def test_an_action_that_started_a_subagent_says_how_that_ended_and_where_to_look
         assert (group.outcome, group.events[-1].event) == (line.outcome, ended)
         assert group.ended_at is not None
     assert list(outcomes.values()) == ["succeeded", "failed", "denied", "withdrawn"]
+
+
+def test_what_started_no_subagent_after_all_sends_nobody_to_its_summary() -> None:
+    story = Story()
+    story.begin(_step("sort"))
+    spawn = SubagentSpawn(title="Sorter")
+    (name,) = story.propose_step("sort", spawn)
+    story.start(name, spawn)
+    why = "`b` can't be given: the task itself has no such folder"
+    story.tell(task.RecordFailure(action_id=name, reason_code="no_grant", reason=why))
+    (one,) = story.summary().followups
+    assert "cowork task summary" not in one.text
+    assert one.text.endswith(f"{why}. To do: grant the folder to the session, then run the task again")
 
 
 def test_steps_that_a_person_took_out_and_put_in_are_told() -> None:
