@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def print_ending(app: "Application", task: "Task") -> None:
     """Print how the task stands, and what to do next where something is left to do."""
     from ...projections.task_status import task_of
+    from .task_rows import summary_in
 
     told = task_of(app.rows("tasks", {"task_id": task.task_id})[0])
     words = "stopped at once" if told.interrupted else task.status.replace("_", " ")
@@ -34,7 +35,7 @@ def print_ending(app: "Application", task: "Task") -> None:
             output.line(f"  go on with: cowork resume {task.task_id}")
         case "completed" | "completed_with_skips" | "failed" | "blocked" | "cancelled":
             output.line(f"  what it did: cowork task summary {task.task_id}")
-            if task.status == "cancelled":
+            if task.status == "cancelled" and summary_in(app, told).file_changes:
                 output.line(f"  take it back with: cowork undo {task.task_id}")
 
 

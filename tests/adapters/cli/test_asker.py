@@ -197,6 +197,8 @@ def test_a_task_cancelled_from_elsewhere_closes_the_question(one_file: CommandLi
         assert one_file.run("task", "cancel", task_id).status == 0
         assert terminal.ended() == 4, terminal.text
         assert "withdrawn" in terminal.text
+        # It had changed nothing that could be taken back.
+        assert "cowork undo" not in terminal.text
     assert one_file.files() == ["a.txt"]
 
 
