@@ -31,8 +31,11 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 
 def hint_of(error: sqlite3.Error | OSError) -> str:
     """Return what to do where the file can't be used."""
-    # Without a number it is the module's own error.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    try:
+        code = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else error.sqlite_errorcode & 0xFF
+    except AttributeError:
+        # The module's own errors have no result code.
+        code = sqlite3.SQLITE_ERROR
     if code == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         return "make room on its disk; nothing of the log is lost"
     if code == sqlite3.SQLITE_IOERR:
