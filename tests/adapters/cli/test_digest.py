@@ -86,7 +86,7 @@ def test_what_is_longer_ago_is_left_out_and_what_waits_is_not(cowork: CommandLin
     assert [one["isNew"] for one in told["waiting"]] == [False]
 
 
-@pytest.mark.parametrize("since", ["soon", "2999-01-01", ""])
+@pytest.mark.parametrize("since", ["soon", "2999-01-01"])
 def test_a_time_that_can_not_be_is_refused(cowork: CommandLine, since: str) -> None:
     refused = cowork.run("digest", f"--since={since}")
     assert refused.status == 2

@@ -228,7 +228,11 @@ def spawning(scope: str, action: str = LIST) -> str:
         (ONE_STEP.format("kind = 1"), "`kind` can't be `1`: it is a text", ""),
         ('on_ask = "wiat"\n' + ONE_STEP.format(LIST), "`on_ask` can't be `wiat`", "did you mean `wait`?"),
         ("on_ask = true\n" + ONE_STEP.format(LIST), "`on_ask` can't be `true`", "it is one of: wait, skip, fail"),
-        ("title = 2024-01-01\n" + ONE_STEP.format(LIST), "`title` can't be `2024-01-01`: it is a text, in quotes", ""),
+        (
+            "title = 2024-01-01\n" + ONE_STEP.format(LIST),
+            "a date or time, which no field takes: `2024-01-01`",
+            "quotes",
+        ),
         ("budget = [1]\n" + ONE_STEP.format(LIST), "`budget` can't be `[1]`: it is a table, in `{` and `}`", ""),
         ("budget = { action = 1 }\n" + ONE_STEP.format(LIST), "unknown field `action`", "did you mean `actions`?"),
         ("priority = 1001\n" + ONE_STEP.format(LIST), "`priority` can't be `1001`: it is at most 1000", ""),
@@ -341,7 +345,7 @@ def test_subagents_nested_too_deep_are_refused_before_anything_runs(
     path = written(tmp_path, json.dumps({"step": steps}), "plan.json")
     if is_refused:
         assert refusal(path).code == "limit"
-        assert refusal(path).message == "subagent `level 9`: subagents may be nested at most 8 deep"
+        assert refusal(path).message == f"the plan `{path}`: subagent `level 9`: subagents may be nested at most 8 deep"
     else:
         assert len(plan_of(path).plan.steps) == 1
 
