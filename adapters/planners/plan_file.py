@@ -115,11 +115,11 @@ def _check_values(value: object, path: Path) -> None:
             case list() as some:
                 left += some
             case date() | time() as moment:
-                said = f"the plan `{path}` has a date or time, which no field takes: `{moment.isoformat()}`"
+                said = f"the plan `{path}`: it has a date or time, which no field takes: `{moment.isoformat()}`"
                 raise DomainError("invalid", said, "write it in quotes")
             case float() as number if not isfinite(number):
                 raise DomainError(
-                    "invalid", f"the plan `{path}` has a number that is none: `{number}`", "name a number"
+                    "invalid", f"the plan `{path}`: it has a number that is none: `{number}`", "name a number"
                 )
             case _:
                 pass

@@ -231,7 +231,7 @@ def spawning(scope: str, action: str = LIST) -> str:
         (
             "title = 2024-01-01\n" + ONE_STEP.format(LIST),
             "a date or time, which no field takes: `2024-01-01`",
-            "quotes",
+            "write it in quotes",
         ),
         ("budget = [1]\n" + ONE_STEP.format(LIST), "`budget` can't be `[1]`: it is a table, in `{` and `}`", ""),
         ("budget = { action = 1 }\n" + ONE_STEP.format(LIST), "unknown field `action`", "did you mean `actions`?"),
