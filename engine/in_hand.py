@@ -35,6 +35,10 @@ class TasksInHand:
         self._taken[task_id] = lock
         return True
 
+    def let_go(self, task_id: str) -> None:
+        """Leave a task that was taken to others."""
+        self._taken.pop(task_id).close()
+
     def is_elsewhere(self, task_id: str) -> bool:
         """Whether somebody carries the task on or is about to, who is not this caller with a task that it took."""
         if task_id in self._taken:

@@ -18,7 +18,7 @@ import msgspec
 from ..domain.budget import MEASURES, Budget
 from ..domain.errors import DomainError
 from ..domain.ids import root_task_id
-from ..domain.task import NoTask, Task, open_questions
+from ..domain.task import NoTask, Task, existing, open_questions
 from . import limits
 from .answering import Answering
 from .command_handler import TASK, CommandHandler
@@ -143,7 +143,14 @@ class WorkQueue:
             return None
         if not self._takes_slot(slots, session, limits.TASKS_OF_SESSION_AT_ONCE_MAX):
             return None
-        return task if self._in_hand.take(task.task_id) else None
+        if not self._in_hand.take(task.task_id):
+            return None
+        # Whoever had it until now may have ended it, or brought it to rest.
+        task = existing(self._handler.load(task.task_id, TASK).state)
+        if self._may_go_on(task, row):
+            return task
+        self._in_hand.let_go(task.task_id)
+        return None
 
     def _takes_slot(self, slots: ExitStack, name: str, number: int) -> bool:
         for slot in range(1, number + 1):

@@ -133,6 +133,29 @@ async def test_a_session_has_only_so_many_tasks_under_way(rig: Rig, monkeypatch:
     assert (await worked(rig)).begun_ids == [one]
 
 
+async def test_a_task_that_ended_just_before_it_was_taken_is_not_begun(rig: Rig) -> None:
+    ended_id = await rig.start(read("a.txt"))
+    started = len(rig.rows)
+    await rig.app.carry_on(ended_id)
+    rest = rig.rows[started:]
+    del rig.rows[started:]
+
+    class LastMoment(HandLocks):
+        @contextmanager
+        def hold(self, task_id: str) -> Iterator[bool]:
+            if task_id == ended_id:
+                # Another process has recorded its end, and lets go of it now.
+                rig.rows += rest
+                rest.clear()
+            with super().hold(task_id) as mine:
+                yield mine
+
+    rig.locks = LastMoment()
+    assert (await worked(rig)).begun_ids == []
+    assert rig.locks.held == set()
+    rig.assert_clean()
+
+
 async def test_a_task_that_another_process_has_is_left_to_it(rig: Rig) -> None:
     mine = await rig.start(read("a.txt"), to_carry_on=True)
     other = rig.engine()

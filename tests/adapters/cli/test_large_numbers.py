@@ -47,8 +47,10 @@ def test_a_number_of_a_plan_is_within_its_bounds_or_harms_nothing(cowork: InProc
     text = json.dumps(plans.get(place, {"budget": {place: 0}, "step": [STEP]}))
     plan = cowork.plan(text.replace(f'"{place}": 0', f'"{place}": {number}'), "plan.json")
     run = cowork.run("run", plan, "--folder", "inbox", "--answer", "wait")
-    if place in ("answer_within_s", "timeout_s") and number[:2] in ("92", "10"):
-        assert run.status in (0, 4), "a question waits no longer than others, and the command is denied"
+    if number in ("1e400", "NaN"):
+        assert run.says("it has a number that is none"), run
+    elif place == "timeout_s" and number[:2] in ("92", "10"):
+        assert run.status == 4, "the command is denied"
     else:
         assert run.says(f"`{place}` can't be "), run
     assert cowork.run("task", "list").status == 0
@@ -60,7 +62,7 @@ def test_a_refused_number_is_said_with_its_bound(cowork: InProcess, place: str) 
     given = {place: bound + 1} if place == "deadline_s" else {"budget": {place: bound + 1}}
     run = _run(cowork, {"step": [{"id": "a", "action": {**HELPER, "scope": given}}]})
     assert run.status == 2
-    assert run.says(f"`{place}` can't be `{bound + 1}`: input should be less than or equal to {bound}"), run.err
+    assert run.says(f"`{place}` can't be `{bound + 1}`: it is at most {bound}"), run.err
 
 
 def test_money_has_its_bound_as_well(cowork: InProcess) -> None:
@@ -87,7 +89,7 @@ def test_a_budget_is_not_raised_over_its_bound_and_stays_as_it_was(cowork: InPro
     before = cowork.run("task", "budget", task_id, "--json").json()
     for option, amount, sum_of_both in (
         ("--add-wall", "9999999d", 2 * 9_999_999 * 86_400_000 + 60_000),
-        ("--add-tokens", 2**63, 2**63 + 5),
+        ("--add-tokens", 2**63 - 1, 2**63 + 4),
     ):
         raised = cowork.run("task", "budget", task_id, option, str(amount))
         assert raised.status == 2
@@ -131,7 +133,7 @@ async def _started(cowork: InProcess, planned: PlannedTask) -> str:
         return await engine.start(request)
 
 
-@pytest.mark.parametrize("days", ["36501", "99999999999999", f"1{'0' * 30}"])
+@pytest.mark.parametrize("days", ["1000001", "99999999999999"])
 def test_nothing_is_kept_for_longer_than_days_can_be_counted(cowork: InProcess, days: str) -> None:
     _run(cowork, {"step": [STEP]})
     for kept in (
@@ -140,4 +142,5 @@ def test_nothing_is_kept_for_longer_than_days_can_be_counted(cowork: InProcess, 
         cowork.run("store", "status", env={"COWORK_KEEP_DAYS": days}),
     ):
         assert kept.status == 2
-        assert kept.says(f"nothing is kept for `{days}` days: {limits.KEEP_DAYS_MAX} is the most"), kept.err
+        assert kept.says(f"nothing can be kept for `{days}` days"), kept.err
+        assert f"name at most {limits.KEEP_DAYS_MAX} days" in kept.err
