@@ -45,7 +45,9 @@ def reconcile_write(world: World, permit: Permit, action: FileWrite | FileCreate
     """Find out whether the new bytes stand there, and clear the temporary file away."""
     with granted(world, permit.scope, action.at) as root:
         if missing_parents(world, root, action.at.path):
-            finding: Finding = NotApplied()
+            # The file that was to be replaced is gone with its folder, as it was or as it had become.
+            was_there = permit.facts.target is not None and permit.facts.target.kind == "file"
+            finding: Finding = _changed(action) if was_there else NotApplied()
         else:
             with place_of(world, root, action.at.path) as place:
                 finding = _find_write(world, permit, action, place)

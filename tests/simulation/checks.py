@@ -86,7 +86,10 @@ class Checks:
     def is_all_on_record(self, log: list[Recorded[Event]]) -> bool:
         """Whether everything that took effect is on record as such: what is not, nobody can undo."""
         succeeded = {one.event.action_id for one in log if isinstance(one.event, ActionSucceeded)}
-        return not self.adrift and all(one.action_id in succeeded for one in self._truth.effects)
+        # An attempt that died in its work may have had an effect: where nobody can tell, it is on no record.
+        unknown = {one.event.action_id for one in log if isinstance(one.event, ActionOutcomeUnknown)}
+        died = {one.action_id for one in self._truth.attempts if one.effects is None}
+        return not self.adrift and not unknown & died and all(one.action_id in succeeded for one in self._truth.effects)
 
     def _effects(self, log: list[Recorded[Event]]) -> list[str]:
         """Return what took effect twice, or took effect and is said to have failed."""

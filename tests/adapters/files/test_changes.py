@@ -381,6 +381,21 @@ async def test_a_foreign_file_under_the_temporary_name_is_kept(ground: Ground, d
     assert ground.leftovers() == []
 
 
+@pytest.mark.parametrize("has_happened", [True, False])
+async def test_a_replaced_file_that_went_with_its_folder_after_a_crash_cannot_be_told(
+    has_happened: bool, ground: Ground, driver: DirectDriver
+) -> None:
+    (ground.grant / "d").mkdir()
+    (ground.grant / "d" / "f").write_text("as decided")
+    action = FileWrite(at=ground.at("d/f"), content=ground.content("new"))
+    permit = driver.permit(action, await driver.observe(action))
+    if has_happened:
+        assert isinstance(await driver.executor.perform(permit), Done)
+    (ground.grant / "d" / "f").rename(ground.grant / "moved away")
+    (ground.grant / "d").rmdir()
+    assert isinstance(await driver.executor.reconcile(permit), Unclear)
+
+
 async def test_reconciling_what_never_began_removes_nothing(ground: Ground, driver: DirectDriver) -> None:
     (ground.grant / "f").write_text("f")
     (ground.grant / "d").mkdir()
